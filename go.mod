@@ -1,0 +1,3 @@
+module github.com/ipwarden/ipwarden
+
+go 1.26.0
