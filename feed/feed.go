@@ -36,6 +36,7 @@ type Parser func(r io.Reader, meta *Meta) iter.Seq2[*Fact, error]
 
 // Meta is what a file says of itself.
 type Meta struct {
+	Name string    // the base name of the file ("us.cidr"), set by the caller: some formats keep a fact there
 	Date time.Time // of the data; zero when the file does not say
 }
 
