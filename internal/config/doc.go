@@ -1,0 +1,8 @@
+// Package config reads what an operator writes: the configuration file and
+// the overlays. Whatever is wrong is reported at once, each mistake with its
+// file, line, column and an excerpt ([Mistakes]).
+//
+// A setting has one name in three spellings: the flag --data-dir, the variable
+// IPWARDEN_DATA_DIR, and data_dir in the file. The first of flag, variable,
+// file and default that is given wins.
+package config

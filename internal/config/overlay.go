@@ -1,0 +1,209 @@
+package config
+
+import (
+	"fmt"
+	"io"
+	"net/netip"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/goccy/go-yaml/ast"
+
+	"github.com/ipwarden/ipwarden"
+)
+
+// An Overlay is what an operator knows better than any feed:
+//
+//	entries:
+//	  - network: 203.0.113.0/24     # or an address, or asn: 64500
+//	    facts: {location.country_code: SE, security.is_vpn: true}
+//	    reason: ticket 4711         # required: somebody will ask
+//	    owner: noc@example.com      # required
+//	    expires: 2027-06-30         # the end of that day, or an RFC 3339 time
+type Overlay struct {
+	File    string
+	Entries []OverlayEntry
+}
+
+// An OverlayEntry is one prefix or autonomous system and the facts about it.
+// Either Network is valid or ASN is not 0. The zero Expires means never.
+type OverlayEntry struct {
+	Network netip.Prefix // masked
+	ASN     uint32
+	Facts   []Fact
+	Reason  string
+	Owner   string
+	Expires time.Time
+	Line    int // where it begins
+}
+
+var overlayKeys = []string{"network", "asn", "facts", "reason", "owner", "expires"}
+
+// ReadOverlay reads one overlay. The error is Mistakes, every one of them; an
+// overlay with a mistake is not used in part. Entries that have expired are
+// returned as well: who answers decides by its own clock.
+func ReadOverlay(r io.Reader, file string) (*Overlay, error) {
+	d, body := parse(r, file)
+	o := &Overlay{File: file}
+	pairs, _ := d.mapping(body, "an overlay")
+	for _, p := range pairs {
+		if p.key != "entries" {
+			d.unknownKey(p, "an overlay", []string{"entries"})
+			continue
+		}
+		for _, item := range d.sequence(p.value, "entries") {
+			if e, ok := d.overlayEntry(item); ok {
+				o.Entries = append(o.Entries, e)
+			}
+		}
+	}
+	if err := d.err(); err != nil {
+		return nil, err
+	}
+	return o, nil
+}
+
+func (d *document) overlayEntry(item ast.Node) (e OverlayEntry, ok bool) {
+	pairs, ok := d.mapping(item, "an entry")
+	if !ok {
+		return e, false
+	}
+	if len(pairs) == 0 {
+		d.at(item.GetToken(), "an entry is empty; it needs network or asn, facts, reason and owner")
+		return e, false
+	}
+	e.Line = pairs[0].token.Position.Line
+	has := map[string]bool{}
+	for _, p := range pairs {
+		has[p.key] = true
+		switch p.key {
+		case "network":
+			e.Network = d.network(p)
+		case "asn":
+			e.ASN = d.asn(p)
+		case "facts":
+			facts, _ := d.mapping(p.value, "facts")
+			for _, fp := range facts {
+				if f, good := d.fact(fp); good {
+					e.Facts = append(e.Facts, f)
+				}
+			}
+			if len(facts) == 0 {
+				d.at(p.token, "facts is empty; an entry without facts says nothing")
+			}
+		case "reason", "owner":
+			s, good := d.text(p.value, p.key)
+			if !good {
+				continue
+			}
+			if why := checkText(ipwarden.FieldQuery, strings.TrimRight(s, "\n")); why != "" {
+				d.at(p.token, p.key+" "+why)
+			}
+			if p.key == "reason" {
+				e.Reason = strings.TrimSpace(s)
+			} else {
+				e.Owner = strings.TrimSpace(s)
+			}
+		case "expires":
+			e.Expires, _ = d.expiry(p.value)
+		default:
+			d.unknownKey(p, "an entry", overlayKeys)
+		}
+	}
+	at := pairs[0].token
+	if has["network"] == has["asn"] {
+		d.at(at, "an entry speaks of one thing: give either network or asn")
+	}
+	for _, k := range []string{"facts", "reason", "owner"} {
+		if !has[k] {
+			d.at(at, "an entry needs "+k)
+		}
+	}
+	if !coordinatesWhole(e.Facts) {
+		d.at(at, "location.latitude and location.longitude go together; give both or neither")
+	}
+	return e, true
+}
+
+func coordinatesWhole(facts []Fact) bool {
+	n := 0
+	for _, f := range facts {
+		if f.Field == ipwarden.FieldLatitude || f.Field == ipwarden.FieldLongitude {
+			n++
+		}
+	}
+	return n != 1
+}
+
+func (d *document) network(p pair) netip.Prefix {
+	s, ok := d.text(p.value, "network")
+	if !ok {
+		return netip.Prefix{}
+	}
+	if a, err := netip.ParseAddr(s); err == nil {
+		if a.Zone() == "" && !a.Is4In6() {
+			return netip.PrefixFrom(a, a.BitLen())
+		}
+		d.at(p.value.GetToken(), fmt.Sprintf("network %q must be written without zone and not as IPv4 inside IPv6", clipRunes(s, 64)))
+		return netip.Prefix{}
+	}
+	prefix, err := netip.ParsePrefix(s)
+	switch {
+	case err != nil:
+		d.at(p.value.GetToken(), fmt.Sprintf("network %q is no prefix and no address; write 203.0.113.0/24 or 2001:db8::/32", clipRunes(s, 64)))
+	case prefix.Addr().Is4In6():
+		d.at(p.value.GetToken(), fmt.Sprintf("network %q is IPv4 inside IPv6; write the IPv4 prefix", clipRunes(s, 64)))
+	case prefix != prefix.Masked():
+		// A typing error in the length would otherwise take in a far larger network.
+		d.at(p.value.GetToken(), fmt.Sprintf("network %s has bits set after its length; the network is %s, the address alone %s",
+			prefix, prefix.Masked(), netip.PrefixFrom(prefix.Addr(), prefix.Addr().BitLen())))
+	default:
+		return prefix
+	}
+	return netip.Prefix{}
+}
+
+func (d *document) asn(p pair) uint32 {
+	s, ok := d.text(p.value, "asn")
+	if !ok {
+		return 0
+	}
+	digits := strings.TrimPrefix(strings.TrimPrefix(s, "AS"), "as")
+	n, err := strconv.ParseUint(digits, 10, 32)
+	if err != nil || n == 0 {
+		d.at(p.value.GetToken(), fmt.Sprintf("asn %q must be a number from 1 to 4294967295, with or without AS before it", clipRunes(s, 64)))
+		return 0
+	}
+	return uint32(n)
+}
+
+// expiry is a time, or a day that still counts to its end, UTC.
+func (d *document) expiry(n ast.Node) (time.Time, bool) {
+	s, ok := d.text(n, "expires")
+	if !ok {
+		return time.Time{}, false
+	}
+	if t, err := time.Parse(time.DateOnly, s); err == nil {
+		return t.AddDate(0, 0, 1), true
+	}
+	t, err := time.Parse(time.RFC3339, s)
+	if err != nil {
+		d.at(n.GetToken(), fmt.Sprintf("expires %q is no date; write 2027-06-30 or 2027-06-30T12:00:00Z", clipRunes(s, 64)))
+		return time.Time{}, false
+	}
+	return t.UTC(), true
+}
+
+func (d *document) date(n ast.Node, what string) (time.Time, bool) {
+	s, ok := d.text(n, what)
+	if !ok {
+		return time.Time{}, false
+	}
+	t, err := time.Parse(time.DateOnly, s)
+	if err != nil {
+		d.at(n.GetToken(), fmt.Sprintf("%s %q is no date; write 2027-06-30", what, clipRunes(s, 64)))
+		return time.Time{}, false
+	}
+	return t, true
+}

@@ -1,0 +1,123 @@
+package config
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/goccy/go-yaml/ast"
+)
+
+// Settings is the configuration file: the settings that it names, as the text
+// that the flag of the same name would take. What a value may be is the flag's
+// business; that it is of the right shape is checked here.
+type Settings struct {
+	File   string // "" when there is none
+	values map[string]string
+}
+
+// Files are where the configuration file is looked for when --config does not
+// name one; the first that exists is read, and none is no error.
+var Files = [...]string{"ipwarden.yaml", "/etc/ipwarden/ipwarden.yaml"}
+
+// shape of a setting.
+type shape uint8
+
+const (
+	text shape = iota
+	number
+	list
+)
+
+// known is every setting there is.
+var known = map[string]shape{
+	"data_dir":     text,   // where datasets, feeds and overlays live
+	"dataset":      text,   // file to answer from
+	"index":        text,   // auto, compact or flat
+	"overlay":      list,   // files
+	"catalogue":    text,   // file that changes the catalogue of feeds
+	"listen":       text,   // address of the HTTP API
+	"fast_listen":  text,   // address of the fast listener
+	"admin_listen": text,   // address of metrics and pprof
+	"keep":         number, // datasets that stay after an update
+	"max_moved":    number, // share of the address space an update may move
+	"log_format":   text,   // text or json
+	"log_level":    text,   // debug, info, warn or error
+}
+
+// Get returns the setting that the flag called name ("data-dir") stands for.
+func (s *Settings) Get(name string) (string, bool) {
+	if s == nil {
+		return "", false
+	}
+	v, ok := s.values[strings.ReplaceAll(name, "-", "_")]
+	return v, ok
+}
+
+// LoadSettings reads the file called name, or the first of Files when name is
+// "". The error is Mistakes, or says that the named file cannot be opened.
+func LoadSettings(name string) (*Settings, error) {
+	candidates := Files[:]
+	if name != "" {
+		candidates = []string{name}
+	}
+	for _, c := range candidates {
+		f, err := os.Open(c)
+		if errors.Is(err, fs.ErrNotExist) && name == "" {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		defer f.Close()
+		d, body := parse(f, c)
+		s := d.settings(body)
+		if err := d.err(); err != nil {
+			return nil, err
+		}
+		return s, nil
+	}
+	return &Settings{}, nil
+}
+
+func (d *document) settings(body ast.Node) *Settings {
+	s := &Settings{File: d.file, values: map[string]string{}}
+	pairs, _ := d.mapping(body, "the configuration")
+	for _, p := range pairs {
+		sh, ok := known[p.key]
+		if !ok {
+			d.unknownKey(p, "the configuration", knownNames())
+			continue
+		}
+		switch sh {
+		case text:
+			if v, ok := d.text(p.value, p.key); ok {
+				s.values[p.key] = v
+			}
+		case number:
+			if _, ok := d.number(p.value, p.key, 0, 1e9); ok {
+				s.values[p.key] = p.value.GetToken().Value
+			}
+		case list:
+			var items []string
+			for _, item := range d.sequence(p.value, p.key) {
+				if v, ok := d.text(item, p.key); ok {
+					items = append(items, v)
+				}
+			}
+			s.values[p.key] = strings.Join(items, ",")
+		}
+	}
+	return s
+}
+
+func knownNames() []string {
+	names := make([]string, 0, len(known))
+	for k := range known {
+		names = append(names, k)
+	}
+	slices.Sort(names)
+	return names
+}
