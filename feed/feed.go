@@ -115,28 +115,25 @@ func (f *Fact) SetRange(from, to netip.Addr) error {
 	return nil
 }
 
-// rangeBits returns the prefix length of from..to, or -1 when they are no prefix.
+// rangeBits returns the prefix length of from..to, or -1 when they are no
+// prefix. They are of one family and from ≤ to.
 func rangeBits(from, to netip.Addr) int {
-	a, b := from.AsSlice(), to.AsSlice()
-	n := 0
-	for n < len(a)*8 && a[n/8]&(0x80>>(n%8)) == b[n/8]&(0x80>>(n%8)) {
-		n++
+	if from.Is4() {
+		return bits4(num4(from), num4(to))
 	}
-	for i := n; i < len(a)*8; i++ {
-		if bit := byte(0x80 >> (i % 8)); a[i/8]&bit != 0 || b[i/8]&bit == 0 {
-			return -1
-		}
-	}
-	return n
+	fhi, flo := num6(from)
+	thi, tlo := num6(to)
+	return bits6(fhi, flo, thi, tlo)
 }
 
+// lastOf returns the last address of a masked prefix.
 func lastOf(p netip.Prefix) netip.Addr {
-	b := p.Addr().AsSlice()
-	for i := p.Bits(); i < len(b)*8; i++ {
-		b[i/8] |= 0x80 >> (i % 8)
+	if a := p.Addr(); a.Is4() {
+		return addr4(num4(a) | uint32(uint64(1)<<(32-p.Bits())-1))
 	}
-	a, _ := netip.AddrFromSlice(b)
-	return a
+	hi, lo := num6(p.Addr())
+	mhi, mlo := mask6(^uint64(0), ^uint64(0), p.Bits())
+	return addr6(hi|^mhi, lo|^mlo)
 }
 
 // RowError is a row that was skipped.

@@ -254,6 +254,32 @@ func bits4(from, to uint32) int {
 	return bits.LeadingZeros32(d)
 }
 
+// bits6 is the same of IPv6 addresses.
+func bits6(fhi, flo, thi, tlo uint64) int {
+	if fhi == thi {
+		d := flo ^ tlo
+		if d&(d+1) != 0 || flo&d != 0 {
+			return -1
+		}
+		return 64 + bits.LeadingZeros64(d)
+	}
+	d := fhi ^ thi
+	if d&(d+1) != 0 || fhi&d != 0 || flo != 0 || tlo != ^uint64(0) {
+		return -1
+	}
+	return bits.LeadingZeros64(d)
+}
+
+func num4(a netip.Addr) uint32 {
+	b := a.As4()
+	return binary.BigEndian.Uint32(b[:])
+}
+
+func num6(a netip.Addr) (hi, lo uint64) {
+	b := a.As16()
+	return binary.BigEndian.Uint64(b[:8]), binary.BigEndian.Uint64(b[8:])
+}
+
 // parseUint reads decimal digits and nothing else, up to limit.
 func parseUint(b []byte, limit uint64) (uint64, bool) {
 	if len(b) == 0 || len(b) > 19 {
