@@ -23,7 +23,7 @@ func (a *asNames) name(text []byte, suffixed bool) string {
 	text = clean(text)
 	country := ""
 	if n := len(text); suffixed && n > 4 && text[n-4] == ',' && text[n-3] == ' ' {
-		if cc := text[n-2:]; isUpper(cc) || string(cc) == "na" {
+		if cc := text[n-2:]; allUpper(cc) || string(cc) == "na" {
 			country = string(cc)
 			text = bytes.TrimRight(text[:n-4], " ,")
 		}
@@ -120,14 +120,14 @@ func marked(handle []byte) bool {
 	switch {
 	case string(last) == "AP":
 		return true
-	case parseCountry(last) != "" && isUpper(last) && i >= 3: // not WI-FI
+	case parseCountry(last) != "" && allUpper(last) && i >= 3: // not WI-FI
 		return string(last) != "IT" && string(last) != "TV" // words, too: FOO-IT
 	}
 	last = bytes.TrimRight(last, "0123456789")
 	return string(last) == "AS" || string(last) == "ASN"
 }
 
-func isUpper(b []byte) bool {
+func allUpper(b []byte) bool {
 	for _, c := range b {
 		if c < 'A' || c > 'Z' {
 			return false
