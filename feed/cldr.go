@@ -231,7 +231,7 @@ func CLDRTerritoryInfo(r io.Reader, t *Tables) error {
 		for code, l := range info.Languages {
 			percent, _ := strconv.ParseFloat(l.Percent, 64) // junk counts as nobody
 			s := spoken{strings.ReplaceAll(code, "_", "-"), l.Official == "official" || l.Official == "de_facto_official", percent}
-			if s.official || s.percent >= minSpeakers {
+			if s.code != "und" && (s.official || s.percent >= minSpeakers) {
 				all = append(all, s)
 			}
 		}
@@ -251,7 +251,11 @@ func CLDRTerritoryInfo(r io.Reader, t *Tables) error {
 			if len(c.Languages) > 0 {
 				return
 			}
-			for _, s := range all[:min(len(all), maxLanguages)] {
+			for _, s := range all {
+				base, _, variety := strings.Cut(s.code, "-")
+				if len(c.Languages) == maxLanguages || variety && slices.Contains(c.Languages, base) {
+					continue // the same language in a second script
+				}
 				c.Languages = append(c.Languages, s.code)
 				t.language(s.code)
 			}

@@ -102,66 +102,77 @@ const maxCityName = 256
 // settle chooses among the entries of one rank; stop says that the lower rank
 // has nothing to add.
 func (g *Gazetteer) settle(head int32, second bool, country, region string) (c City, found, stop bool) {
-	var all, inside int
-	var any, match int32
-	certain := true // every candidate's region could be compared
+	var best, last int32 // cities: of the closest region, and the last that may be meant
+	closest, ties, possible := elsewhere, 0, 0
 	for e := head; e != 0; e = g.entries[e].next {
 		if g.entries[e].second != second {
 			continue
 		}
 		id := g.entries[e].city
-		all, any = all+1, id
-		switch g.inRegion(&g.cities[id], country, region) {
-		case yes:
-			inside, match = inside+1, id
-		case unknown:
-			certain = false
+		near := g.near(&g.cities[id], country, region)
+		if near == elsewhere {
+			continue
+		}
+		possible, last = possible+1, id
+		switch {
+		case near > closest:
+			best, closest, ties = id, near, 1
+		case near == closest:
+			ties++
 		}
 	}
 	switch {
-	case inside == 1:
-		return g.city(match), true, true
-	case all == 1 && !certain:
-		return g.city(any), true, true
+	case possible == 1:
+		return g.city(last), true, true
+	case ties == 1 && closest > untold:
+		return g.city(best), true, true
 	}
-	// Nothing, or several, or all of them certainly elsewhere.
-	return City{}, false, all > 0 && (inside > 1 || !certain)
+	return City{}, false, possible > 0
 }
 
-type answer uint8
+// nearness says how well a city's region goes with the one a feed named.
+type nearness uint8
 
 const (
-	unknown answer = iota
-	yes
-	no
+	elsewhere nearness = iota // certainly another region
+	untold                    // none was named, or the two cannot be compared
+	alike                     // named alike: "Hessen" or the code HE, and "Hesse"; settles only between rivals
+	inside                    // certainly the same
 )
 
-// inRegion says whether c lies in the region a feed named. Unknown is the
-// answer when none was named, or when its code is not GeoNames' and its name
-// is not spelled like GeoNames spells it (exonyms: Hessen, Hesse).
-func (g *Gazetteer) inRegion(c *City, country, region string) answer {
+// near compares the region of c with the one a feed named.
+func (g *Gazetteer) near(c *City, country, region string) nearness {
 	if region == "" {
-		return unknown
+		return untold
 	}
-	name := region
+	name, code := region, ""
 	if isRegion(region) {
-		if admin1IsISO[country] {
-			if region[3:] == c.Admin1 {
-				return yes
+		code = region[3:]
+		// Some feeds use ISO codes of another level (GB-LND in England), which
+		// cannot be compared.
+		if _, known := g.admin1[country+"."+code]; known && admin1IsISO[country] {
+			if code == c.Admin1 {
+				return inside
 			}
-			return no
+			return elsewhere
 		}
 		name = g.regions[region]
 	}
 	admin1 := g.admin1[country+"."+c.Admin1]
-	if name == "" || admin1 == "" {
-		return unknown
+	if admin1 == "" {
+		return untold
 	}
-	var a, b [128]byte
-	if string(appendFolded(a[:0], name)) == string(appendFolded(b[:0], admin1)) {
-		return yes
+	var bufA, bufB [128]byte
+	a, b := appendFolded(bufA[:0], name), appendFolded(bufB[:0], admin1)
+	const start = 4 // letters that two languages' names of a region have in common
+	switch {
+	case len(a) > 0 && string(a) == string(b):
+		return inside
+	case len(a) >= start && len(b) >= start && string(a[:start]) == string(b[:start]),
+		len(code) > 1 && strings.HasPrefix(string(b), strings.ToLower(code)):
+		return alike
 	}
-	return unknown
+	return untold
 }
 
 func (g *Gazetteer) city(id int32) City {

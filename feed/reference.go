@@ -16,7 +16,7 @@ type Tables struct {
 	Countries  map[string]Country  // by ISO 3166-1 alpha-2
 	Currencies map[string]Currency // by ISO 4217 code
 	Languages  map[string]Language // by CLDR code, with hyphens ("en", "zh-Hant")
-	Zones      []Zone
+	Zones      []TimeZone
 	Regions    map[string]string // ISO 3166-2 ("US-CA") to name, only where the code is certain
 	Cities     *Gazetteer
 
@@ -46,8 +46,8 @@ type Currency struct{ Code, Name, Symbol string }
 // Language names a language in English and in itself.
 type Language struct{ Code, Name, Native string }
 
-// Zone is an IANA time zone and the country whose row it is.
-type Zone struct{ Country, ID string }
+// TimeZone is an IANA time zone and the country whose row it is.
+type TimeZone struct{ Country, ID string }
 
 // City is one populated place.
 type City struct {

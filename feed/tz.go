@@ -41,7 +41,7 @@ func readZones(r io.Reader, t *Tables, file string) error {
 			}
 			rows++
 			if !known[cc] {
-				t.Zones = append(t.Zones, Zone{cc, cells[2]})
+				t.Zones = append(t.Zones, TimeZone{cc, cells[2]})
 				t.fill(ipwarden.FieldTimeZoneID, cc, file)
 			}
 		}
@@ -83,7 +83,7 @@ func (t *Tables) ZoneOf(country string) (string, bool) {
 		return first, first != ""
 	}
 	zone, ok := t.Cities.zoneOf(country)
-	if !ok || !slices.Contains(t.Zones, Zone{country, zone}) {
+	if !ok || !slices.Contains(t.Zones, TimeZone{country, zone}) {
 		return "", false
 	}
 	return zone, true
