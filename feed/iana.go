@@ -54,10 +54,12 @@ func IANASpecial(r io.Reader, _ *Meta) facts {
 		_ = eachSpecial(data, func(e special) bool { // it has been read once
 			f = Fact{Name: e.name, RFC: e.rfc}
 			switch {
+			case e.prefix.Addr().Is4In6():
+				return true // nobody asks for it: an address is taken out of this form first
 			case e.reachable == "False":
 				f.Traits = ipwarden.Bogon
 			case e.reachable == "True" && within(e.prefix, blocks):
-				f.Denied = ipwarden.Bogon
+				f = Fact{Denied: ipwarden.Bogon} // it is no bogon, so it has no bogon's name
 			default:
 				return true
 			}

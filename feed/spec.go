@@ -58,10 +58,14 @@ type Asserts struct {
 	// Purpose of a crawler: search, ai_training, user_triggered, monitoring, preview, other.
 	Purpose string `yaml:"purpose"`
 	// Listing makes the feed a blocklist of this type: attacker, abuser,
-	// scanner, spam, botnet, malware, hijacked, proxy.
+	// scanner, spam, botnet, malware, hijacked, proxy. A type that a row gives
+	// itself goes before.
 	Listing string `yaml:"listing"`
 	// MinCount skips rows seen less often.
 	MinCount uint32 `yaml:"min_count"`
+	// Except skips rows of these names: a list of VPNs that names Tor among
+	// them, say.
+	Except []string `yaml:"except"`
 	// Kind is the kind of network of an AS list: business, education, government, hosting, isp.
 	Kind string `yaml:"kind"`
 	// Origins are the operator's own autonomous systems. Where they are given, a
