@@ -29,8 +29,12 @@ func TestReadOverlay(t *testing.T) {
 		Network: netip.MustParsePrefix("203.0.113.0/24"), Reason: "ticket 4711", Owner: "noc@example.com", Line: 3,
 		Expires: time.Date(2027, 7, 1, 0, 0, 0, 0, time.UTC),
 		Facts: []Fact{
-			{ipwarden.FieldCountryCode, "NO"}, {ipwarden.FieldLatitude, 59.91}, {ipwarden.FieldLongitude, 10.75},
-			{ipwarden.FieldIsVPN, true}, {ipwarden.FieldVPNName, "Example VPN"}, {ipwarden.FieldIsBogon, false},
+			{ipwarden.FieldCountryCode, "NO"},
+			{ipwarden.FieldLatitude, 59.91},
+			{ipwarden.FieldLongitude, 10.75},
+			{ipwarden.FieldIsVPN, true},
+			{ipwarden.FieldVPNName, "Example VPN"},
+			{ipwarden.FieldIsBogon, false},
 			{ipwarden.FieldListings, []ipwarden.Listing{{Name: "house-list", Type: "abuser", Date: time.Date(2026, 8, 22, 0, 0, 0, 0, time.UTC)}}},
 		},
 	}, {
