@@ -1,0 +1,120 @@
+package api
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/cespare/xxhash/v2"
+
+	"github.com/ipwarden/ipwarden"
+)
+
+// Config says what an [API] answers from. The zero value is not usable: Data
+// is required.
+type Config struct {
+	// Data returns the data in use; it is called once a request, so that one
+	// answer never mixes two datasets. It must not block, must return the same
+	// pointer until the data changes, and may return nil while there is none
+	// yet: then look-ups are a 503 problem and /readyz says so. Required.
+	Data func() Data
+
+	// Info describes what Data returned. It is called when that changes, not on
+	// every request. Default: a description with nothing in it.
+	Info func(Data) Info
+
+	// Scores computes the scores of a Record at the time of the answer.
+	// Default: answers carry no scores.
+	Scores func(r ipwarden.Record, now time.Time) ipwarden.Scores
+
+	// Now is the clock. Default: time.Now.
+	Now func() time.Time
+
+	// Version of the program, for the pages and the metrics. Default: "devel".
+	Version string
+
+	// PublicURL is where people reach the net/http listener ("https://ip.example"),
+	// for links in answers that cannot know it: the fast listener names it in
+	// its 404s, and the OpenAPI document lists it. Default: not named.
+	PublicURL string
+
+	// Log takes what went wrong inside. Default: slog.Default().
+	Log *slog.Logger
+}
+
+// An API answers requests. It is safe for concurrent use.
+type API struct {
+	cfg     Config
+	queries *queryCache
+	pages   *pages
+	metrics *metrics
+
+	exchanges sync.Pool // of *exchange
+	zippers   sync.Pool // of *zipper
+	state     atomic.Pointer[state]
+	draining  atomic.Bool
+}
+
+// state is what is made once for each dataset.
+type state struct {
+	data Data
+	info Info
+	seed uint64 // of the entity tags, so that they change with the dataset
+}
+
+// New makes an API. The error names every mistake in cfg.
+func New(cfg Config) (*API, error) {
+	var errs []error
+	if cfg.Data == nil {
+		errs = append(errs, errors.New("Data is missing: say where the data comes from"))
+	}
+	if u := cfg.PublicURL; u != "" && !strings.HasPrefix(u, "http://") && !strings.HasPrefix(u, "https://") {
+		errs = append(errs, fmt.Errorf("PublicURL %q is no http:// or https:// address, such as \"https://ip.example\"", u))
+	}
+	if len(errs) > 0 {
+		return nil, fmt.Errorf("api: %w", errors.Join(errs...))
+	}
+	cfg.PublicURL = strings.TrimRight(cfg.PublicURL, "/")
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	if cfg.Version == "" {
+		cfg.Version = "devel"
+	}
+	if cfg.Log == nil {
+		cfg.Log = slog.Default()
+	}
+	a := &API{cfg: cfg, queries: newQueryCache()}
+	a.exchanges.New = func() any { return &exchange{api: a} }
+	a.zippers.New = newZipper
+	var err error
+	if a.pages, err = newPages(cfg.PublicURL); err != nil {
+		return nil, fmt.Errorf("api: %w", err)
+	}
+	a.metrics = newMetrics(a)
+	return a, nil
+}
+
+// Ready reports whether look-ups can be answered, and are wanted.
+func (a *API) Ready() bool { return !a.draining.Load() && a.cfg.Data() != nil }
+
+// current returns the data in use with what was made for it. Its data is nil
+// when there is none.
+func (a *API) current() *state {
+	d := a.cfg.Data()
+	st := a.state.Load()
+	if st != nil && st.data == d {
+		return st
+	}
+	st = &state{data: d}
+	if d != nil && a.cfg.Info != nil {
+		st.info = a.cfg.Info(d)
+	}
+	st.seed = xxhash.Sum64String(st.info.Hash)
+	a.state.Store(st) // two racing requests store equal states
+	return st
+}

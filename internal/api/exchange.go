@@ -1,0 +1,106 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"time"
+
+	"github.com/cespare/xxhash/v2"
+)
+
+// An exchange is one request and its response without the transport. A shell
+// fills the first part, calls serve, and writes the second. It is pooled; its
+// strings may alias the transport's buffers and must not outlive it.
+type exchange struct {
+	api *API
+	ctx context.Context
+
+	// The request.
+	method, path, query string // path and query as on the wire, still encoded
+	accept              string // field lines joined by commas
+	acceptEncoding      string
+	ifNoneMatch         string
+	mediaType           string // Content-Type
+	peer                netip.Addr
+	fast                bool
+	body                bodyReader // of a POST
+
+	// The response.
+	status  int
+	lines   [maxHeaderLines]headerLine // sorted by name
+	nLines  int
+	payload []byte                      // as sent: perhaps compressed, empty for 304
+	stream  func(w *streamWriter) error // writes the body instead of payload; net/http only
+	route   route                       // for the metrics
+	closing bool                        // the connection cannot be used again
+
+	// What the core decided on the way.
+	now         time.Time
+	st          *state
+	out         []byte // the body
+	contentType string
+	cache       cachePolicy
+	negotiated  bool // the answer depends on Accept
+	page        bool // HTML: with its security headers
+	csp         string
+	allow       string
+
+	// Memory that stays when the exchange is reused.
+	kept
+}
+
+type kept struct {
+	zipped  []byte // the compressed body
+	etag    [48]byte
+	control [64]byte
+	hash    xxhash.Digest
+	batch   *batch // made by the first bulk request
+}
+
+// bodyReader reads the body of a request.
+type bodyReader interface {
+	// readAll returns the whole body, or errTooLarge when it is longer than limit.
+	readAll(limit int) ([]byte, error)
+}
+
+var errTooLarge = errors.New("the body is too large")
+
+type headerLine struct{ name, value string }
+
+const maxHeaderLines = 16
+
+// keepBuffer bounds the memory that one pooled exchange holds on to, bytes.
+const keepBuffer = 1 << 20
+
+// take returns an exchange that knows the time and the data; give ends it.
+func (a *API) take() *exchange {
+	x := a.exchanges.Get().(*exchange)
+	x.now = a.cfg.Now()
+	x.st = a.current()
+	return x
+}
+
+func (a *API) give(x *exchange) {
+	out, k := x.out[:0], x.kept
+	if cap(out) > keepBuffer {
+		out = nil
+	}
+	if cap(k.zipped) > keepBuffer {
+		k.zipped = nil
+	}
+	if k.batch != nil {
+		clear(k.batch.recs[:]) // a Record holds on to its dataset
+	}
+	*x = exchange{api: a, out: out, kept: k}
+	a.exchanges.Put(x)
+}
+
+// line adds a header line. Callers add them in the order of their names, so
+// that both shells send the same.
+func (x *exchange) line(name, value string) {
+	if x.nLines < len(x.lines) {
+		x.lines[x.nLines] = headerLine{name, value}
+		x.nLines++
+	}
+}

@@ -1,0 +1,181 @@
+package api
+
+import (
+	"strings"
+)
+
+// route is what a request is for; the metrics know it by its name.
+type route uint8
+
+const (
+	routeUnknown route = iota
+	routeIP            // GET /v1/ip/{ip}
+	routeCaller        // GET /v1/ip
+	routeField         // GET /v1/ip/{ip}/{field}
+	routeBulk          // POST /v1/ip
+	routeASN
+	routeNetwork
+	routeDataset
+	routeHome
+	routeDocs
+	routeOpenAPI
+	routeHealth
+	routeReady
+
+	numRoutes
+)
+
+var routeNames = [numRoutes]string{
+	"unknown", "ip", "caller", "field", "bulk", "asn", "network", "dataset", "home", "docs", "openapi", "healthz", "readyz",
+}
+
+// serve answers the exchange: this function is the table of what there is. The
+// path is parsed here and nowhere else; nothing is cleaned, merged or
+// redirected.
+func (x *exchange) serve() {
+	defer x.rescue()
+	p := x.handle()
+	if p != nil {
+		x.refuse(p)
+		return
+	}
+	x.finish()
+}
+
+func (x *exchange) handle() *problem {
+	const ip = "/v1/ip/"
+	if rest, ok := strings.CutPrefix(x.path, ip); ok { // the hot one first
+		addr, field, deep := strings.Cut(rest, "/")
+		if !deep {
+			x.route = routeIP
+			if p := x.reading(exampleLookup); p != nil || x.status != 0 {
+				return p
+			}
+			return x.lookup(addr)
+		}
+		x.route = routeField
+		if x.fast {
+			return x.otherListener()
+		}
+		if p := x.reading(exampleLookup + "/location.country_code"); p != nil || x.status != 0 {
+			return p
+		}
+		return x.single(rest, addr, field)
+	}
+	switch x.path {
+	case "/v1/ip":
+		return x.callerOrBulk()
+	case "/healthz":
+		x.route = routeHealth
+		if p := x.reading("GET /healthz"); p != nil || x.status != 0 {
+			return p
+		}
+		return x.health()
+	}
+	if x.fast {
+		return x.otherListener()
+	}
+	switch x.path {
+	case "/":
+		x.route = routeHome
+		if p := x.reading("GET /"); p != nil || x.status != 0 {
+			return p
+		}
+		return x.home()
+	case "/v1/dataset":
+		x.route = routeDataset
+		if p := x.reading("GET /v1/dataset"); p != nil || x.status != 0 {
+			return p
+		}
+		return x.dataset()
+	case "/docs":
+		x.route = routeDocs
+		if p := x.reading("GET /docs"); p != nil || x.status != 0 {
+			return p
+		}
+		return x.docs()
+	case "/openapi.json":
+		x.route = routeOpenAPI
+		if p := x.reading("GET /openapi.json"); p != nil || x.status != 0 {
+			return p
+		}
+		return x.openAPI()
+	case "/readyz":
+		x.route = routeReady
+		if p := x.reading("GET /readyz"); p != nil || x.status != 0 {
+			return p
+		}
+		return x.ready()
+	}
+	if rest, ok := strings.CutPrefix(x.path, "/v1/asn/"); ok {
+		x.route = routeASN
+		if p := x.reading(exampleASN); p != nil || x.status != 0 {
+			return p
+		}
+		return x.asn(rest)
+	}
+	if rest, ok := strings.CutPrefix(x.path, "/v1/network/"); ok {
+		x.route = routeNetwork
+		if p := x.reading(exampleNetwork); p != nil || x.status != 0 {
+			return p
+		}
+		return x.network(rest)
+	}
+	return notFound(x.path)
+}
+
+func (x *exchange) callerOrBulk() *problem {
+	switch x.method {
+	case "POST":
+		x.route = routeBulk
+		return x.bulk()
+	case "GET", "HEAD":
+		x.route = routeCaller
+		if x.fast {
+			return x.otherListener()
+		}
+		return x.caller()
+	case "OPTIONS":
+		x.route = routeCaller
+		x.preflight(allowBoth)
+		return nil
+	}
+	return wrongMethod(x.method, allowBoth, exampleLookup)
+}
+
+const (
+	allowRead = "GET, HEAD, OPTIONS"
+	allowBoth = "GET, HEAD, OPTIONS, POST"
+)
+
+// reading admits GET and HEAD, and answers OPTIONS, after which the status is set.
+func (x *exchange) reading(example string) *problem {
+	switch x.method {
+	case "GET", "HEAD":
+		return nil
+	case "OPTIONS":
+		x.preflight(allowRead)
+		return nil
+	}
+	return wrongMethod(x.method, allowRead, example)
+}
+
+// target splits a request target into path and query. Of an absolute form
+// (RFC 9112 section 3.2.2) the authority is dropped: it names us.
+func target(t string) (path, query string) {
+	if len(t) > 0 && t[0] != '/' {
+		if _, rest, ok := strings.Cut(t, "://"); ok {
+			i := strings.IndexAny(rest, "/?")
+			switch {
+			case i < 0:
+				t = "/"
+			case rest[i] == '?':
+				return "/", rest[i+1:]
+			default:
+				t = rest[i:]
+			}
+		}
+	}
+	path, query, _ = strings.Cut(t, "?")
+	return path, query
+}

@@ -1,0 +1,121 @@
+package api
+
+import (
+	"strings"
+
+	"github.com/ipwarden/ipwarden"
+)
+
+// appendCard appends an answer as text: a line a field, its dotted path and its
+// value in two columns, and below it the evidence when that is asked for.
+// Traits that are not set are left out; a person reads what is.
+func appendCard(dst []byte, v *ipwarden.View, rec ipwarden.Record) []byte {
+	width := 0
+	shown := make([]ipwarden.Field, 0, v.Fields.Len())
+	var scratch []byte
+	for f := range v.Fields.All() {
+		value, known := v.AppendText(scratch[:0], rec, f)
+		scratch = value
+		if !known || f.Traits() != 0 && string(value) == "false" {
+			continue
+		}
+		shown = append(shown, f)
+		width = max(width, len(f.String()))
+	}
+	for _, f := range shown {
+		dst = appendLabel(dst, f.String(), width)
+		dst, _ = v.AppendText(dst, rec, f)
+		dst = append(dst, '\n')
+	}
+	if !v.Explain {
+		return dst
+	}
+	for _, e := range rec.Evidence() {
+		if !v.Fields.Has(e.Field) {
+			continue
+		}
+		dst = append(dst, '\n')
+		dst = append(dst, e.Field.String()...)
+		if e.Value != "" {
+			dst = append(append(dst, ": "...), oneLine(e.Value)...)
+		}
+		dst = append(dst, '\n')
+		for _, c := range e.By {
+			dst = appendClaim(append(dst, "  says  "...), c)
+		}
+		for _, c := range e.Lost {
+			dst = appendClaim(append(dst, "  lost  "...), c)
+		}
+	}
+	return dst
+}
+
+func appendClaim(dst []byte, c ipwarden.Claim) []byte {
+	dst = append(dst, c.Feed...)
+	if !c.Date.IsZero() {
+		dst = c.Date.UTC().AppendFormat(append(dst, ' '), "2006-01-02")
+	}
+	for _, part := range [...][2]string{{" match ", c.Match}, {" value ", c.Value}, {" licence ", c.Licence}, {" (", c.Note}} {
+		if part[1] == "" {
+			continue
+		}
+		dst = append(append(dst, part[0]...), oneLine(part[1])...)
+		if part[0] == " (" {
+			dst = append(dst, ')')
+		}
+	}
+	return append(dst, '\n')
+}
+
+func appendLabel(dst []byte, label string, width int) []byte {
+	dst = append(dst, label...)
+	for range width + 2 - len(label) {
+		dst = append(dst, ' ')
+	}
+	return dst
+}
+
+// oneLine keeps text of a feed from breaking out of its line.
+func oneLine(s string) string {
+	if strings.IndexFunc(s, func(r rune) bool { return r < 0x20 || r == 0x7f }) < 0 {
+		return s
+	}
+	return strings.Map(func(r rune) rune {
+		if r < 0x20 || r == 0x7f {
+			return ' '
+		}
+		return r
+	}, s)
+}
+
+// appendFlat appends a JSON document of ours as text: a line a value, its path
+// before it. A list of values repeats its path; a list of objects separates
+// them by an empty line.
+func appendFlat(dst, doc []byte) []byte {
+	n, _ := parseNode(doc)
+	return flatten(dst, n, "")
+}
+
+func flatten(dst []byte, n node, path string) []byte {
+	switch n.kind {
+	case '{':
+		for _, m := range n.members {
+			name := m.name
+			if path != "" {
+				name = path + "." + name
+			}
+			dst = flatten(dst, m.node, name)
+		}
+	case '[':
+		for _, m := range n.members {
+			if m.kind == '{' && len(dst) > 0 {
+				dst = append(dst, '\n')
+			}
+			dst = flatten(dst, m.node, path)
+		}
+	default:
+		dst = appendLabel(dst, path, max(16, len(path)))
+		dst = append(append(dst, oneLine(n.text)...), '\n')
+	}
+	return dst
+}
