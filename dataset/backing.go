@@ -1,0 +1,151 @@
+package dataset
+
+import (
+	"net/netip"
+	"runtime"
+	"time"
+
+	"github.com/ipwarden/ipwarden"
+)
+
+// The methods of an [ipwarden.Backing]. ids come from the index, whose
+// references Open has checked.
+
+func (d *Dataset) row(id uint32) []byte { return d.rows[id*rowSize:][:rowSize] }
+
+// Traits returns the security traits of an answer.
+func (d *Dataset) Traits(id uint32) ipwarden.Traits {
+	t := ipwarden.Traits(le.Uint16(d.row(id)[12:]))
+	runtime.KeepAlive(d)
+	return t
+}
+
+// CountryCode returns the country of an answer.
+func (d *Dataset) CountryCode(id uint32) string {
+	loc := le.Uint32(d.row(id))
+	cc := d.countries[le.Uint16(d.locs[loc*locSize:])].CountryCode
+	runtime.KeepAlive(d)
+	return cc
+}
+
+// ASNumber returns the announcing AS of an answer.
+func (d *Dataset) ASNumber(id uint32) uint32 {
+	n := le.Uint32(d.as[le.Uint32(d.row(id)[4:])*asSize:])
+	runtime.KeepAlive(d)
+	return n
+}
+
+// Location returns where an answer's addresses are used.
+func (d *Dataset) Location(id uint32) ipwarden.Location {
+	b := d.locs[le.Uint32(d.row(id))*locSize:][:locSize]
+	l := d.countries[le.Uint16(b)]
+	z := &d.zones[le.Uint16(b[2:])]
+	l.TimeZone = ipwarden.TimeZone{ID: z.id, Zone: z.load()}
+	l.RegionCode, l.Region = d.str(le.Uint32(b[4:])), d.str(le.Uint32(b[8:]))
+	l.City, l.Postal = d.str(le.Uint32(b[12:])), d.str(le.Uint32(b[16:]))
+	if b[32]&locHasCoordinates != 0 {
+		l.HasCoordinates = true
+		l.Latitude = float64(int32(le.Uint32(b[20:]))) / 1e6
+		l.Longitude = float64(int32(le.Uint32(b[24:]))) / 1e6
+		l.AccuracyKM = le.Uint16(b[28:])
+	}
+	runtime.KeepAlive(d)
+	return l
+}
+
+// ASN returns the announcing AS of an answer.
+func (d *Dataset) ASN(addr netip.Addr, id uint32) ipwarden.ASN {
+	r := d.row(id)
+	i := le.Uint32(r[4:])
+	if i == 0 {
+		return ipwarden.ASN{}
+	}
+	a := d.asAt(i)
+	if route := int(r[15]); route <= addr.BitLen() {
+		a.Route, _ = addr.Prefix(route)
+	}
+	runtime.KeepAlive(d)
+	return a
+}
+
+func (d *Dataset) asAt(i uint32) ipwarden.ASN {
+	b := d.as[i*asSize:][:asSize]
+	return ipwarden.ASN{
+		Number: le.Uint32(b), Name: d.str(le.Uint32(b[4:])), Domain: d.str(le.Uint32(b[8:])),
+		Kind: d.manifest.Words[b[12]], Registry: d.manifest.Words[b[13]],
+	}
+}
+
+func (d *Dataset) org(id uint32) []byte {
+	if len(d.orgs) == 0 {
+		return nil
+	}
+	n := le.Uint32(d.orgs[id*4:])
+	if n == 0 {
+		return nil
+	}
+	return d.orgTable[n*orgSize:][:orgSize]
+}
+
+// Company returns who uses the addresses of an answer.
+func (d *Dataset) Company(id uint32) (c ipwarden.Company) {
+	if o := d.org(id); o != nil {
+		c = ipwarden.Company{Name: d.str(le.Uint32(o)), Domain: d.str(le.Uint32(o[4:])), Kind: d.str(le.Uint32(o[8:]))}
+	}
+	runtime.KeepAlive(d)
+	return c
+}
+
+// Carrier returns the mobile network of an answer.
+func (d *Dataset) Carrier(id uint32) (c ipwarden.Carrier) {
+	if o := d.org(id); o != nil {
+		c = ipwarden.Carrier{Name: d.str(le.Uint32(o[12:])), MCC: d.str(le.Uint32(o[16:])), MNC: d.str(le.Uint32(o[20:]))}
+	}
+	runtime.KeepAlive(d)
+	return c
+}
+
+// Security returns the details behind the traits of an answer.
+func (d *Dataset) Security(id uint32) ipwarden.Security {
+	sec := le.Uint32(d.row(id)[8:])
+	if sec == 0 {
+		return ipwarden.Security{}
+	}
+	b := d.secs[sec*secSize:][:secSize]
+	s := ipwarden.Security{
+		VPN:     d.str(le.Uint32(b)),
+		Crawler: ipwarden.CrawlerInfo{Name: d.str(le.Uint32(b[4:])), Purpose: d.str(le.Uint32(b[8:]))},
+		Hosting: ipwarden.HostingInfo{Name: d.str(le.Uint32(b[12:])), Region: d.str(le.Uint32(b[16:])), Service: d.str(le.Uint32(b[20:]))},
+		Bogon:   ipwarden.BogonInfo{Name: d.str(le.Uint32(b[24:])), RFC: d.str(le.Uint32(b[28:]))},
+	}
+	s.Listings = d.listingSet(le.Uint32(b[32:]))
+	runtime.KeepAlive(d)
+	return s
+}
+
+// listingSet returns a set of blocklists, which is decoded once.
+func (d *Dataset) listingSet(n uint32) []ipwarden.Listing {
+	if n == 0 {
+		return nil
+	}
+	if p := d.sets[n].Load(); p != nil {
+		return *p
+	}
+	from := uint32(0)
+	if n > 0 {
+		from = le.Uint32(d.listings[4*n:])
+	}
+	body := d.listings[4+4*d.numSets():]
+	set := body[from:le.Uint32(d.listings[4+4*n:])]
+	var list []ipwarden.Listing
+	for len(set) > 0 {
+		l := ipwarden.Listing{Name: d.manifest.Feeds[set[0]].Name, URL: d.manifest.Listings[set[0]], Type: string(set[6 : 6+set[5]])}
+		if day := le.Uint32(set[1:]); day != 0 {
+			l.Date = time.Unix(int64(day)*86400, 0).UTC()
+		}
+		list = append(list, l)
+		set = set[6+int(set[5]):]
+	}
+	d.sets[n].CompareAndSwap(nil, &list)
+	return list
+}

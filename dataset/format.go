@@ -1,0 +1,116 @@
+package dataset
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math/bits"
+)
+
+// The file, all numbers little-endian:
+//
+//	header   magic, version, number of sections, date, length, SHA-256
+//	table    kind, offset and length of each section
+//	sections
+//
+// The SHA-256 covers everything but itself.
+const (
+	magic         = "IPWARDEN"
+	formatVersion = 1
+
+	headerSize    = 64
+	offVersion    = 8
+	offSections   = 12
+	offDate       = 16
+	offLength     = 24
+	offSum        = 32
+	sectionEntry  = 24
+	sectionAlign  = 8
+	maxSections   = 64
+	maxFileLength = 1 << 32 // references into nodes are 30 bits of 4-byte words
+)
+
+// The sections.
+const (
+	secManifest  = 1 + iota // JSON
+	secStrings              // length-prefixed strings
+	secRoot4                // 65536 references: the first 16 bits of an IPv4 address
+	secRoot6                // 65536 references: the first 16 bits of an IPv6 address
+	secRootBits4            // 65536 bytes: prefix length of answers that reach beyond one /16
+	secRootBits6            //
+	secNodes                // the inner nodes of both trees
+	secRows                 // an answer: location, AS, security
+	secLocations            //
+	secAS                   // autonomous systems, by number
+	secSecurity             //
+	secListings             // sets of blocklists
+	secOrgs                 // company and carrier of each row; may be empty
+	secOrgTable             //
+	secEvidence             // what every feed said; compressed blocks
+	secClaims               // the values of the evidence; compressed blocks
+	secDirectory            // where the blocks are
+	numSections  = iota + 1
+)
+
+// A reference is 32 bits: a kind and 30 bits of value.
+//
+//	leaf    the number of a row
+//	small   word offset of a node with at most nine answers
+//	bitmap  word offset of a node with a bit for each start, an 8-bit stride
+//	wide    the same for a 16-bit stride
+const (
+	refLeaf   = 0 << 30
+	refSmall  = 1 << 30
+	refBitmap = 2 << 30
+	refWide   = 3 << 30
+	refKind   = 3 << 30
+	refValue  = 1<<30 - 1
+)
+
+// A small node: eight starts, one a byte, unused ones 0 and last; the answer
+// from 0 on has no start. Then the answers, the last one first, so that the
+// index of an answer is the number of starts beyond the byte.
+const (
+	smallStarts = 8
+	smallWords  = smallStarts / 4
+)
+
+// A bitmap node: four counts, one a byte, of the bits in the words before; 256
+// bits, of which the first is set; the answers, one for each bit.
+const bitmapWords = 1 + 8
+
+// A wide node: 1024 times 64 bits and a count of the bits before; the answers.
+const (
+	wideEntry = 12
+	wideWords = 1024 * wideEntry / 4
+)
+
+// Sizes of the rows of tables.
+const (
+	rowSize = 16 // location, AS, security, traits 16 | origin's feed 8 | route's length 8
+	locSize = 36 // country 2, zone 2, region code 4, region 4, city 4, postal 4, latitude 4, longitude 4, radius 2, feeds 1+1, flags 1, 3 unused
+	asSize  = 20 // number 4, name 4, domain 4, kind 1, registry 1, feeds 1+1+1, 3 unused
+	secSize = 40 // VPN 4, crawler 4, purpose 4, cloud 4, region 4, service 4, bogon 4, RFC 4, listings 4, feeds 1+1+1+1
+	orgSize = 24 // company 4, domain 4, kind 4, carrier 4, MCC 4, MNC 4
+	dirSize = 40 // kind 1, family 1, feed 1, 1 unused, length 4, offset 8, first 16, unpacked 4, 4 unused
+)
+
+var le = binary.LittleEndian
+
+// beyond returns how many of the eight bytes of starts are greater than x: the
+// comparison of eight bytes at once (Warren, Hacker's Delight, section 2-18).
+func beyond(starts uint64, x byte) int {
+	const h = 0x8080808080808080
+	y := uint64(x) * 0x0101010101010101
+	// ge has the high bit of each byte where y >= starts.
+	t := (y | h) - (starts &^ h)
+	ge := ((y &^ starts) | (^(y ^ starts) & t)) & h
+	return 8 - bits.OnesCount64(ge)
+}
+
+// ErrCorrupt is wrapped by every error about a file that is not a sound dataset.
+var ErrCorrupt = errors.New("not a sound dataset")
+
+func corrupt(format string, args ...any) error {
+	return fmt.Errorf("%w: %s", ErrCorrupt, fmt.Sprintf(format, args...))
+}
