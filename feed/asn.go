@@ -1,6 +1,7 @@
 package feed
 
 import (
+	"bufio"
 	"bytes"
 	"encoding/json"
 	"errors"
@@ -29,7 +30,15 @@ func asNamesJSON(r io.Reader, yield func(*Fact, error) bool) error {
 		}
 		return &FileError{Why: "the file is no whole JSON object of numbers and names", Cause: err}
 	}
-	dec := json.NewDecoder(r)
+	br := bufio.NewReader(r)
+	head, _ := br.Peek(512)
+	if why := sniff(head); why != "" {
+		return &FileError{Why: why}
+	}
+	if bytes.HasPrefix(head, bom) {
+		br.Discard(len(bom))
+	}
+	dec := json.NewDecoder(br)
 	if t, err := dec.Token(); err != nil {
 		return broken(err)
 	} else if t != json.Delim('{') {
@@ -65,7 +74,7 @@ func asNamesJSON(r io.Reader, yield func(*Fact, error) bool) error {
 			}
 			continue
 		}
-		f.ASName = in.name([]byte(name), dropCountry)
+		f.ASName = in.name([]byte(name))
 		if f.AS != 0 && f.ASName != "" && !yield(&f, nil) {
 			return nil
 		}
@@ -99,7 +108,7 @@ func ASNamesText(r io.Reader, meta *Meta) facts {
 				ls.bad("want the number of an autonomous system, a blank and its name")
 				continue
 			}
-			f.AS, f.ASName = as, in.name(name, dropCountry)
+			f.AS, f.ASName = as, in.name(name)
 			if f.AS == 0 || f.ASName == "" {
 				ls.good++
 				continue
@@ -146,7 +155,7 @@ func ASNCSV(r io.Reader, meta *Meta) facts {
 				if len(cells) > 2 { // a name with commas that nobody quoted
 					name = row[bytes.IndexByte(row, ',')+1:]
 				}
-				f.ASName = in.name(name, dropCountry)
+				f.ASName = in.name(name)
 			}
 			ls.fact(&f)
 		}

@@ -12,22 +12,24 @@ import (
 // not certain the text stays as it is.
 type asNames struct{ in interner }
 
-// The two ways in which a list treats the country.
-const (
-	dropCountry = true  // the text ends in ", CC"
-	keepCountry = false // it does not: an SA at the end is a legal form
-)
-
-// name returns the cleaned name, "" for systems that have none.
-func (a *asNames) name(text []byte, suffixed bool) string {
+// name returns the cleaned name, "" for systems that have none. The country is
+// taken from the ", CC" at the end.
+func (a *asNames) name(text []byte) string {
 	text = clean(text)
-	country := ""
-	if n := len(text); suffixed && n > 4 && text[n-4] == ',' && text[n-3] == ' ' {
-		if cc := text[n-2:]; allUpper(cc) || string(cc) == "na" {
-			country = string(cc)
-			text = bytes.TrimRight(text[:n-4], " ,")
-		}
+	n := len(text)
+	if n <= 4 || text[n-4] != ',' || text[n-3] != ' ' {
+		return a.nameIn(text, "")
 	}
+	if cc := text[n-2:]; allUpper(cc) || string(cc) == "na" {
+		return a.nameIn(bytes.TrimRight(text[:n-4], " ,"), string(cc))
+	}
+	return a.nameIn(text, "")
+}
+
+// nameIn is name for a list that keeps the country apart: there an SA at the
+// end is a legal form. The country may be "".
+func (a *asNames) nameIn(text []byte, country string) string {
+	text = clean(text)
 	switch string(text) {
 	case "-Reserved AS-", "-Private Use AS-", "Not routed", "None", "UNKNOWN", "-":
 		return ""

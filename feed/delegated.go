@@ -61,7 +61,8 @@ type delegated struct {
 	promised int // records, by the version line
 	records  int
 	systems  int
-	fact     Fact
+	fact     Fact // of addresses
+	system   Fact
 }
 
 // version reads "2|apnic|20210715|69826|19830613|20210714|+1000": version,
@@ -171,9 +172,10 @@ func (d *delegated) asn(start, value []byte) {
 		return
 	}
 	d.systems += int(n)
-	f := Fact{Registry: d.fact.Registry}
+	f := &d.system
+	f.Registry = d.fact.Registry
 	for i := range n {
-		if f.AS = uint32(first + i); f.AS != 0 && !d.ls.fact(&f) {
+		if f.AS = uint32(first + i); f.AS != 0 && !d.ls.fact(f) {
 			return
 		}
 	}

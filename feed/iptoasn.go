@@ -55,7 +55,8 @@ func IPToASN(r io.Reader, meta *Meta) facts {
 				ls.good++
 				continue
 			}
-			f.Origin, f.Country, f.ASName = origin, parseCountry(cell[3]), in.name(cell[4], keepCountry)
+			f.Origin, f.Country = origin, parseCountry(cell[3])
+			f.ASName = in.nameIn(cell[4], f.Country)
 			ls.fact(&f)
 		}
 	})

@@ -320,6 +320,8 @@ var isoTable = func() (t [26 * 26]string) {
 	for i := 0; i < len(isoCodes); i += 2 {
 		t[int(isoCodes[i]-'A')*26+int(isoCodes[i+1]-'A')] = isoCodes[i : i+2]
 	}
+	// Reserved by ISO for the country whose code is GB, and used for it.
+	t[int('U'-'A')*26+int('K'-'A')] = t[int('G'-'A')*26+int('B'-'A')]
 	return t
 }()
 

@@ -44,6 +44,7 @@ import (
 const (
 	maxLine = 64 << 10 // bytes of a line; a longer one is a bad row
 	maxText = 256      // bytes of a string that enters a fact
+	sniffed = 4 << 10  // bytes that sniff looks at
 )
 
 // lines reads a feed line by line, in a buffer of its own. Its methods yield
@@ -68,7 +69,9 @@ type lines struct {
 func readLines(r io.Reader, format string, parse func(*lines)) iter.Seq2[*Fact, error] {
 	return func(yield func(*Fact, error) bool) {
 		ls := &lines{r: r, yield: yield, buf: make([]byte, maxLine+32<<10)}
-		ls.fill()
+		for ls.fill(); !ls.eof && ls.end < sniffed; { // a reader may give a byte at a time
+			ls.fill()
+		}
 		head := ls.buf[:ls.end]
 		if why := sniff(head); why != "" {
 			ls.fail(why, nil)
@@ -198,7 +201,7 @@ func (l *lines) fail(why string, cause error) {
 // sniff says why a file with this beginning is no text feed, "" when it may be
 // one. It knows what a fetch brings home by mistake.
 func sniff(head []byte) string {
-	head = head[:min(len(head), 4096)]
+	head = head[:min(len(head), sniffed)]
 	switch {
 	case bytes.HasPrefix(head, []byte{0x1f, 0x8b}):
 		return "the file is gzip: it has to be unpacked first"

@@ -129,13 +129,11 @@ func zoneTar(r io.Reader, meta *Meta, yield func(*Fact, error) bool) error {
 			meta.Date = h.ModTime.UTC()
 		}
 		for f, err := range zoneRows(tr, parseCountry([]byte(cc))) {
-			var row *RowError
-			var file *FileError
-			switch {
-			case errors.As(err, &row):
-				row.Why = "in the zone of " + cc + ": " + row.Why
-			case errors.As(err, &file):
-				return &FileError{Why: "in the zone of " + cc + ": " + file.Why, Cause: file.Cause}
+			switch e := err.(type) {
+			case *RowError:
+				e.Why = "in the zone of " + cc + ": " + e.Why
+			case *FileError:
+				return &FileError{Why: "in the zone of " + cc + ": " + e.Why, Cause: e.Cause}
 			}
 			if !yield(f, err) {
 				return nil
