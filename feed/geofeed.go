@@ -29,7 +29,7 @@ func Geofeed(r io.Reader, meta *Meta) facts {
 			row := ls.row
 			// Section 2.1: from # to the end of the line is a comment.
 			if i := bytes.IndexByte(row, '#'); i >= 0 {
-				if first && meta.Date.IsZero() {
+				if first && ls.n <= maxBanner && meta.Date.IsZero() {
 					meta.Date = statedDate(row[i+1:])
 				}
 				row = row[:i]
@@ -72,6 +72,9 @@ func Geofeed(r io.Reader, meta *Meta) facts {
 		}
 	})
 }
+
+// maxBanner bounds the lines in which a date is looked for.
+const maxBanner = 100
 
 // maxPostal bounds a postal code, in bytes; the longest real ones have ten.
 const maxPostal = 32
