@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"slices"
 	"time"
 
 	"github.com/ipwarden/ipwarden/feed"
@@ -22,7 +23,7 @@ type Input struct {
 
 // BuildConfig says what to build.
 type BuildConfig struct {
-	// Inputs in any order; their Spec.Names differ. At most 250.
+	// Inputs in any order; their Spec.Names differ. At most 249.
 	Inputs []Input
 	// Tables hold the facts about countries and places; nil leaves them out.
 	Tables *feed.Tables
@@ -52,7 +53,7 @@ type FeedReport struct {
 	Problems      []string // the first few skipped rows
 }
 
-// maxInputs keeps the number of a feed in one byte.
+// maxInputs, with the one of our own, keeps the number of a feed in one byte.
 const maxInputs = 250
 
 // Build compiles feeds into a dataset and writes it to w. Rows that a parser
@@ -61,9 +62,10 @@ const maxInputs = 250
 // to go on without it is the caller's decision. The same inputs give the same
 // bytes, whatever the machine and the number of processors.
 func Build(ctx context.Context, w io.Writer, cfg BuildConfig) (*Report, error) {
-	if len(cfg.Inputs) > maxInputs {
-		return nil, fmt.Errorf("%d inputs are more than %d", len(cfg.Inputs), maxInputs)
+	if len(cfg.Inputs) >= maxInputs {
+		return nil, fmt.Errorf("%d inputs are more than %d", len(cfg.Inputs), maxInputs-1)
 	}
+	cfg.Inputs = append(slices.Clip(cfg.Inputs), special())
 	if cfg.Tables == nil {
 		cfg.Tables = &feed.Tables{}
 	}
@@ -80,17 +82,16 @@ func Build(ctx context.Context, w io.Writer, cfg BuildConfig) (*Report, error) {
 		} else {
 			names[n] = true
 		}
-		if d := cfg.Inputs[i].Date; d.After(cfg.Date) && cfg.Date.IsZero() {
-			cfg.Date = d
-		}
 		ins[i] = in
 	}
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
 	}
-	for i := range cfg.Inputs { // the newest, when none was given
-		if d := cfg.Inputs[i].Date; d.After(cfg.Date) {
-			cfg.Date = d
+	if cfg.Date.IsZero() {
+		for i := range cfg.Inputs {
+			if d := cfg.Inputs[i].Date; d.After(cfg.Date) {
+				cfg.Date = d
+			}
 		}
 	}
 	if err := read(ctx, ins); err != nil {

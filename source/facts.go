@@ -1,0 +1,112 @@
+package source
+
+import (
+	"fmt"
+	"net/netip"
+	"time"
+
+	"github.com/ipwarden/ipwarden"
+)
+
+// set writes one fact into an answer.
+func set(f *ipwarden.Full, fact Fact) error {
+	if t := fact.Field.Traits(); t != 0 {
+		on, ok := fact.Value.(bool)
+		if !ok || t == ipwarden.Anonymous || t == ipwarden.Threat {
+			return unsettable(fact)
+		}
+		if f.Traits |= t; !on {
+			f.Traits &^= t
+		}
+		return nil
+	}
+	s, isText := fact.Value.(string)
+	l, sec := &f.Location, &f.Security
+	texts := map[ipwarden.Field]*string{
+		ipwarden.FieldContinentCode: &l.ContinentCode, ipwarden.FieldContinent: &l.Continent,
+		ipwarden.FieldCountryCode: &l.CountryCode, ipwarden.FieldCountry: &l.Country,
+		ipwarden.FieldRegionCode: &l.RegionCode, ipwarden.FieldRegion: &l.Region, ipwarden.FieldCity: &l.City,
+		ipwarden.FieldPostal: &l.Postal, ipwarden.FieldCurrencyCode: &l.Currency.Code,
+		ipwarden.FieldCurrencyName: &l.Currency.Name, ipwarden.FieldCurrencySymbol: &l.Currency.Symbol,
+		ipwarden.FieldCallingCode: &l.CallingCode, ipwarden.FieldFlag: &l.Flag,
+		ipwarden.FieldASName: &f.ASN.Name, ipwarden.FieldASDomain: &f.ASN.Domain, ipwarden.FieldASKind: &f.ASN.Kind,
+		ipwarden.FieldASRegistry: &f.ASN.Registry, ipwarden.FieldCompanyName: &f.Company.Name,
+		ipwarden.FieldCompanyDomain: &f.Company.Domain, ipwarden.FieldCompanyKind: &f.Company.Kind,
+		ipwarden.FieldCarrierName: &f.Carrier.Name, ipwarden.FieldCarrierMCC: &f.Carrier.MCC, ipwarden.FieldCarrierMNC: &f.Carrier.MNC,
+		ipwarden.FieldVPNName: &sec.VPN, ipwarden.FieldCrawlerName: &sec.Crawler.Name, ipwarden.FieldCrawlerPurpose: &sec.Crawler.Purpose,
+		ipwarden.FieldHostingName: &sec.Hosting.Name, ipwarden.FieldHostingRegion: &sec.Hosting.Region,
+		ipwarden.FieldHostingService: &sec.Hosting.Service, ipwarden.FieldBogonName: &sec.Bogon.Name, ipwarden.FieldBogonRFC: &sec.Bogon.RFC,
+	}
+	if p := texts[fact.Field]; p != nil && isText {
+		*p = s
+		return nil
+	}
+	switch fact.Field {
+	case ipwarden.FieldIsEU:
+		on, ok := fact.Value.(bool)
+		l.IsEU = on
+		if ok {
+			return nil
+		}
+	case ipwarden.FieldASNumber:
+		n, ok := fact.Value.(int64)
+		if ok && n > 0 && n < 1<<32 {
+			f.ASN.Number = uint32(n)
+			return nil
+		}
+	case ipwarden.FieldASRoute:
+		if p, ok := fact.Value.(netip.Prefix); ok && p.IsValid() {
+			f.ASN.Route = p
+			return nil
+		}
+	case ipwarden.FieldLatitude, ipwarden.FieldLongitude:
+		d, ok := degrees(fact.Value)
+		if !ok {
+			break
+		}
+		l.HasCoordinates = true
+		if fact.Field == ipwarden.FieldLatitude {
+			l.Latitude = d
+		} else {
+			l.Longitude = d
+		}
+		return nil
+	case ipwarden.FieldAccuracyKM:
+		n, ok := fact.Value.(int64)
+		if ok && n >= 0 && n < 1<<16 {
+			l.AccuracyKM = uint16(n)
+			return nil
+		}
+	case ipwarden.FieldTimeZoneID:
+		zone, err := time.LoadLocation(s)
+		if err == nil && isText && s != "" && s != "Local" {
+			l.TimeZone = ipwarden.TimeZone{ID: s, Zone: zone}
+			return nil
+		}
+	case ipwarden.FieldLanguages:
+		if list, ok := fact.Value.([]ipwarden.Language); ok {
+			l.Languages = list
+			return nil
+		}
+	case ipwarden.FieldListings:
+		if list, ok := fact.Value.([]ipwarden.Listing); ok {
+			sec.Listings = list
+			return nil
+		}
+	}
+	return unsettable(fact)
+}
+
+func degrees(v any) (float64, bool) {
+	switch d := v.(type) {
+	case float64:
+		return d, d >= -180 && d <= 180
+	case int64:
+		return float64(d), d >= -180 && d <= 180
+	}
+	return 0, false
+}
+
+func unsettable(fact Fact) error {
+	return fmt.Errorf("%s cannot be set to %v (%T)", fact.Field, fact.Value, fact.Value)
+}

@@ -1,0 +1,259 @@
+package source
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/gaissmai/bart"
+
+	"github.com/ipwarden/ipwarden"
+)
+
+// OverlayConfig says what an operator knows better than any feed.
+type OverlayConfig struct {
+	// Source is asked first. Required.
+	Source ipwarden.Source
+	// Entries are laid over its answers: those of an AS first, then those of
+	// networks, the most specific last. Of two on the same network the later one
+	// in the list is laid on top.
+	Entries []Entry
+	// Country gives what follows from a country code (names, currency, …), and AS
+	// what is known of an AS; nil: an entry that changes one clears the rest.
+	Country func(code string) (ipwarden.Location, bool)
+	AS      func(number uint32) (ipwarden.ASN, bool)
+	// Now decides what has expired; default time.Now.
+	Now func() time.Time
+}
+
+// Entry is one network or autonomous system and the facts about it.
+type Entry struct {
+	Network netip.Prefix // or
+	ASN     uint32
+	Facts   []Fact
+	Reason  string
+	Owner   string
+	Expires time.Time // the zero time: never
+}
+
+// Fact sets one field. Value is a string, a bool, an int64 or a float64, as the
+// field's JSON is; a netip.Prefix for the route, a []ipwarden.Language for the
+// languages and a []ipwarden.Listing for the listings.
+type Fact struct {
+	Field ipwarden.Field
+	Value any
+}
+
+// Overlay lays an operator's facts over a Source. It is immutable and safe for
+// concurrent use; to change the entries, make a new one and swap it in.
+type Overlay struct {
+	src   ipwarden.Source
+	nets  bart.Table[[]*Entry]
+	as    map[uint32][]*Entry
+	empty bool
+	cfg   OverlayConfig
+}
+
+var _ ipwarden.Source = (*Overlay)(nil)
+
+// NewOverlay checks the entries and prepares them; the error joins all mistakes.
+func NewOverlay(cfg OverlayConfig) (*Overlay, error) {
+	if cfg.Source == nil {
+		return nil, errors.New("overlay: Source is required")
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	cfg.Entries = slices.Clone(cfg.Entries)
+	o := &Overlay{src: cfg.Source, as: map[uint32][]*Entry{}, empty: len(cfg.Entries) == 0, cfg: cfg}
+	var errs []error
+	for i := range cfg.Entries {
+		e := &cfg.Entries[i]
+		if e.Network.IsValid() == (e.ASN != 0) {
+			errs = append(errs, fmt.Errorf("overlay: entry %d: give either a network or an AS", i))
+			continue
+		}
+		var f ipwarden.Full
+		for _, fact := range e.Facts {
+			if err := set(&f, fact); err != nil {
+				errs = append(errs, fmt.Errorf("overlay: entry %d: %w", i, err))
+			}
+		}
+		if e.ASN != 0 {
+			o.as[e.ASN] = append(o.as[e.ASN], e)
+			continue
+		}
+		p := e.Network.Masked()
+		if p.Addr().Is4In6() {
+			errs = append(errs, fmt.Errorf("overlay: entry %d: %s is IPv4 inside IPv6; give the IPv4 network", i, p))
+			continue
+		}
+		have, _ := o.nets.Get(p)
+		o.nets.Insert(p, append(have, e))
+	}
+	return o, errors.Join(errs...)
+}
+
+// Lookup asks the Source and lays the entries that apply over its answer.
+func (o *Overlay) Lookup(ctx context.Context, addr netip.Addr) (ipwarden.Record, error) {
+	rec, err := o.src.Lookup(ctx, addr)
+	if err != nil || o.empty {
+		return rec, err
+	}
+	return o.lay(rec), nil
+}
+
+// lay returns rec itself when no entry touches its network.
+func (o *Overlay) lay(rec ipwarden.Record) ipwarden.Record {
+	addr := rec.Addr()
+	var apply []*Entry
+	if len(o.as) > 0 {
+		apply = append(apply, o.as[rec.ASNumber()]...)
+	}
+	if o.nets.Contains(addr) {
+		host := netip.PrefixFrom(addr, addr.BitLen())
+		at := len(apply)
+		for _, es := range o.nets.Supernets(host) {
+			apply = append(apply, es...)
+		}
+		slices.SortStableFunc(apply[at:], func(a, b *Entry) int { return cmp.Compare(a.Network.Bits(), b.Network.Bits()) })
+	}
+	if len(apply) > 0 {
+		now := o.cfg.Now()
+		apply = slices.DeleteFunc(apply, func(e *Entry) bool { return !e.Expires.IsZero() && !now.Before(e.Expires) })
+	}
+	network := o.network(rec)
+	if len(apply) == 0 && network == rec.Network() {
+		return rec
+	}
+	l := &laid{under: rec, entries: apply, full: ipwarden.Full{
+		Network: network, Traits: rec.Traits(), Location: rec.Location(), ASN: rec.ASN(),
+		Company: rec.Company(), Carrier: rec.Carrier(), Security: rec.Security(), Date: rec.Date(),
+	}}
+	for _, e := range apply {
+		o.apply(&l.full, e)
+	}
+	return ipwarden.MakeRecord(addr, l, 0).Asked(rec.Transition(), rec.Zone())
+}
+
+// network narrows the answer's network until no entry begins or ends inside.
+func (o *Overlay) network(rec ipwarden.Record) netip.Prefix {
+	p := rec.Network()
+	if !p.IsValid() {
+		return p
+	}
+	addr := rec.Addr()
+	if lpm, _, ok := o.nets.LookupPrefixLPM(netip.PrefixFrom(addr, addr.BitLen())); ok && lpm.Bits() > p.Bits() {
+		p = lpm
+	}
+	for p.Bits() < addr.BitLen() && o.splits(p) {
+		p, _ = addr.Prefix(p.Bits() + 1)
+	}
+	return p
+}
+
+// splits reports whether an entry is on a part of p.
+func (o *Overlay) splits(p netip.Prefix) bool {
+	for sub := range o.nets.Subnets(p) {
+		if sub.Bits() > p.Bits() {
+			return true
+		}
+	}
+	return false
+}
+
+// apply lays one entry over an answer.
+func (o *Overlay) apply(f *ipwarden.Full, e *Entry) {
+	for _, fact := range e.Facts { // what others follow from goes first
+		switch cc, _ := fact.Value.(string); {
+		case fact.Field == ipwarden.FieldCountryCode && cc != f.Location.CountryCode:
+			f.Location = ipwarden.Location{CountryCode: cc}
+			if o.cfg.Country != nil {
+				if l, ok := o.cfg.Country(cc); ok {
+					f.Location = l
+				}
+			}
+		case fact.Field == ipwarden.FieldASNumber:
+			if n := uint32(fact.Value.(int64)); n != f.ASN.Number {
+				f.ASN = ipwarden.ASN{Number: n}
+				if o.cfg.AS != nil {
+					if a, ok := o.cfg.AS(n); ok {
+						f.ASN = a
+					}
+				}
+			}
+		}
+	}
+	for _, fact := range e.Facts {
+		_ = set(f, fact) // NewOverlay tried each
+	}
+}
+
+// laid is the Backing of an answer with entries laid over it.
+type laid struct {
+	under   ipwarden.Record
+	entries []*Entry
+	full    ipwarden.Full
+}
+
+var _ ipwarden.Backing = (*laid)(nil)
+
+func (l *laid) Network(netip.Addr, uint32) netip.Prefix { return l.full.Network }
+func (l *laid) Traits(uint32) ipwarden.Traits           { return l.full.Traits }
+func (l *laid) CountryCode(uint32) string               { return l.full.Location.CountryCode }
+func (l *laid) ASNumber(uint32) uint32                  { return l.full.ASN.Number }
+func (l *laid) Location(uint32) ipwarden.Location       { return l.full.Location }
+func (l *laid) ASN(netip.Addr, uint32) ipwarden.ASN     { return l.full.ASN }
+func (l *laid) Company(uint32) ipwarden.Company         { return l.full.Company }
+func (l *laid) Carrier(uint32) ipwarden.Carrier         { return l.full.Carrier }
+func (l *laid) Security(uint32) ipwarden.Security       { return l.full.Security }
+func (l *laid) Date() time.Time                         { return l.full.Date }
+
+// OverlayFeed is the name of the operator's entries in the evidence.
+const OverlayFeed = "overlay"
+
+// Evidence is the evidence of the answer below, where the entries' claims win.
+func (l *laid) Evidence(netip.Addr, uint32) []ipwarden.Evidence {
+	all := l.under.Evidence()
+	for _, e := range l.entries {
+		match := e.Network.String()
+		if e.ASN != 0 {
+			match = fmt.Sprintf("AS%d", e.ASN)
+		}
+		note := e.Reason
+		if e.Owner != "" {
+			note += " (" + e.Owner + ")"
+		}
+		if !e.Expires.IsZero() {
+			note += ", until " + e.Expires.UTC().Format(time.RFC3339)
+		}
+		for _, f := range e.Facts {
+			value := fmt.Sprint(f.Value)
+			claim := ipwarden.Claim{Feed: OverlayFeed, Match: match, Value: value, Note: note}
+			i := slices.IndexFunc(all, func(v ipwarden.Evidence) bool { return v.Field == f.Field })
+			if i < 0 {
+				all = append(all, ipwarden.Evidence{Field: f.Field, Value: value, By: []ipwarden.Claim{claim}})
+				continue
+			}
+			v := &all[i]
+			if v.Value == value {
+				v.By = slices.Insert(v.By, 0, claim)
+				continue
+			}
+			for _, c := range v.By {
+				if c.Note != "" {
+					c.Note += "; "
+				}
+				c.Note += "overruled by the operator"
+				v.Lost = append(v.Lost, c)
+			}
+			v.Value, v.By = value, []ipwarden.Claim{claim}
+		}
+	}
+	slices.SortStableFunc(all, func(a, b ipwarden.Evidence) int { return cmp.Compare(a.Field, b.Field) })
+	return all
+}
