@@ -69,7 +69,8 @@ type Asserts struct {
 	// Kind is the kind of network of an AS list: business, education, government, hosting, isp.
 	Kind string `yaml:"kind"`
 	// Origins are the operator's own autonomous systems. Where they are given, a
-	// row counts only inside space that they announce.
+	// row counts only inside space that they announce; 0 stands for space whose
+	// announcer is not known.
 	Origins []uint32 `yaml:"origins"`
 }
 

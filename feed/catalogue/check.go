@@ -152,11 +152,6 @@ func (d *decoder) checkAsserts(e *entry, bad func(path, format string, args ...a
 	if slices.Contains(a.Traits, "crawler") && (a.Name == "" || a.Purpose == "") {
 		bad("asserts.traits", "feed %s: a crawler has a name and a purpose", e.Name)
 	}
-	for i, o := range a.Origins {
-		if o == 0 {
-			bad(fmt.Sprintf("asserts.origins[%d]", i), "feed %s: 0 is no autonomous system", e.Name)
-		}
-	}
 	if len(a.Fields) == 0 && traits == 0 && a.Listing == "" && !a.DeniesListings {
 		bad("asserts", "feed %s: it asserts nothing: \"fields\", \"traits\", \"denies\" or \"listing\" is missing", e.Name)
 	}
