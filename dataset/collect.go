@@ -1,6 +1,7 @@
 package dataset
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -125,7 +126,7 @@ func (in *input) take(f *feed.Fact) {
 		in.takeAS(f.AS, f)
 		return
 	}
-	if f.Count != 0 && f.Count < in.MinCount {
+	if f.Count != 0 && f.Count < in.MinCount || f.Name != "" && slices.Contains(in.Except, f.Name) {
 		return
 	}
 	if in.mask.asName && f.Origin != 0 && f.ASName != "" && !in.seenAS[f.Origin] {
@@ -201,11 +202,14 @@ func (in *input) prefer(a, b *span) int {
 	if a.sec == b.sec {
 		return 0
 	}
-	sa, sb := in.claims.sec.values[a.sec].CloudService, in.claims.sec.values[b.sec].CloudService
-	if c := in.services[sb] - in.services[sa]; sa != "" && sb != "" && c != 0 {
+	x, y := &in.claims.sec.values[a.sec], &in.claims.sec.values[b.sec]
+	if c := cmp.Compare(min(len(x.CloudService), 1), min(len(y.CloudService), 1)); c != 0 {
+		return c // the one that names a service last
+	}
+	if c := in.services[y.CloudService] - in.services[x.CloudService]; c != 0 {
 		return c
 	}
-	return 0
+	return cmp.Compare(min(len(x.CloudRegion), 1), min(len(y.CloudRegion), 1))
 }
 
 // prefixText names what a row covers, for the evidence.
