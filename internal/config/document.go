@@ -212,8 +212,8 @@ func (d *document) number(n ast.Node, what string, low, high float64) (float64, 
 	return f, true
 }
 
-func (d *document) integer(n ast.Node, what string, low, high uint64) (uint64, bool) {
-	u, err := strconv.ParseUint(n.GetToken().Value, 10, 64)
+func (d *document) integer(n ast.Node, what string, low, high int64) (int64, bool) {
+	u, err := strconv.ParseInt(n.GetToken().Value, 10, 64)
 	_, isInt := n.(*ast.IntegerNode)
 	if err != nil || !isInt || u < low || u > high {
 		d.at(n.GetToken(), fmt.Sprintf("%s must be a whole number from %d to %d", what, low, high))

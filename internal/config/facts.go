@@ -10,14 +10,8 @@ import (
 	"github.com/goccy/go-yaml/ast"
 
 	"github.com/ipwarden/ipwarden"
+	"github.com/ipwarden/ipwarden/source"
 )
-
-// A Fact is one field that an overlay sets. Value is a string, bool, uint64,
-// float64, netip.Prefix, []string (languages, by code) or []ipwarden.Listing.
-type Fact struct {
-	Field ipwarden.Field
-	Value any
-}
 
 // maxText bounds a text fact, in bytes, as feeds are bounded.
 const maxText = 256
@@ -42,27 +36,27 @@ var words = map[ipwarden.Field][]string{
 }
 
 // fact reads one pair of an entry's facts.
-func (d *document) fact(p pair) (Fact, bool) {
+func (d *document) fact(p pair) (source.Fact, bool) {
 	f, ok := ipwarden.FieldNamed(p.key)
 	if !ok {
 		_, err := ipwarden.ParseFields(p.key)
 		if err == nil {
 			d.at(p.token, fmt.Sprintf("%s is a group; set its fields one by one, such as %s", p.key, firstOf(p.key)))
-			return Fact{}, false
+			return source.Fact{}, false
 		}
 		var unknown *ipwarden.FieldError
 		if errors.As(err, &unknown) && unknown.Nearest == "" {
 			unknown.Nearest = nearest(p.key, fieldNames())
 		}
 		d.at(p.token, err.Error())
-		return Fact{}, false
+		return source.Fact{}, false
 	}
 	if derivedFields.Has(f) {
 		d.at(p.token, p.key+" cannot be set: it follows from the address, from other fields or from the time")
-		return Fact{}, false
+		return source.Fact{}, false
 	}
 	v, ok := d.factValue(f, p)
-	return Fact{Field: f, Value: v}, ok
+	return source.Fact{Field: f, Value: v}, ok
 }
 
 func (d *document) factValue(f ipwarden.Field, p pair) (any, bool) {
@@ -73,7 +67,7 @@ func (d *document) factValue(f ipwarden.Field, p pair) (any, bool) {
 	case ipwarden.FieldLongitude:
 		return d.number(n, p.key, -180, 180)
 	case ipwarden.FieldAccuracyKM:
-		return d.integer(n, p.key, 1, 20037) // half the way round the Earth
+		return d.integer(n, p.key, 1, 20037) // km: half the way round the Earth
 	case ipwarden.FieldASNumber:
 		return d.integer(n, p.key, 1, 1<<32-1)
 	case ipwarden.FieldIsEU:
@@ -151,9 +145,9 @@ func upper(s string, n int) bool {
 // maxList bounds languages and listings.
 const maxList = 32
 
-func (d *document) languages(n ast.Node, what string) ([]string, bool) {
+func (d *document) languages(n ast.Node, what string) ([]ipwarden.Language, bool) {
 	items, ok := d.list(n, what)
-	codes := make([]string, 0, len(items))
+	codes := make([]ipwarden.Language, 0, len(items))
 	for _, item := range items {
 		s, isText := d.text(item, what)
 		if !isText {
@@ -163,7 +157,7 @@ func (d *document) languages(n ast.Node, what string) ([]string, bool) {
 			d.at(item.GetToken(), what+" "+why)
 			return nil, false
 		}
-		codes = append(codes, s)
+		codes = append(codes, ipwarden.Language{Code: s})
 	}
 	return codes, ok
 }

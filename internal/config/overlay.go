@@ -11,9 +11,11 @@ import (
 	"github.com/goccy/go-yaml/ast"
 
 	"github.com/ipwarden/ipwarden"
+	"github.com/ipwarden/ipwarden/source"
 )
 
-// An Overlay is what an operator knows better than any feed:
+// ReadOverlay reads an overlay, which is what an operator knows better than any
+// feed:
 //
 //	entries:
 //	  - network: 203.0.113.0/24     # or an address, or asn: 64500
@@ -21,31 +23,13 @@ import (
 //	    reason: ticket 4711         # required: somebody will ask
 //	    owner: noc@example.com      # required
 //	    expires: 2027-06-30         # the end of that day, or an RFC 3339 time
-type Overlay struct {
-	File    string
-	Entries []OverlayEntry
-}
-
-// An OverlayEntry is one prefix or autonomous system and the facts about it.
-// Either Network is valid or ASN is not 0. The zero Expires means never.
-type OverlayEntry struct {
-	Network netip.Prefix // masked
-	ASN     uint32
-	Facts   []Fact
-	Reason  string
-	Owner   string
-	Expires time.Time
-	Line    int // where it begins
-}
-
-var overlayKeys = []string{"network", "asn", "facts", "reason", "owner", "expires"}
-
-// ReadOverlay reads one overlay. The error is Mistakes, every one of them; an
-// overlay with a mistake is not used in part. Entries that have expired are
-// returned as well: who answers decides by its own clock.
-func ReadOverlay(r io.Reader, file string) (*Overlay, error) {
+//
+// The error is Mistakes, every one of them; an overlay with a mistake is not
+// used in part. Entries that have expired are returned as well: who answers
+// decides by its own clock.
+func ReadOverlay(r io.Reader, file string) ([]source.Entry, error) {
 	d, body := parse(r, file)
-	o := &Overlay{File: file}
+	var entries []source.Entry
 	pairs, _ := d.mapping(body, "an overlay")
 	for _, p := range pairs {
 		if p.key != "entries" {
@@ -54,17 +38,19 @@ func ReadOverlay(r io.Reader, file string) (*Overlay, error) {
 		}
 		for _, item := range d.sequence(p.value, "entries") {
 			if e, ok := d.overlayEntry(item); ok {
-				o.Entries = append(o.Entries, e)
+				entries = append(entries, e)
 			}
 		}
 	}
 	if err := d.err(); err != nil {
 		return nil, err
 	}
-	return o, nil
+	return entries, nil
 }
 
-func (d *document) overlayEntry(item ast.Node) (e OverlayEntry, ok bool) {
+var overlayKeys = []string{"network", "asn", "facts", "reason", "owner", "expires"}
+
+func (d *document) overlayEntry(item ast.Node) (e source.Entry, ok bool) {
 	pairs, ok := d.mapping(item, "an entry")
 	if !ok {
 		return e, false
@@ -73,7 +59,6 @@ func (d *document) overlayEntry(item ast.Node) (e OverlayEntry, ok bool) {
 		d.at(item.GetToken(), "an entry is empty; it needs network or asn, facts, reason and owner")
 		return e, false
 	}
-	e.Line = pairs[0].token.Position.Line
 	has := map[string]bool{}
 	for _, p := range pairs {
 		has[p.key] = true
@@ -126,7 +111,7 @@ func (d *document) overlayEntry(item ast.Node) (e OverlayEntry, ok bool) {
 	return e, true
 }
 
-func coordinatesWhole(facts []Fact) bool {
+func coordinatesWhole(facts []source.Fact) bool {
 	n := 0
 	for _, f := range facts {
 		if f.Field == ipwarden.FieldLatitude || f.Field == ipwarden.FieldLongitude {

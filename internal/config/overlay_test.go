@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/ipwarden/ipwarden"
+	"github.com/ipwarden/ipwarden/source"
 )
 
 var update = flag.Bool("update", false, "write what the tests expect")
@@ -25,28 +26,28 @@ func TestReadOverlay(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := []OverlayEntry{{
-		Network: netip.MustParsePrefix("203.0.113.0/24"), Reason: "ticket 4711", Owner: "noc@example.com", Line: 3,
+	want := []source.Entry{{
+		Network: netip.MustParsePrefix("203.0.113.0/24"), Reason: "ticket 4711", Owner: "noc@example.com",
 		Expires: time.Date(2027, 7, 1, 0, 0, 0, 0, time.UTC),
-		Facts: []Fact{
-			{ipwarden.FieldCountryCode, "NO"},
-			{ipwarden.FieldLatitude, 59.91},
-			{ipwarden.FieldLongitude, 10.75},
-			{ipwarden.FieldIsVPN, true},
-			{ipwarden.FieldVPNName, "Example VPN"},
-			{ipwarden.FieldIsBogon, false},
-			{ipwarden.FieldListings, []ipwarden.Listing{{Name: "house-list", Type: "abuser", Date: time.Date(2026, 8, 22, 0, 0, 0, 0, time.UTC)}}},
+		Facts: []source.Fact{
+			{Field: ipwarden.FieldCountryCode, Value: "NO"},
+			{Field: ipwarden.FieldLatitude, Value: 59.91},
+			{Field: ipwarden.FieldLongitude, Value: 10.75},
+			{Field: ipwarden.FieldIsVPN, Value: true},
+			{Field: ipwarden.FieldVPNName, Value: "Example VPN"},
+			{Field: ipwarden.FieldIsBogon, Value: false},
+			{Field: ipwarden.FieldListings, Value: []ipwarden.Listing{{Name: "house-list", Type: "abuser", Date: time.Date(2026, 8, 22, 0, 0, 0, 0, time.UTC)}}},
 		},
 	}, {
-		ASN: 64500, Reason: "our upstream", Owner: "noc@example.com", Line: 16,
+		ASN: 64500, Reason: "our upstream", Owner: "noc@example.com",
 		Expires: time.Date(2027, 6, 30, 10, 0, 0, 0, time.UTC),
-		Facts:   []Fact{{ipwarden.FieldASName, "Exämple AB"}, {ipwarden.FieldASKind, "isp"}, {ipwarden.FieldLanguages, []string{"nb", "se"}}},
+		Facts:   []source.Fact{{Field: ipwarden.FieldASName, Value: "Exämple AB"}, {Field: ipwarden.FieldASKind, Value: "isp"}, {Field: ipwarden.FieldLanguages, Value: []ipwarden.Language{{Code: "nb"}, {Code: "se"}}}},
 	}, {
-		Network: netip.MustParsePrefix("2001:db8::1/128"), Reason: "lab", Owner: "lab", Line: 21,
-		Facts: []Fact{{ipwarden.FieldTimeZoneID, "Europe/Oslo"}, {ipwarden.FieldASRoute, netip.MustParsePrefix("2001:db8::/32")}},
+		Network: netip.MustParsePrefix("2001:db8::1/128"), Reason: "lab", Owner: "lab",
+		Facts: []source.Fact{{Field: ipwarden.FieldTimeZoneID, Value: "Europe/Oslo"}, {Field: ipwarden.FieldASRoute, Value: netip.MustParsePrefix("2001:db8::/32")}},
 	}}
-	if !reflect.DeepEqual(got.Entries, want) {
-		t.Errorf("got  %+v\nwant %+v", got.Entries, want)
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("got  %+v\nwant %+v", got, want)
 	}
 }
 
@@ -123,7 +124,7 @@ func FuzzReadOverlay(f *testing.F) {
 			}
 			return
 		}
-		for _, e := range o.Entries {
+		for _, e := range o {
 			if e.Network.IsValid() == (e.ASN != 0) || len(e.Facts) == 0 || e.Reason == "" || e.Owner == "" {
 				t.Fatalf("an entry that says nothing was taken: %+v", e)
 			}
