@@ -1,0 +1,255 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log"
+	"net"
+	"net/http"
+	"net/netip"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/valyala/fasthttp"
+)
+
+// ServerConfig says where a [Server] listens.
+type ServerConfig struct {
+	API *API // required
+
+	// Listen is the address of the net/http listener, which serves everything:
+	// "127.0.0.1:8080", "[::1]:0" or "unix:/path". Required.
+	Listen string
+
+	// FastListen is the address of the fast listener, in the same form. It
+	// belongs behind a proxy. Default: none.
+	FastListen string
+
+	// AdminListen is the address of the admin listener (metrics and pprof), in
+	// the same form. It must be on loopback or a Unix socket. Default: none.
+	AdminListen string
+
+	// DangerouslyExposeAdmin allows an AdminListen that others can reach.
+	DangerouslyExposeAdmin bool
+
+	// Linger is how long a server that was told to stop goes on accepting, with
+	// /readyz at 503 and each answer ending its connection, so that clients
+	// leave of their own accord. Default: 200 ms; negative: none.
+	Linger time.Duration
+
+	// Grace bounds how long requests in flight may take after that.
+	// Default: 10 s.
+	Grace time.Duration
+}
+
+// A Server runs an [API] on its listeners.
+type Server struct {
+	cfg               ServerConfig
+	ln, fastLn, admLn net.Listener
+	http, admin       *http.Server
+	fast              *fasthttp.Server
+}
+
+// Listen opens the listeners without serving yet, so that a port that is taken
+// is an error before anything runs. The error names every mistake.
+func Listen(cfg ServerConfig) (*Server, error) {
+	var errs []error
+	if cfg.API == nil {
+		errs = append(errs, errors.New("API is missing"))
+	}
+	if cfg.Listen == "" {
+		errs = append(errs, errors.New("Listen is missing: say where, such as \"127.0.0.1:8080\""))
+	}
+	if cfg.AdminListen != "" && !cfg.DangerouslyExposeAdmin && !onLoopback(cfg.AdminListen) {
+		errs = append(errs, fmt.Errorf("the admin listener %q can be reached by others: it shows metrics and profiles to whoever asks; give a loopback address such as \"127.0.0.1:9090\"", cfg.AdminListen))
+	}
+	if len(errs) > 0 {
+		return nil, fmt.Errorf("api: %w", errors.Join(errs...))
+	}
+	if cfg.Linger == 0 {
+		cfg.Linger = 200 * time.Millisecond
+	}
+	if cfg.Grace <= 0 {
+		cfg.Grace = 10 * time.Second
+	}
+	s := &Server{cfg: cfg}
+	for _, l := range []struct {
+		what, addr string
+		ln         *net.Listener
+	}{{"listener", cfg.Listen, &s.ln}, {"fast listener", cfg.FastListen, &s.fastLn}, {"admin listener", cfg.AdminListen, &s.admLn}} {
+		if l.addr == "" {
+			continue
+		}
+		ln, err := listen(l.addr)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("the %s: %w", l.what, err))
+			continue
+		}
+		*l.ln = ln
+	}
+	if len(errs) > 0 {
+		s.closeListeners()
+		return nil, fmt.Errorf("api: %w", errors.Join(errs...))
+	}
+	return s, nil
+}
+
+// Addr, FastAddr and AdminAddr tell where the server listens, with the port
+// that was chosen for ":0"; nil when there is no such listener.
+func (s *Server) Addr() net.Addr      { return addrOf(s.ln) }
+func (s *Server) FastAddr() net.Addr  { return addrOf(s.fastLn) }
+func (s *Server) AdminAddr() net.Addr { return addrOf(s.admLn) }
+
+func addrOf(ln net.Listener) net.Addr {
+	if ln == nil {
+		return nil
+	}
+	return ln.Addr()
+}
+
+// Run serves until ctx ends or a listener fails, then stops: /readyz says 503,
+// answers end their connections, listeners close, and what was accepted is
+// answered within the grace. It returns nil when everything was. It may be
+// called once.
+func (s *Server) Run(ctx context.Context) error {
+	a := s.cfg.API
+	errorLog := log.New(logWriter{a}, "", 0)
+	s.http = httpServer(a.Handler(), errorLog)
+	failed := make(chan error, 3)
+	serving := 1
+	go func() { failed <- s.http.Serve(&plainErrors{Listener: s.ln, api: a}) }()
+	if s.fastLn != nil {
+		serving++
+		s.fast = a.fastServer()
+		go func() { failed <- s.fast.Serve(s.fastLn) }()
+	}
+	if s.admLn != nil {
+		serving++
+		s.admin = httpServer(a.Admin(), errorLog)
+		s.admin.WriteTimeout = 2 * time.Minute // of a profile
+		go func() { failed <- s.admin.Serve(s.admLn) }()
+	}
+	var err error
+	select {
+	case <-ctx.Done():
+	case err = <-failed:
+		serving--
+		err = fmt.Errorf("api: a listener failed: %w", err)
+	}
+	return errors.Join(err, s.stop(failed, serving))
+}
+
+// stop ends the listeners and waits for what runs on them.
+func (s *Server) stop(failed <-chan error, serving int) error {
+	a := s.cfg.API
+	a.draining.Store(true)
+	if s.cfg.Linger > 0 {
+		time.Sleep(s.cfg.Linger)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), s.cfg.Grace)
+	defer cancel()
+	ends := make(chan error, 3)
+	n := 1
+	go func() { ends <- s.http.Shutdown(ctx) }()
+	if s.fast != nil {
+		n++
+		go func() { ends <- s.fast.ShutdownWithContext(ctx) }()
+	}
+	if s.admin != nil {
+		n++
+		go func() { ends <- s.admin.Shutdown(ctx) }()
+	}
+	var errs []error
+	for range n {
+		if err := <-ends; err != nil {
+			errs = append(errs, fmt.Errorf("api: requests were still running after %v: %w", s.cfg.Grace, err))
+		}
+	}
+	if len(errs) > 0 { // cut what did not end in time
+		errs = append(errs, s.http.Close())
+		if s.admin != nil {
+			errs = append(errs, s.admin.Close())
+		}
+	}
+	for range serving {
+		<-failed
+	}
+	return errors.Join(errs...)
+}
+
+func (s *Server) closeListeners() {
+	for _, ln := range []net.Listener{s.ln, s.fastLn, s.admLn} {
+		if ln != nil {
+			_ = ln.Close() // nothing was accepted yet
+		}
+	}
+}
+
+// httpServer returns a net/http server with bounds on everything a client can
+// take its time with.
+func httpServer(h http.Handler, errorLog *log.Logger) *http.Server {
+	return &http.Server{
+		Handler:                      h,
+		ReadHeaderTimeout:            readHeaderTimeout,
+		ReadTimeout:                  readTimeout,
+		WriteTimeout:                 writeTimeout,
+		IdleTimeout:                  idleTimeout,
+		MaxHeaderBytes:               maxRequestHeader - 4096, // net/http adds 4096
+		DisableGeneralOptionsHandler: true,
+		ErrorLog:                     errorLog,
+	}
+}
+
+// logWriter takes net/http's own log, which mostly speaks of clients' mistakes.
+type logWriter struct{ api *API }
+
+func (l logWriter) Write(p []byte) (int, error) {
+	l.api.cfg.Log.Debug("net/http", "message", strings.TrimSpace(string(p)))
+	return len(p), nil
+}
+
+// listen opens "host:port" or "unix:/path". The socket of a process that is
+// gone is replaced; that of one that still answers is not.
+func listen(addr string) (net.Listener, error) {
+	path, isUnix := strings.CutPrefix(addr, "unix:")
+	if !isUnix {
+		ln, err := net.Listen("tcp", addr)
+		if err != nil {
+			return nil, fmt.Errorf("%q: %w; an address such as \"127.0.0.1:8080\" or \"unix:/run/ipwarden.sock\" works when nobody else has it", addr, err)
+		}
+		return ln, nil
+	}
+	if st, err := os.Stat(path); err == nil && st.Mode().Type() == fs.ModeSocket {
+		if c, err := net.DialTimeout("unix", path, time.Second); err == nil {
+			_ = c.Close() // it answered: that is all we asked
+			return nil, fmt.Errorf("%q: another process listens there", addr)
+		}
+		if err := os.Remove(path); err != nil {
+			return nil, fmt.Errorf("%q: the socket of a process that is gone cannot be removed: %w", addr, err)
+		}
+	}
+	ln, err := net.Listen("unix", path)
+	if err != nil {
+		return nil, fmt.Errorf("%q: %w", addr, err)
+	}
+	return ln, nil
+}
+
+// onLoopback reports whether only this machine can reach an address.
+func onLoopback(addr string) bool {
+	if strings.HasPrefix(addr, "unix:") {
+		return true
+	}
+	host, _, err := net.SplitHostPort(addr)
+	if err != nil {
+		return false
+	}
+	if host == "localhost" {
+		return true
+	}
+	ip, err := netip.ParseAddr(host)
+	return err == nil && ip.Unmap().IsLoopback()
+}
