@@ -47,9 +47,11 @@ type document struct {
 
 var (
 	errStopped  = errors.New("the caller has had enough")
-	errTooDeep  = errors.New("nested deeper than any list is")
-	errNoObject = errors.New("an object was expected")
-	errNoList   = errors.New("a list was expected")
+	errShape    = errors.New("the shape is wrong")
+	errTooDeep  = fmt.Errorf("%w: it nests deeper than any list does", errShape)
+	errNoObject = fmt.Errorf("%w: an object was expected", errShape)
+	errNoList   = fmt.Errorf("%w: a list was expected", errShape)
+	errTrailing = fmt.Errorf("%w: something follows the end of the document", errShape)
 )
 
 // readDocument runs parse over the document in r and yields what ends it early.
@@ -70,21 +72,26 @@ func readDocument(r io.Reader, format string, parse func(*document) error) facts
 		err := parse(d)
 		if err == nil {
 			if _, err = d.dec.Token(); err == nil {
-				err = errors.New("something follows the end of the document")
+				err = errTrailing
 			} else if err == io.EOF {
 				err = nil
 			}
 		} else if err == io.EOF {
 			err = io.ErrUnexpectedEOF
 		}
+		var syntax *json.SyntaxError
 		switch {
 		case errors.Is(err, errStopped):
 		case errors.Is(err, io.ErrUnexpectedEOF) && d.n > 0:
 			yield(nil, &FileError{Why: fmt.Sprintf("the document is cut off after entry %d", d.n)})
 		case errors.Is(err, io.ErrUnexpectedEOF):
 			yield(nil, &FileError{Why: "the document is cut off"})
-		case err != nil:
+		case errors.As(err, &syntax) && d.n > 0:
+			yield(nil, &FileError{Why: fmt.Sprintf("the document is broken after entry %d", d.n), Cause: err})
+		case errors.As(err, &syntax), errors.Is(err, errShape):
 			yield(nil, &FileError{Why: "the file is no " + format, Cause: err})
+		case err != nil:
+			yield(nil, &FileError{Why: "reading stopped", Cause: err})
 		case !d.found:
 			yield(nil, &FileError{Why: "the file is no " + format + ": it lacks the list that makes it one"})
 		case d.good == 0 && d.count > 0:

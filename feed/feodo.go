@@ -4,7 +4,7 @@ import "io"
 
 // Feodo reads the CSV of abuse.ch's Feodo Tracker: a banner of comments with
 // the date, a header, and the address of a botnet's server each, with when it
-// was last seen and whose it is.
+// was last seen and the name of the malware that it commands.
 func Feodo(r io.Reader, meta *Meta) facts {
 	return readLines(r, "Feodo Tracker list", func(ls *lines) {
 		var f Fact
@@ -34,7 +34,7 @@ func Feodo(r io.Reader, meta *Meta) facts {
 			}
 			f.SetAddr(a)
 			f.Seen, _ = parseTime(string(cell(cells, seen)), isoLayouts...)
-			f.Detail = in.text(cell(cells, malware))
+			f.Name = in.text(cell(cells, malware))
 			ls.fact(&f)
 		}
 	})

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"github.com/ipwarden/ipwarden"
@@ -104,12 +105,13 @@ func eachSpecial(data []byte, visit func(special) bool, bad func(*RowError) bool
 			return err
 		}
 		line, _ := cr.FieldPos(0)
-		at := func(i int) string {
-			if cols[i] >= len(row) {
-				return ""
+		if len(row) <= slices.Max(cols[:]) {
+			if !bad(rowError(line, strings.Join(row, ","), "the row is shorter than the header")) {
+				return nil
 			}
-			return row[cols[i]]
+			continue
 		}
+		at := func(i int) string { return row[cols[i]] }
 		e := special{
 			name:      string(clean([]byte(strings.Trim(withoutNotes(at(1)), `" `)))),
 			rfc:       rfcs(at(2)),
