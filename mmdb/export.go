@@ -37,7 +37,7 @@ func RecordMap(r ipwarden.Record) Map {
 	words.text("domain", company.Domain)
 	words.text("mobile_country_code", carrier.MCC)
 	words.text("mobile_network_code", carrier.MNC)
-	words.text("user_type", userType(traits, company.Kind, asn.Kind))
+	words.text("user_type", userType(traits, company.Kind))
 	if traits.Has(ipwarden.Anycast) {
 		words["is_anycast"] = true
 	}
@@ -71,20 +71,12 @@ var anonymizers = []struct {
 
 // userType returns MaxMind's word for who uses the network, where ours means
 // the same.
-func userType(t ipwarden.Traits, kinds ...string) string {
+func userType(t ipwarden.Traits, company string) string {
 	switch {
 	case t.Has(ipwarden.Relay):
 		return "consumer_privacy_network"
-	case t.Has(ipwarden.Hosting):
-		return "hosting"
-	case t.Has(ipwarden.Mobile):
-		return "cellular"
-	}
-	for _, kind := range kinds {
-		switch kind {
-		case "business", "government", "hosting":
-			return kind
-		}
+	case company == "business" || company == "government" || company == "hosting":
+		return company
 	}
 	return ""
 }
@@ -120,7 +112,7 @@ func location(m Map, l ipwarden.Location) {
 }
 
 // maxmindTraits are the traits that MaxMind's schema has a flag for; relays and
-// crawlers can only be user types there, and two of them hide each other.
+// crawlers can only be user types there.
 const maxmindTraits = ipwarden.VPN | ipwarden.Proxy | ipwarden.ResidentialProxy | ipwarden.Tor | ipwarden.Hosting |
 	ipwarden.Anycast | ipwarden.Satellite
 

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"time"
 
 	"github.com/oschwald/maxminddb-golang/v2"
 
@@ -58,7 +59,7 @@ func read(r io.Reader, meta *feed.Meta, schemaOf func(*maxminddb.Reader) schema)
 			yield(nil, &feed.FileError{Why: "not a sound MaxMind DB file", Cause: err})
 			return
 		}
-		meta.Date = db.Metadata.BuildTime().UTC()
+		meta.Date = buildDate(db)
 		networks(db, schemaOf(db), yield)
 	}
 }
@@ -91,6 +92,16 @@ func networks(db *maxminddb.Reader, newRow schema, yield func(*feed.Fact, error)
 	if n > 0 && good == 0 {
 		yield(nil, &feed.FileError{Why: "not one of the file's networks could be read"})
 	}
+}
+
+// buildDate returns when the file was built, the zero time when it says nothing
+// or what no calendar holds.
+func buildDate(db *maxminddb.Reader) time.Time {
+	const year9999 = 253402300800 // seconds
+	if epoch := db.Metadata.BuildEpoch; epoch == 0 || epoch >= year9999 {
+		return time.Time{}
+	}
+	return db.Metadata.BuildTime().UTC()
 }
 
 // clip bounds a text that a file had a hand in.

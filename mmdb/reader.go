@@ -70,7 +70,7 @@ func newReader(db *maxminddb.Reader, file func() ([]byte, error)) (*Reader, erro
 	}
 	return &Reader{
 		db: db, newRow: newRow, name: db.Metadata.DatabaseType,
-		date: db.Metadata.BuildTime().UTC(), v4only: db.Metadata.IPVersion == 4,
+		date: buildDate(db), v4only: db.Metadata.IPVersion == 4,
 	}, nil
 }
 

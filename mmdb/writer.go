@@ -10,18 +10,19 @@ import (
 	"time"
 )
 
-// Options say what a file is. The zero Options make a file for both families
-// without a name.
+// Options say what a file is.
 type Options struct {
 	// DatabaseType is what readers go by. Names that begin with GeoIP or
 	// GeoLite are MaxMind's; programs that insist on them need one all the same.
+	// Default: ipwarden.
 	DatabaseType string
 	// Description by language ("en"). The credits that licences ask for belong
-	// here. At most 64 KiB in all.
+	// here. At most 64 KiB in all. Default: the type, in English.
 	Description map[string]string
 	// Languages of the names in the records. Default: en.
 	Languages []string
-	// BuildTime is the date of the data, to the second.
+	// BuildTime is the date of the data, to the second, after 1970. It is
+	// required: libmaxminddb refuses a file without one.
 	BuildTime time.Time
 	// IPVersion is 4, or 6 for both families. Default: 6.
 	IPVersion int
@@ -48,6 +49,12 @@ func NewWriter(o Options) (*Writer, error) {
 	if o.IPVersion == 0 {
 		o.IPVersion = 6
 	}
+	if o.DatabaseType == "" {
+		o.DatabaseType = "ipwarden"
+	}
+	if len(o.Description) == 0 { // readers refuse a file without one
+		o.Description = map[string]string{"en": o.DatabaseType}
+	}
 	if len(o.Languages) == 0 {
 		o.Languages = []string{"en"}
 	}
@@ -68,8 +75,8 @@ func NewWriter(o Options) (*Writer, error) {
 	if size > maxDescription {
 		errs = append(errs, fmt.Errorf("mmdb: type, languages and descriptions have %d bytes; %d fit", size, maxDescription))
 	}
-	if o.BuildTime.Unix() < 0 && !o.BuildTime.IsZero() {
-		errs = append(errs, fmt.Errorf("mmdb: the build time %s is before 1970", o.BuildTime.Format(time.DateOnly)))
+	if o.BuildTime.Unix() <= 0 {
+		errs = append(errs, fmt.Errorf("mmdb: the build time is %s; give the date of the data, after 1970", o.BuildTime.Format(time.DateOnly)))
 	}
 	if len(errs) > 0 {
 		return nil, errors.Join(errs...)
@@ -265,16 +272,12 @@ func (w *Writer) metadata(nodes, bits int) ([]byte, error) {
 	for _, lang := range w.options.Languages {
 		languages = append(languages, lang)
 	}
-	epoch := uint64(0)
-	if !w.options.BuildTime.IsZero() {
-		epoch = uint64(w.options.BuildTime.Unix())
-	}
 	d := newData()
 	d.flat = true
 	_, err := d.put(Map{
 		"binary_format_major_version": uint16(2),
 		"binary_format_minor_version": uint16(0),
-		"build_epoch":                 epoch,
+		"build_epoch":                 uint64(w.options.BuildTime.Unix()),
 		"database_type":               w.options.DatabaseType,
 		"description":                 description,
 		"ip_version":                  uint16(w.options.IPVersion),
