@@ -64,7 +64,7 @@ func (d *Dataset) collectRoutes() *routes {
 	for _, fam := range []family{ipv4, ipv6} {
 		for a := range d.runs(fam, position{}, fam.last()) {
 			r := d.row(a.row)
-			as, bits := le.Uint32(r[4:]), int(r[15])
+			as, bits := r.as(), r.route()
 			if as == 0 || bits > fam.bits() {
 				continue
 			}

@@ -26,6 +26,9 @@ type asRow struct {
 	byName, byKind, byRegistry uint8
 }
 
+// sameName stands for the name that won, in the evidence.
+const sameName = "="
+
 type asSaid struct {
 	number uint32
 	feed   uint8
@@ -34,11 +37,12 @@ type asSaid struct {
 
 func newASTable(order []*active, net *table[netClaim]) *asTable {
 	t := &asTable{index: map[uint32]uint32{}, claims: newTable[asClaim](), traitSets: newTable[string]()}
+	heard := newTable[asClaim]() // as it was said
 	rank := make(map[uint8]int, len(order))
 	for i, a := range order {
 		rank[uint8(a.in.index)] = i
 		for _, f := range a.in.as {
-			t.said = append(t.said, asSaid{f.number, uint8(a.in.index), t.claims.id(f.claim)})
+			t.said = append(t.said, asSaid{f.number, uint8(a.in.index), heard.id(f.claim)})
 		}
 		a.in.as = nil
 	}
@@ -71,10 +75,14 @@ func newASTable(order []*active, net *table[netClaim]) *asTable {
 		set = set[:0]
 		i := uint32(len(t.rows))
 		for ; len(said) > 0 && said[0].number == n; said = said[1:] {
-			c, by := &t.claims.values[said[0].claim], said[0].feed+1
+			c, by := heard.values[said[0].claim], said[0].feed+1
 			if row.name == "" && c.Name != "" {
 				row.name, row.byName = c.Name, by
 			}
+			if c.Name != "" && c.Name == row.name { // it stands in the table already
+				c.Name = sameName
+			}
+			said[0].claim = t.claims.id(c)
 			if row.domain == "" {
 				row.domain = c.Domain
 			}

@@ -11,18 +11,29 @@ import (
 // The methods of an [ipwarden.Backing]. ids come from the index, whose
 // references Open has checked.
 
-func (d *Dataset) row(id uint32) []byte { return d.rows[id*rowSize:][:rowSize] }
+func (d *Dataset) row(id uint32) answerRow { return answerRow(d.rows[id*rowSize:]) }
+
+// answerRow is a row of the table of answers.
+type answerRow []byte
+
+const bits24 = 1<<24 - 1
+
+func (r answerRow) loc() uint32 { return le.Uint32(r) & bits24 }
+func (r answerRow) as() uint32  { return le.Uint32(r[3:]) & bits24 }
+func (r answerRow) sec() uint32 { return le.Uint32(r[6:]) & bits24 }
+func (r answerRow) route() int  { return int(r[9]) }
+func (r answerRow) by() int     { return int(r[10]) } // the origin's feed, plus one
 
 // Traits returns the security traits of an answer.
 func (d *Dataset) Traits(id uint32) ipwarden.Traits {
-	t := ipwarden.Traits(le.Uint16(d.row(id)[12:]))
+	t := ipwarden.Traits(le.Uint16(d.traits[d.row(id).sec()*traitsSize:]))
 	runtime.KeepAlive(d)
 	return t
 }
 
 // CountryCode returns the country of an answer.
 func (d *Dataset) CountryCode(id uint32) string {
-	loc := le.Uint32(d.row(id))
+	loc := d.row(id).loc()
 	cc := d.countries[le.Uint16(d.locs[loc*locSize:])].CountryCode
 	runtime.KeepAlive(d)
 	return cc
@@ -30,14 +41,14 @@ func (d *Dataset) CountryCode(id uint32) string {
 
 // ASNumber returns the announcing AS of an answer.
 func (d *Dataset) ASNumber(id uint32) uint32 {
-	n := le.Uint32(d.as[le.Uint32(d.row(id)[4:])*asSize:])
+	n := le.Uint32(d.as[d.row(id).as()*asSize:])
 	runtime.KeepAlive(d)
 	return n
 }
 
 // Location returns where an answer's addresses are used.
 func (d *Dataset) Location(id uint32) ipwarden.Location {
-	b := d.locs[le.Uint32(d.row(id))*locSize:][:locSize]
+	b := d.locs[d.row(id).loc()*locSize:][:locSize]
 	l := d.countries[le.Uint16(b)]
 	z := &d.zones[le.Uint16(b[2:])]
 	l.TimeZone = ipwarden.TimeZone{ID: z.id, Zone: z.load()}
@@ -56,12 +67,12 @@ func (d *Dataset) Location(id uint32) ipwarden.Location {
 // ASN returns the announcing AS of an answer.
 func (d *Dataset) ASN(addr netip.Addr, id uint32) ipwarden.ASN {
 	r := d.row(id)
-	i := le.Uint32(r[4:])
+	i := r.as()
 	if i == 0 {
 		return ipwarden.ASN{}
 	}
 	a := d.asAt(i)
-	if route := int(r[15]); route <= addr.BitLen() {
+	if route := r.route(); route <= addr.BitLen() {
 		a.Route, _ = addr.Prefix(route)
 	}
 	runtime.KeepAlive(d)
@@ -69,11 +80,16 @@ func (d *Dataset) ASN(addr netip.Addr, id uint32) ipwarden.ASN {
 }
 
 func (d *Dataset) asAt(i uint32) ipwarden.ASN {
-	b := d.as[i*asSize:][:asSize]
+	b, p := d.as[i*asSize:][:asSize], d.profile(i)
 	return ipwarden.ASN{
-		Number: le.Uint32(b), Name: d.str(le.Uint32(b[4:])), Domain: d.str(le.Uint32(b[8:])),
-		Kind: d.manifest.Words[b[12]], Registry: d.manifest.Words[b[13]],
+		Number: le.Uint32(b), Name: d.str(le.Uint32(b[4:])), Domain: d.str(le.Uint32(p)),
+		Kind: d.manifest.Words[p[4]], Registry: d.manifest.Words[p[5]],
 	}
+}
+
+// profile returns the row of what an AS has in common with others.
+func (d *Dataset) profile(i uint32) []byte {
+	return d.profiles[le.Uint32(d.as[i*asSize+8:])*profileSize:][:profileSize]
 }
 
 func (d *Dataset) org(id uint32) []byte {
@@ -107,7 +123,7 @@ func (d *Dataset) Carrier(id uint32) (c ipwarden.Carrier) {
 
 // Security returns the details behind the traits of an answer.
 func (d *Dataset) Security(id uint32) ipwarden.Security {
-	sec := le.Uint32(d.row(id)[8:])
+	sec := d.row(id).sec()
 	if sec == 0 {
 		return ipwarden.Security{}
 	}

@@ -15,6 +15,7 @@ func (d *Dataset) check() error {
 		size, least int
 	}{
 		{"rows", d.rows, rowSize, 1}, {"locations", d.locs, locSize, 1}, {"autonomous systems", d.as, asSize, 1},
+		{"profiles", d.profiles, profileSize, 1}, {"traits", d.traits, traitsSize, 1},
 		{"security", d.secs, secSize, 1}, {"organisations", d.orgTable, orgSize, 0}, {"directory", d.dir, dirSize, 0},
 		{"nodes", d.nodes, 4, 0},
 	} {
@@ -157,12 +158,12 @@ func (d *Dataset) checkRows() error {
 	locs, as, secs := uint32(len(d.locs)/locSize), uint32(len(d.as)/asSize), uint32(len(d.secs)/secSize)
 	orgs := uint32(len(d.orgTable) / orgSize)
 	for i := 0; i < len(d.rows); i += rowSize {
-		r := d.rows[i : i+rowSize]
-		if le.Uint32(r) >= locs || le.Uint32(r[4:]) >= as || le.Uint32(r[8:]) >= secs || int(r[14]) > d.manifest.Inputs {
+		r := answerRow(d.rows[i : i+rowSize])
+		if r.loc() >= locs || r.as() >= as || r.sec() >= secs || r.by() > d.manifest.Inputs {
 			return corrupt("answer %d refers outside of the tables", i/rowSize)
 		}
-		if r[15] > 128 && r[15] != noRoute {
-			return corrupt("answer %d has a route of %d bits", i/rowSize, r[15])
+		if r.route() > 128 && r.route() != noRoute {
+			return corrupt("answer %d has a route of %d bits", i/rowSize, r.route())
 		}
 		if len(d.orgs) > 0 && le.Uint32(d.orgs[i/rowSize*4:]) >= orgs {
 			return corrupt("answer %d refers to no organisation", i/rowSize)
@@ -180,7 +181,8 @@ func (d *Dataset) checkTables() error {
 		bytes   []int // offsets of feeds
 	}{
 		{"location", d.locs, locSize, []int{4, 8, 12, 16}, []int{30, 31}},
-		{"autonomous system", d.as, asSize, []int{4, 8}, []int{14, 15, 16}},
+		{"autonomous system", d.as, asSize, []int{4}, nil},
+		{"profile", d.profiles, profileSize, []int{0}, []int{6, 7, 8}},
 		{"security", d.secs, secSize, []int{0, 4, 8, 12, 16, 20, 24, 28}, []int{36, 37, 38, 39}},
 		{"organisation", d.orgTable, orgSize, []int{0, 4, 8, 12, 16, 20}, nil},
 	} {
@@ -202,6 +204,14 @@ func (d *Dataset) checkTables() error {
 			return corrupt("location %d refers to no country or zone", i/locSize)
 		}
 	}
+	for i := 0; i < len(d.profiles); i += profileSize {
+		if int(d.profiles[i+4]) >= len(d.manifest.Words) || int(d.profiles[i+5]) >= len(d.manifest.Words) {
+			return corrupt("profile %d refers to no word", i/profileSize)
+		}
+	}
+	if len(d.traits)/traitsSize != len(d.secs)/secSize {
+		return corrupt("there are traits for %d rows of security, not %d", len(d.traits)/traitsSize, len(d.secs)/secSize)
+	}
 	prev := uint32(0)
 	for i := 0; i < len(d.as); i += asSize {
 		if n := le.Uint32(d.as[i:]); i > 0 && n <= prev {
@@ -209,8 +219,8 @@ func (d *Dataset) checkTables() error {
 		} else {
 			prev = n
 		}
-		if int(d.as[i+12]) >= len(d.manifest.Words) || int(d.as[i+13]) >= len(d.manifest.Words) {
-			return corrupt("autonomous system %d refers to no word", prev)
+		if le.Uint32(d.as[i+8:]) >= uint32(len(d.profiles)/profileSize) {
+			return corrupt("autonomous system %d refers to no profile", prev)
 		}
 	}
 	return nil

@@ -17,9 +17,14 @@ type locClaim struct {
 }
 
 type netClaim struct {
-	Origin                              uint32
-	Company, CompanyDomain, CompanyKind string
-	Carrier, MCC, MNC                   string
+	Origin uint32
+	Org    uint32 // in the table of organisations
+}
+
+// org is a company that uses addresses, or a carrier.
+type org struct {
+	company, domain, kind string
+	carrier, mcc, mnc     string
 }
 
 type secClaim struct {
@@ -65,6 +70,7 @@ type claimTables struct {
 	loc *table[locClaim]
 	net *table[netClaim]
 	sec *table[secClaim]
+	org *table[org]
 
 	// Most rows of the large feeds say one thing: which country, or which AS.
 	country [26 * 26]uint32
@@ -74,7 +80,7 @@ type claimTables struct {
 
 func newClaimTables() *claimTables {
 	return &claimTables{
-		loc: newTable[locClaim](), net: newTable[netClaim](), sec: newTable[secClaim](),
+		loc: newTable[locClaim](), net: newTable[netClaim](), sec: newTable[secClaim](), org: newTable[org](),
 		origin: map[uint32]uint32{}, traits: map[ipwarden.Traits]uint32{},
 	}
 }
@@ -163,12 +169,14 @@ func (c *claimTables) netID(f *feed.Fact, m *mask) uint32 {
 	if m.origin {
 		n.Origin = f.Origin
 	}
+	var o org
 	if m.company {
-		n.Company, n.CompanyDomain, n.CompanyKind = f.Company, f.CompanyDomain, f.CompanyKind
+		o.company, o.domain, o.kind = f.Company, f.CompanyDomain, f.CompanyKind
 	}
 	if m.carrier {
-		n.Carrier, n.MCC, n.MNC = f.Carrier, f.MCC, f.MNC
+		o.carrier, o.mcc, o.mnc = f.Carrier, f.MCC, f.MNC
 	}
+	n.Org = c.org.id(o)
 	return c.net.id(n)
 }
 

@@ -22,7 +22,7 @@ type input struct {
 	mask           mask
 	traits, denies ipwarden.Traits
 	services       map[string]int // rows of each cloud service
-	spans4, spans6 []span
+	spans4, spans6 spans
 	layer4, layer6 layer
 	claims         *claimTables
 	as             []asFact
@@ -101,10 +101,8 @@ func (in *input) read(ctx context.Context) error {
 		}
 		in.take(f)
 	}
-	in.layer4 = flatten(in.index, ipv4, in.spans4, in.prefer)
-	in.spans4 = nil
-	in.layer6 = flatten(in.index, ipv6, in.spans6, in.prefer)
-	in.spans6 = nil
+	in.layer4 = flatten(ipv4, &in.spans4, in.prefer)
+	in.layer6 = flatten(ipv6, &in.spans6, in.prefer)
 	slices.SortStableFunc(in.as, func(a, b asFact) int { return int(int64(a.number) - int64(b.number)) })
 	return nil
 }
@@ -158,9 +156,9 @@ func (in *input) take(f *feed.Fact) {
 		in.services[f.CloudService]++
 	}
 	if fam == ipv4 {
-		in.spans4 = append(in.spans4, s)
+		in.spans4.add(&s)
 	} else {
-		in.spans6 = append(in.spans6, s)
+		in.spans6.add(&s)
 	}
 }
 

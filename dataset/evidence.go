@@ -177,10 +177,14 @@ func (r *reader) loc() (c locClaim) {
 }
 
 func (r *reader) net() (c netClaim) {
-	c.Origin = uint32(r.uvarint())
-	c.Company, c.CompanyDomain, c.CompanyKind = r.text(), r.text(), r.text()
-	c.Carrier, c.MCC, c.MNC = r.text(), r.text(), r.text()
+	c.Origin, c.Org = uint32(r.uvarint()), uint32(r.uvarint())
 	return c
+}
+
+func (r *reader) org() (o org) {
+	o.company, o.domain, o.kind = r.text(), r.text(), r.text()
+	o.carrier, o.mcc, o.mnc = r.text(), r.text(), r.text()
+	return o
 }
 
 func (r *reader) sec() (c secClaim) {
@@ -244,6 +248,8 @@ func (d *Dataset) checkBlock(i int) error {
 			r.sec()
 		case blockAS:
 			r.as()
+		case blockOrg:
+			r.org()
 		case blockASSaid:
 			r.uvarint()
 			if int(r.byte()) >= d.manifest.Inputs {
@@ -267,6 +273,7 @@ type said struct {
 	match string
 	loc   locClaim
 	net   netClaim
+	org   org
 	sec   secClaim
 	as    asClaim
 	off   bool // outside of its operator's own networks
@@ -314,6 +321,7 @@ func (d *Dataset) witnesses(addr netip.Addr, origin uint32) []said {
 		}
 		if s.net != 0 {
 			w.net = claim(d, blockNet, s.net, (*reader).net)
+			w.org = claim(d, blockOrg, w.net.Org, (*reader).org)
 		}
 		if s.sec != 0 {
 			w.sec = claim(d, blockSec, s.sec, (*reader).sec)
@@ -350,7 +358,12 @@ func (d *Dataset) saidOfAS(number uint32) []said {
 			break
 		}
 		if at == number && f < d.manifest.Inputs {
-			all = append(all, said{feed: f, match: "AS" + strconv.FormatUint(uint64(number), 10), as: claim(d, blockAS, c, (*reader).as)})
+			w := said{feed: f, match: "AS" + strconv.FormatUint(uint64(number), 10), as: claim(d, blockAS, c, (*reader).as)}
+			if w.as.Name == sameName {
+				known, _ := d.AS(number)
+				w.as.Name = known.Name
+			}
+			all = append(all, w)
 		}
 	}
 	return all
@@ -367,11 +380,11 @@ func (d *Dataset) Evidence(addr netip.Addr, id uint32) []ipwarden.Evidence {
 	r := d.row(id)
 	ws := d.witnesses(addr, d.ASNumber(id))
 	x := explainer{d: d, ws: ws, rec: ipwarden.MakeRecord(addr, d, id)}
-	loc := d.locs[le.Uint32(r)*locSize:][:locSize]
+	loc := d.locs[r.loc()*locSize:][:locSize]
 	x.location(loc)
-	x.network(int(r[14]))
+	x.network(r.by())
 	x.traits()
-	x.details(d.secs[le.Uint32(r[8:])*secSize:][:secSize])
+	x.details(d.secs[r.sec()*secSize:][:secSize])
 	slices.SortStableFunc(x.out, func(a, b ipwarden.Evidence) int { return int(a.Field) - int(b.Field) })
 	return x.out
 }
@@ -559,11 +572,11 @@ func (x *explainer) network(by int) {
 	}, nil)
 	if a.Number != 0 {
 		i, _ := x.d.asIndex(a.Number)
-		b := x.d.as[i*asSize:][:asSize]
-		x.contest(ipwarden.FieldASName, a.Name, int(b[14]), func(w *said) string { return w.as.Name }, nil)
+		p := x.d.profile(i)
+		x.contest(ipwarden.FieldASName, a.Name, int(p[6]), func(w *said) string { return w.as.Name }, nil)
 		x.contest(ipwarden.FieldASDomain, a.Domain, 0, func(w *said) string { return w.as.Domain }, nil)
-		x.contest(ipwarden.FieldASKind, a.Kind, int(b[15]), func(w *said) string { return w.as.Kind }, nil)
-		x.contest(ipwarden.FieldASRegistry, a.Registry, int(b[16]), func(w *said) string { return w.as.Registry }, nil)
+		x.contest(ipwarden.FieldASKind, a.Kind, int(p[7]), func(w *said) string { return w.as.Kind }, nil)
+		x.contest(ipwarden.FieldASRegistry, a.Registry, int(p[8]), func(w *said) string { return w.as.Registry }, nil)
 		if a.Route.IsValid() {
 			x.contest(ipwarden.FieldASRoute, a.Route.String(), by, func(w *said) string {
 				if w.net.Origin == 0 {
@@ -574,13 +587,13 @@ func (x *explainer) network(by int) {
 		}
 	}
 	c := x.rec.Company()
-	x.contest(ipwarden.FieldCompanyName, c.Name, 0, func(w *said) string { return w.net.Company }, nil)
-	x.contest(ipwarden.FieldCompanyDomain, c.Domain, 0, func(w *said) string { return w.net.CompanyDomain }, nil)
-	x.contest(ipwarden.FieldCompanyKind, c.Kind, 0, func(w *said) string { return w.net.CompanyKind }, nil)
+	x.contest(ipwarden.FieldCompanyName, c.Name, 0, func(w *said) string { return w.org.company }, nil)
+	x.contest(ipwarden.FieldCompanyDomain, c.Domain, 0, func(w *said) string { return w.org.domain }, nil)
+	x.contest(ipwarden.FieldCompanyKind, c.Kind, 0, func(w *said) string { return w.org.kind }, nil)
 	m := x.rec.Carrier()
-	x.contest(ipwarden.FieldCarrierName, m.Name, 0, func(w *said) string { return w.net.Carrier }, nil)
-	x.contest(ipwarden.FieldCarrierMCC, m.MCC, 0, func(w *said) string { return w.net.MCC }, nil)
-	x.contest(ipwarden.FieldCarrierMNC, m.MNC, 0, func(w *said) string { return w.net.MNC }, nil)
+	x.contest(ipwarden.FieldCarrierName, m.Name, 0, func(w *said) string { return w.org.carrier }, nil)
+	x.contest(ipwarden.FieldCarrierMCC, m.MCC, 0, func(w *said) string { return w.org.mcc }, nil)
+	x.contest(ipwarden.FieldCarrierMNC, m.MNC, 0, func(w *said) string { return w.org.mnc }, nil)
 }
 
 // traitsSaid is everything a witness says of traits, of the address or its AS.

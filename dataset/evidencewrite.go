@@ -14,13 +14,14 @@ const (
 	blockNet
 	blockSec
 	blockAS
+	blockOrg
 	blockASSaid // which feed claims what about which AS
 )
 
 // How much goes into one block: enough to compress well, little enough to read
 // in some ten microseconds.
 const (
-	stepsPerBlock  = 2048
+	stepsPerBlock  = 4096
 	claimsPerBlock = 1024
 	maxBlock       = 1 << 20 // bytes, unpacked
 )
@@ -57,7 +58,7 @@ func (w *blockWriter) add(dst []byte, e dirEntry, raw []byte) []byte {
 }
 
 func (m *merger) writeEvidence(s *sections) error {
-	enc, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithEncoderLevel(zstd.SpeedDefault), zstd.WithEncoderCRC(false))
+	enc, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithEncoderLevel(zstd.SpeedBetterCompression), zstd.WithEncoderCRC(false))
 	if err != nil {
 		return err
 	}
@@ -66,19 +67,18 @@ func (m *merger) writeEvidence(s *sections) error {
 	var raw []byte
 	for _, a := range m.ins {
 		for _, l := range []*layer{&a.in.layer4, &a.in.layer6} {
-			for steps := l.steps; len(steps) > 0; {
-				n := min(stepsPerBlock, len(steps))
-				raw = appendSteps(raw[:0], steps[:n], a)
+			for _, steps := range l.chunks {
+				raw = appendSteps(raw[:0], steps, a)
 				s[secEvidence] = w.add(s[secEvidence], dirEntry{kind: blockSteps, fam: l.fam, feed: uint8(a.in.index), first: steps[0].from}, raw)
-				steps = steps[n:]
 			}
-			l.steps = nil
+			l.chunks = nil
 		}
 	}
 	s[secClaims] = writeClaims(&w, s[secClaims], blockLoc, m.claims.loc.values, appendLocClaim)
 	s[secClaims] = writeClaims(&w, s[secClaims], blockNet, m.claims.net.values, appendNetClaim)
 	s[secClaims] = writeClaims(&w, s[secClaims], blockSec, m.claims.sec.values, appendSecClaim)
 	s[secClaims] = writeClaims(&w, s[secClaims], blockAS, m.as.claims.values, appendASClaim)
+	s[secClaims] = writeClaims(&w, s[secClaims], blockOrg, m.claims.org.values, appendOrg)
 	for said := m.as.said; len(said) > 0; {
 		n := min(claimsPerBlock, len(said))
 		for n < len(said) && said[n].number == said[n-1].number {
@@ -192,7 +192,11 @@ func appendLocClaim(dst []byte, c *locClaim) []byte {
 
 func appendNetClaim(dst []byte, c *netClaim) []byte {
 	dst = binary.AppendUvarint(dst, uint64(c.Origin))
-	return appendText(dst, c.Company, c.CompanyDomain, c.CompanyKind, c.Carrier, c.MCC, c.MNC)
+	return binary.AppendUvarint(dst, uint64(c.Org))
+}
+
+func appendOrg(dst []byte, o *org) []byte {
+	return appendText(dst, o.company, o.domain, o.kind, o.carrier, o.mcc, o.mnc)
 }
 
 func appendSecClaim(dst []byte, c *secClaim) []byte {

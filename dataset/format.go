@@ -32,23 +32,25 @@ const (
 
 // The sections.
 const (
-	secManifest  = 1 + iota // JSON
-	secStrings              // length-prefixed strings
-	secRoot4                // 65536 references: the first 16 bits of an IPv4 address
-	secRoot6                // 65536 references: the first 16 bits of an IPv6 address
-	secRootBits4            // 65536 bytes: prefix length of answers that reach beyond one /16
-	secRootBits6            //
-	secNodes                // the inner nodes of both trees
-	secRows                 // an answer: location, AS, security
-	secLocations            //
-	secAS                   // autonomous systems, by number
-	secSecurity             //
-	secListings             // sets of blocklists
-	secOrgs                 // company and carrier of each row; may be empty
-	secOrgTable             //
-	secEvidence             // what every feed said; compressed blocks
-	secClaims               // the values of the evidence; compressed blocks
-	secDirectory            // where the blocks are
+	secManifest   = 1 + iota // JSON
+	secStrings               // length-prefixed strings
+	secRoot4                 // 65536 references: the first 16 bits of an IPv4 address
+	secRoot6                 // 65536 references: the first 16 bits of an IPv6 address
+	secRootBits4             // 65536 bytes: prefix length of answers that reach beyond one /16
+	secRootBits6             //
+	secNodes                 // the inner nodes of both trees
+	secRows                  // an answer: location, AS, security
+	secLocations             //
+	secAS                    // autonomous systems, by number
+	secASProfiles            // what many of them have in common
+	secTraits                // the traits of each row of security
+	secSecurity
+	secListings  // sets of blocklists
+	secOrgs      // company and carrier of each row; may be empty
+	secOrgTable  //
+	secEvidence  // what every feed said; compressed blocks
+	secClaims    // the values of the evidence; compressed blocks
+	secDirectory // where the blocks are
 	numSections  = iota + 1
 )
 
@@ -87,12 +89,14 @@ const (
 
 // Sizes of the rows of tables.
 const (
-	rowSize = 16 // location, AS, security, traits 16 | origin's feed 8 | route's length 8
-	locSize = 36 // country 2, zone 2, region code 4, region 4, city 4, postal 4, latitude 4, longitude 4, radius 2, feeds 1+1, flags 1, 3 unused
-	asSize  = 20 // number 4, name 4, domain 4, kind 1, registry 1, feeds 1+1+1, 3 unused
-	secSize = 40 // VPN 4, crawler 4, purpose 4, cloud 4, region 4, service 4, bogon 4, RFC 4, listings 4, feeds 1+1+1+1
-	orgSize = 24 // company 4, domain 4, kind 4, carrier 4, MCC 4, MNC 4
-	dirSize = 40 // kind 1, family 1, feed 1, 1 unused, length 4, offset 8, first 16, unpacked 4, 4 unused
+	rowSize     = 12 // location 3, AS 3, security 3, length of the route 1, the origin's feed 1, 1 unused
+	locSize     = 36 // country 2, zone 2, region code 4, region 4, city 4, postal 4, latitude 4, longitude 4, radius 2, feeds 1+1, flags 1, 3 unused
+	asSize      = 12 // number 4, name 4, profile 4
+	profileSize = 12 // domain 4, kind 1, registry 1, feeds of name, kind and registry 1+1+1, 3 unused
+	traitsSize  = 2
+	secSize     = 40 // VPN 4, crawler 4, purpose 4, cloud 4, region 4, service 4, bogon 4, RFC 4, listings 4, feeds 1+1+1+1
+	orgSize     = 24 // company 4, domain 4, kind 4, carrier 4, MCC 4, MNC 4
+	dirSize     = 40 // kind 1, family 1, feed 1, 1 unused, length 4, offset 8, first 16, unpacked 4, 4 unused
 )
 
 var le = binary.LittleEndian

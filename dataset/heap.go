@@ -2,9 +2,22 @@ package dataset
 
 // cursor is where a feed changes next.
 type cursor struct {
-	at    position
-	steps []step
-	feed  *active
+	at   position
+	now  []step   // what is left of the chunk
+	then [][]step // the chunks after it
+	feed *active
+}
+
+// next moves to the next change; false at the end.
+func (c *cursor) next() bool {
+	if c.now = c.now[1:]; len(c.now) == 0 {
+		if len(c.then) == 0 {
+			return false
+		}
+		c.now, c.then = c.then[0], c.then[1:]
+	}
+	c.at = c.now[0].from
+	return true
 }
 
 // heap of cursors, the nearest change first. (container/heap would move every

@@ -1,6 +1,7 @@
 package dataset
 
 import (
+	"cmp"
 	"slices"
 )
 
@@ -21,84 +22,154 @@ type step struct {
 
 func (s *step) silent() bool { return s.loc|s.net|s.sec == 0 }
 
-// layer is a feed flattened for one family: steps in order, no two alike
-// neighbours, the first at position 0 or later.
-type layer struct {
-	feed  int // index of the input
-	fam   family
-	steps []step
+// spans collects rows in chunks: one large slice would be copied as it grows.
+type spans struct {
+	chunks [][]span
+	n      int
 }
 
-// flatten turns rows, which may nest and overlap, into steps; at each address
-// the most specific row wins, which is the one that begins last. Of rows on the
-// same prefix the last one in prefer's order wins.
-func flatten(feed int, fam family, spans []span, prefer func(a, b *span) int) layer {
+const spansPerChunk = 8192
+
+func (s *spans) add(v *span) {
+	last := len(s.chunks) - 1
+	if last < 0 || len(s.chunks[last]) == spansPerChunk {
+		size := spansPerChunk
+		if last < 0 {
+			size = 0 // many feeds are small
+		}
+		s.chunks = append(s.chunks, make([]span, 0, size))
+		last++
+	}
+	s.chunks[last] = append(s.chunks[last], *v)
+	s.n++
+}
+
+// sort orders the rows by where they begin, the wider one first, and rows on
+// the same prefix by prefer, then by the numbers of their claims, so that the
+// order does not depend on the sorting.
+func (s *spans) sort(prefer func(a, b *span) int) {
 	byPlace := func(a, b span) int {
 		if c := a.from.compare(b.from); c != 0 {
 			return c
 		}
-		if c := b.to.compare(a.to); c != 0 { // the wider one first
+		if c := b.to.compare(a.to); c != 0 {
 			return c
 		}
-		return prefer(&a, &b)
+		return cmp.Or(prefer(&a, &b), cmp.Compare(a.loc, b.loc), cmp.Compare(a.net, b.net), cmp.Compare(a.sec, b.sec))
 	}
-	if !slices.IsSortedFunc(spans, byPlace) {
-		slices.SortStableFunc(spans, byPlace)
+	sorted := true
+	for i, c := range s.chunks {
+		sorted = sorted && slices.IsSortedFunc(c, byPlace) && (i == 0 || byPlace(s.chunks[i-1][len(s.chunks[i-1])-1], c[0]) <= 0)
 	}
-	l := layer{feed: feed, fam: fam, steps: make([]step, 0, len(spans)+len(spans)/2)}
-	emit := func(s step) {
-		n := len(l.steps)
-		if n > 0 && l.steps[n-1].from == s.from { // it would be in force for no address
-			n--
-			l.steps = l.steps[:n]
-		}
-		if s.silent() && (n == 0 || l.steps[n-1].silent()) {
-			return
-		}
-		l.steps = append(l.steps, s)
+	if sorted {
+		return
 	}
-	var open []span // rows that contain the current position, the innermost last
-	// closeUntil ends the rows that end before pos.
-	closeUntil := func(pos position, all bool) {
-		for len(open) > 0 {
-			top := open[len(open)-1]
-			if !all && top.to.compare(pos) >= 0 {
-				return
-			}
-			open = open[:len(open)-1]
-			after := top.to.next()
-			for len(open) > 0 && open[len(open)-1].to.compare(top.to) <= 0 {
-				open = open[:len(open)-1] // overlapped, not nested: over as well
-			}
-			if after == (position{}) || fam == ipv4 && after.lo > 1<<32-1 {
-				return // the end of the address space
-			}
-			if len(open) == 0 {
-				emit(step{from: after, bits: -1})
-			} else {
-				o := &open[len(open)-1]
-				emit(step{after, o.loc, o.net, o.sec, o.bits})
-			}
-		}
-	}
-	for i := range spans {
-		s := &spans[i]
-		closeUntil(s.from, false)
-		emit(step{s.from, s.loc, s.net, s.sec, s.bits})
-		open = append(open, *s)
-	}
-	closeUntil(position{}, true)
-	return l
+	all := slices.Concat(s.chunks...)
+	slices.SortFunc(all, byPlace)
+	s.chunks = [][]span{all}
 }
 
-// at returns the step in force at p, and where it ends.
-func (l *layer) at(p position) (step, bool) {
-	i, ok := slices.BinarySearchFunc(l.steps, p, func(s step, p position) int { return s.from.compare(p) })
-	if !ok {
-		i--
+// layer is a feed flattened for one family: steps in order, in chunks that
+// become the blocks of the evidence.
+type layer struct {
+	fam    family
+	chunks [][]step
+}
+
+// flatten turns rows, which may nest and overlap, into steps; at each address
+// the most specific row wins, which is the one that begins last. Of rows on the
+// same prefix the last one in prefer's order wins. It empties rows.
+func flatten(fam family, rows *spans, prefer func(a, b *span) int) layer {
+	rows.sort(prefer)
+	f := flattener{layer: layer{fam: fam}}
+	for i, c := range rows.chunks {
+		for j := range c {
+			f.row(&c[j])
+		}
+		rows.chunks[i] = nil
 	}
-	if i < 0 || l.steps[i].silent() {
-		return step{}, false
+	f.close(position{}, true)
+	*rows = spans{}
+	return f.layer
+}
+
+// flattener holds the rows that contain the current position, the innermost last.
+type flattener struct {
+	layer
+	open []span
+}
+
+func (f *flattener) row(s *span) {
+	if n := len(f.open); n > 0 && f.open[n-1].to.less(s.from) {
+		f.close(s.from, false)
 	}
-	return l.steps[i], true
+	f.emit(step{s.from, s.loc, s.net, s.sec, s.bits})
+	f.open = append(f.open, *s)
+}
+
+func (f *flattener) emit(s step) {
+	var before, last *step
+	if c := len(f.chunks); c > 0 {
+		tail := f.chunks[c-1]
+		last = &tail[len(tail)-1]
+		switch {
+		case len(tail) > 1:
+			before = &tail[len(tail)-2]
+		case c > 1:
+			before = &f.chunks[c-2][stepsPerBlock-1]
+		}
+	}
+	if last != nil && last.from == s.from { // the last one would be in force for no address
+		if s.silent() && (before == nil || before.silent()) {
+			f.drop()
+			return
+		}
+		*last = s
+		return
+	}
+	if s.silent() && (last == nil || last.silent()) {
+		return
+	}
+	c := len(f.chunks) - 1
+	if c < 0 || len(f.chunks[c]) == stepsPerBlock {
+		size := stepsPerBlock
+		if c < 0 {
+			size = 1
+		}
+		f.chunks = append(f.chunks, make([]step, 0, size))
+		c++
+	}
+	f.chunks[c] = append(f.chunks[c], s)
+}
+
+// drop takes the last step back.
+func (f *flattener) drop() {
+	c := len(f.chunks) - 1
+	f.chunks[c] = f.chunks[c][:len(f.chunks[c])-1]
+	if len(f.chunks[c]) == 0 {
+		f.chunks = f.chunks[:c]
+	}
+}
+
+// close ends the rows that end before pos, or all.
+func (f *flattener) close(pos position, all bool) {
+	for len(f.open) > 0 {
+		top := f.open[len(f.open)-1]
+		if !all && top.to.compare(pos) >= 0 {
+			return
+		}
+		f.open = f.open[:len(f.open)-1]
+		for len(f.open) > 0 && f.open[len(f.open)-1].to.compare(top.to) <= 0 {
+			f.open = f.open[:len(f.open)-1] // overlapped, not nested: over as well
+		}
+		if top.to == f.fam.last() {
+			return // the end of the address space
+		}
+		after := step{from: top.to.next(), bits: -1}
+		if n := len(f.open); n > 0 {
+			o := &f.open[n-1]
+			after = step{after.from, o.loc, o.net, o.sec, o.bits}
+		}
+		f.emit(after)
+	}
 }

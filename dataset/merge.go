@@ -44,6 +44,7 @@ type merger struct {
 	rows     *table[row]
 
 	locMemo, secMemo map[string]uint32
+	zones            map[string]string // of countries that have only one
 	key              []byte
 }
 
@@ -70,16 +71,9 @@ type security struct {
 	byVPN, byCrawler, byCloud, byBogon uint8
 }
 
-// org is a row of the table of companies and carriers.
-type org struct {
-	company, domain, kind string
-	carrier, mcc, mnc     string
-}
-
 // row is one distinct answer.
 type row struct {
 	loc, as, sec, org uint32
-	traits            uint16
 	byOrigin, route   uint8
 }
 
@@ -91,11 +85,15 @@ func newMerger(ins []*input, tables *feed.Tables) *merger {
 		tables: tables, claims: newClaimTables(),
 		locs: newTable[location](), secs: newTable[security](), listings: newTable[string](),
 		orgs: newTable[org](), rows: newTable[row](),
-		locMemo: map[string]uint32{}, secMemo: map[string]uint32{},
+		locMemo: map[string]uint32{}, secMemo: map[string]uint32{}, zones: map[string]string{},
 	}
 	for _, in := range ins {
 		a := &active{in: in, checked: len(in.Origins) > 0}
 		a.toLoc = join(m.claims.loc, in.claims.loc)
+		orgs := join(m.claims.org, in.claims.org)
+		for i := range in.claims.net.values {
+			in.claims.net.values[i].Org = orgs[in.claims.net.values[i].Org]
+		}
 		a.toNet = join(m.claims.net, in.claims.net)
 		a.toSec = join(m.claims.sec, in.claims.sec)
 		in.claims = nil
@@ -131,12 +129,12 @@ func (m *merger) merge(ctx context.Context, fam family) ([]entry, error) {
 		if fam == ipv6 {
 			l = &a.in.layer6
 		}
-		if len(l.steps) > 0 {
-			queue.push(cursor{l.steps[0].from, l.steps, a})
-			total += len(l.steps)
+		if len(l.chunks) > 0 {
+			queue.push(cursor{l.chunks[0][0].from, l.chunks[0], l.chunks[1:], a})
+			total += len(l.chunks) * stepsPerBlock
 		}
 	}
-	out := make([]entry, 0, total/2+1)
+	out := make([]entry, 0, total/3+1)
 	out = append(out, entry{}) // nobody knows anything before the first change
 	var cur row
 	for n := 0; len(queue) > 0; n++ {
@@ -147,17 +145,16 @@ func (m *merger) merge(ctx context.Context, fam family) ([]entry, error) {
 		var loc, net, sec bool
 		for len(queue) > 0 && queue[0].at == pos {
 			c := &queue[0]
-			s, a := &c.steps[0], c.feed
+			s, a := &c.now[0], c.feed
 			l, nt, sc := a.toLoc[s.loc], a.toNet[s.net], a.toSec[s.sec]
 			loc = loc || l != a.loc
 			net = net || nt != a.net || s.bits != a.bits && nt != 0
 			sec = sec || sc != a.sec
 			a.loc, a.net, a.sec, a.bits = l, nt, sc, s.bits
-			if c.steps = c.steps[1:]; len(c.steps) == 0 {
-				queue.pop()
-			} else {
-				c.at = c.steps[0].from
+			if c.next() {
 				queue.down(0)
+			} else {
+				queue.pop()
 			}
 		}
 		origin := cur.as
@@ -171,9 +168,8 @@ func (m *merger) merge(ctx context.Context, fam family) ([]entry, error) {
 			cur.sec = m.security(cur.as)
 		}
 		answer := cur
-		answer.traits = uint16(m.secs.values[cur.sec].traits)
-		if answer.traits&uint16(ipwarden.Bogon) != 0 { // nobody's: no country, no network
-			answer = row{sec: cur.sec, traits: answer.traits}
+		if m.secs.values[cur.sec].traits.Has(ipwarden.Bogon) { // nobody's: no country, no network
+			answer = row{sec: cur.sec}
 		}
 		id := m.rows.id(answer)
 		if last := &out[len(out)-1]; last.from == pos {
@@ -201,11 +197,15 @@ func (m *merger) network(cur *row) {
 				cur.route = uint8(a.bits)
 			}
 		}
-		if o.company == "" && c.Company != "" {
-			o.company, o.domain, o.kind = c.Company, c.CompanyDomain, c.CompanyKind
+		if c.Org == 0 {
+			continue
 		}
-		if o.carrier == "" && c.Carrier != "" {
-			o.carrier, o.mcc, o.mnc = c.Carrier, c.MCC, c.MNC
+		said := &m.claims.org.values[c.Org]
+		if o.company == "" && said.company != "" {
+			o.company, o.domain, o.kind = said.company, said.domain, said.kind
+		}
+		if o.carrier == "" && said.carrier != "" {
+			o.carrier, o.mcc, o.mnc = said.carrier, said.mcc, said.mnc
 		}
 	}
 	if o != (org{}) {
@@ -273,7 +273,12 @@ func (m *merger) decideLocation(key []byte) (l location) {
 		}
 	}
 	if l.timeZone == "" && l.country != "" {
-		l.timeZone, _ = m.tables.ZoneOf(l.country)
+		zone, ok := m.zones[l.country]
+		if !ok {
+			zone, _ = m.tables.ZoneOf(l.country)
+			m.zones[l.country] = zone
+		}
+		l.timeZone = zone
 	}
 	return l
 }

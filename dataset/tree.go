@@ -63,7 +63,7 @@ func reachOf(fam family, p, from, to position) int {
 }
 
 // crowded is how many changes below one root entry are worth a wide node.
-const crowded = 512
+const crowded = 2048
 
 // node writes the node of the block that begins at start and has shift bits.
 // seg[0] is in force at start, the others begin inside.

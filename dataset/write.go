@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"math"
@@ -12,7 +13,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/ipwarden/ipwarden"
 	"github.com/ipwarden/ipwarden/feed"
 )
 
@@ -124,7 +124,7 @@ func write(w io.Writer, cfg *BuildConfig, m *merger, p4, p6 []entry) (*Report, e
 
 var sectionNames = map[int]string{
 	secManifest: "manifest", secStrings: "strings", secRoot4: "root IPv4", secRoot6: "root IPv6", secRootBits4: "reach IPv4",
-	secRootBits6: "reach IPv6", secNodes: "nodes", secRows: "rows", secLocations: "locations", secAS: "autonomous systems",
+	secRootBits6: "reach IPv6", secNodes: "nodes", secRows: "rows", secLocations: "locations", secAS: "autonomous systems", secASProfiles: "profiles", secTraits: "traits",
 	secSecurity: "security", secListings: "listings", secOrgs: "organisations of rows", secOrgTable: "organisations",
 	secEvidence: "evidence", secClaims: "claims", secDirectory: "directory",
 }
@@ -189,6 +189,12 @@ func appendWords(dst []byte, ws []uint32) []byte {
 	return dst
 }
 
+// profile is what many autonomous systems have in common.
+type profile struct {
+	domain                                     string
+	kind, registry, byName, byKind, byRegistry uint8
+}
+
 // writeTables writes the rows and the tables they refer to.
 func (m *merger) writeTables(s *sections, man *manifest, strs *stringTable) error {
 	countries, err := man.countries(m)
@@ -223,6 +229,7 @@ func (m *merger) writeTables(s *sections, man *manifest, strs *stringTable) erro
 		loc = append(loc, l.byCountry, l.byCity, flags, 0, 0, 0)
 	}
 	s[secLocations] = loc
+	profiles := newTable[profile]()
 	ws := words{ids: map[string]uint8{"": 0}, list: []string{""}}
 	as := make([]byte, 0, len(m.as.rows)*asSize)
 	for _, a := range m.as.rows {
@@ -236,10 +243,13 @@ func (m *merger) writeTables(s *sections, man *manifest, strs *stringTable) erro
 		}
 		as = le.AppendUint32(as, a.number)
 		as = le.AppendUint32(as, strs.ref(a.name))
-		as = le.AppendUint32(as, strs.ref(a.domain))
-		as = append(as, kind, registry, a.byName, a.byKind, a.byRegistry, 0, 0, 0)
+		as = le.AppendUint32(as, profiles.id(profile{a.domain, kind, registry, a.byName, a.byKind, a.byRegistry}))
 	}
 	s[secAS] = as
+	for _, p := range profiles.values {
+		s[secASProfiles] = le.AppendUint32(s[secASProfiles], strs.ref(p.domain))
+		s[secASProfiles] = append(s[secASProfiles], p.kind, p.registry, p.byName, p.byKind, p.byRegistry, 0, 0, 0)
+	}
 	man.Words = ws.list
 	sec := make([]byte, 0, len(m.secs.values)*secSize)
 	for _, v := range m.secs.values {
@@ -248,6 +258,7 @@ func (m *merger) writeTables(s *sections, man *manifest, strs *stringTable) erro
 		}
 		sec = le.AppendUint32(sec, v.listings)
 		sec = append(sec, v.byVPN, v.byCrawler, v.byCloud, v.byBogon)
+		s[secTraits] = le.AppendUint16(s[secTraits], uint16(v.traits))
 	}
 	s[secSecurity] = sec
 	var sets []byte
@@ -267,11 +278,11 @@ func (m *merger) writeTables(s *sections, man *manifest, strs *stringTable) erro
 	}
 	rows := make([]byte, 0, len(m.rows.values)*rowSize)
 	for _, r := range m.rows.values {
-		rows = le.AppendUint32(rows, r.loc)
-		rows = le.AppendUint32(rows, r.as)
-		rows = le.AppendUint32(rows, r.sec)
-		rows = le.AppendUint16(rows, r.traits)
-		rows = append(rows, r.byOrigin, r.route)
+		if r.loc|r.as|r.sec > bits24 {
+			return errors.New("more than 16 million distinct locations, autonomous systems or sets of traits")
+		}
+		rows = append(rows, byte(r.loc), byte(r.loc>>8), byte(r.loc>>16), byte(r.as), byte(r.as>>8), byte(r.as>>16),
+			byte(r.sec), byte(r.sec>>8), byte(r.sec>>16), r.route, r.byOrigin, 0)
 	}
 	s[secRows] = rows
 	if len(m.orgs.values) > 1 {
@@ -363,7 +374,7 @@ func (m *merger) coverage(fam family, part []entry) map[string]uint64 {
 		if r.as != 0 {
 			out["asn"] += n
 		}
-		for _, t := range ipwarden.Traits(r.traits).Names() {
+		for _, t := range m.secs.values[r.sec].traits.Names() {
 			out[t] += n
 		}
 	}
