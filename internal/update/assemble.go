@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/ipwarden/ipwarden/dataset"
@@ -193,10 +194,10 @@ func (f *Folder) table(r *feed.ReferenceFile, t *feed.Tables) (dataset.FeedInfo,
 	return dataset.FeedInfo{Name: r.Name, URL: r.URL, Date: date, SHA256: sum, Licence: r.Licence, Attribution: r.Attribution}, nil
 }
 
-// BuildOptions say what the dataset is called and where it goes.
+// BuildOptions say what the dataset is called.
 type BuildOptions struct {
-	Date                 time.Time // zero: the newest of the feeds
-	Licence, Attribution string
+	Date    time.Time // zero: the newest of the feeds
+	Licence string
 }
 
 // Build writes a dataset to w. A feed that turns out to be broken, or breaks a
@@ -206,7 +207,7 @@ func (a *Assembly) Build(ctx context.Context, w io.Writer, opt BuildOptions) (*d
 	for {
 		cfg := dataset.BuildConfig{
 			Tables: a.Tables, TableSources: a.Sources, Date: opt.Date,
-			Licence: opt.Licence, Attribution: opt.Attribution,
+			Licence: opt.Licence, Attribution: a.credits(),
 		}
 		for _, s := range a.inputs {
 			cfg.Inputs = append(cfg.Inputs, dataset.Input{Spec: s.spec, Date: s.date, SHA256: s.sum, Facts: s.facts(ctx)})
@@ -234,3 +235,18 @@ func (a *Assembly) Build(ctx context.Context, w io.Writer, opt BuildOptions) (*d
 
 // Feeds is how many feeds the build has.
 func (a *Assembly) Feeds() int { return len(a.inputs) }
+
+// credits are the attributions that the licences of the feeds and tables ask
+// for, each once, in alphabetical order.
+func (a *Assembly) credits() string {
+	var credits []string
+	for _, s := range a.inputs {
+		credits = append(credits, s.spec.Attribution)
+	}
+	for _, t := range a.Sources {
+		credits = append(credits, t.Attribution)
+	}
+	slices.Sort(credits)
+	credits = slices.Compact(credits)
+	return strings.Join(slices.DeleteFunc(credits, func(c string) bool { return c == "" }), "; ")
+}

@@ -1,0 +1,185 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/alecthomas/kong"
+
+	"github.com/ipwarden/ipwarden/internal/config"
+)
+
+// cli is every command and every flag that more than one command has.
+type cli struct {
+	Config string `env:"IPWARDEN_CONFIG" placeholder:"FILE" help:"Read settings from FILE instead of ipwarden.yaml, here or in /etc/ipwarden."`
+
+	Lookup     lookupCmd     `cmd:"" help:"Say who addresses are." example:"ipwarden lookup 8.8.8.8 2001:4860:4860::8888"`
+	Explain    explainCmd    `cmd:"" help:"Show which feed says what about an address." example:"ipwarden explain 8.8.8.8"`
+	Serve      serveCmd      `cmd:"" help:"Answer over HTTP." example:"ipwarden serve --listen 127.0.0.1:8080"`
+	Data       dataCmd       `cmd:"" help:"Fetch feeds, and build, check and export datasets." example:"ipwarden data update"`
+	Version    versionCmd    `cmd:"" help:"Print the version." example:"ipwarden version"`
+	Completion completionCmd `cmd:"" help:"Print the completion of a shell." example:"ipwarden completion bash"`
+}
+
+// dataCmd groups what is about datasets rather than addresses.
+type dataCmd struct {
+	Update updateCmd `cmd:"" help:"Fetch the feeds, build a dataset, and switch to it." example:"ipwarden data update"`
+	Build  buildCmd  `cmd:"" help:"Build a dataset from a folder of feeds, reproducibly." example:"ipwarden data build --from feeds -o world.ipw"`
+	Verify verifyCmd `cmd:"" help:"Check a dataset thoroughly." example:"ipwarden data verify world.ipw"`
+	Info   infoCmd   `cmd:"" help:"Tell what a dataset holds." example:"ipwarden data info"`
+	Diff   diffCmd   `cmd:"" help:"Tell what moved between two datasets." example:"ipwarden data diff old.ipw new.ipw"`
+	Export exportCmd `cmd:"" help:"Write a dataset in another format." example:"ipwarden data export --format mmdb -o world.mmdb"`
+	Feeds  feedsCmd  `cmd:"" help:"List the feeds of the catalogue." example:"ipwarden data feeds"`
+}
+
+// env is the world that a command sees, so that tests can make one.
+type env struct {
+	stdin          io.Reader
+	stdout, stderr io.Writer
+	getenv         func(string) string
+	now            func() time.Time
+}
+
+// Exit statuses.
+const (
+	exitOK    = 0
+	exitSome  = 1 // something failed; the rest was done
+	exitUsage = 2 // the command was not understood
+)
+
+// errReported ends a command whose failures have been told already.
+var errReported = errors.New("something failed")
+
+// usageError is a mistake in the command line that only the command can see.
+type usageError struct{ error }
+
+func usagef(format string, args ...any) error {
+	return usageError{fmt.Errorf(format, args...)}
+}
+
+// exit carries the status of kong's own exits (--help) out of Parse.
+type exit int
+
+// run is the whole program.
+func run(args []string, e *env) (status int) {
+	defer func() {
+		if code, ok := recover().(exit); ok {
+			status = int(code)
+		}
+	}()
+	var c cli
+	parser, err := kong.New(
+		&c, kong.Name("ipwarden"), kong.Description("Tells a service who is knocking.\n\nStart with 'ipwarden lookup 8.8.8.8' or 'ipwarden serve'."),
+		kong.Writers(e.stdout, e.stderr), kong.Exit(func(code int) { panic(exit(code)) }),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 96}),
+		kong.Resolvers(&settings{getenv: e.getenv}),
+		kong.Vars{"index": "auto,compact,flat"},
+	)
+	if err != nil {
+		panic(err) // the structs above are wrong: no user can cause it
+	}
+	if len(args) == 0 {
+		args = []string{"--help"}
+	}
+	ctx, err := parser.Parse(args)
+	if err != nil {
+		var wrong *kong.ParseError
+		node := parser.Model.Node
+		if errors.As(err, &wrong) && wrong.Context != nil && wrong.Context.Selected() != nil {
+			node = wrong.Context.Selected()
+		}
+		explainUsage(e.stderr, err, node)
+		return exitUsage
+	}
+	ctx.Bind(e)
+	ctx.Bind(parser.Model)
+	ctx.BindTo(context.Background(), (*context.Context)(nil))
+	err = ctx.Run()
+	var usage usageError
+	switch {
+	case err == nil:
+		return exitOK
+	case errors.As(err, &usage):
+		explainUsage(e.stderr, err, ctx.Selected())
+		return exitUsage
+	case errors.Is(err, errReported):
+	default:
+		fmt.Fprintf(e.stderr, "ipwarden: %v\n", err)
+	}
+	return exitSome
+}
+
+// explainUsage says what was wrong with a command line, and what works.
+func explainUsage(w io.Writer, err error, node *kong.Node) {
+	fmt.Fprintf(w, "ipwarden: %v\n", err)
+	path := strings.TrimSpace("ipwarden " + strings.TrimPrefix(node.FullPath(), "ipwarden"))
+	if example := node.Tag.Get("example"); node.Tag != nil && example != "" {
+		fmt.Fprintf(w, "  for example:  %s\n", example)
+	}
+	fmt.Fprintf(w, "  all of it:    %s --help\n", path)
+}
+
+// settings resolves flags from the configuration file, which is read when the
+// first flag asks for it.
+type settings struct {
+	getenv func(string) string
+	file   *config.Settings
+	err    error
+}
+
+// Validate is part of kong.Resolver; the file's own reader has checked it.
+func (s *settings) Validate(*kong.Application) error { return nil }
+
+// Resolve returns what the file says of a flag that was not given. The
+// environment goes before the file, which kong would do the other way round.
+func (s *settings) Resolve(ctx *kong.Context, _ *kong.Path, flag *kong.Flag) (any, error) {
+	if flag.Name == "config" || flag.Name == "help" {
+		return nil, nil
+	}
+	for _, name := range flag.Envs {
+		if _, set := lookupEnv(s.getenv, name); set {
+			return nil, nil
+		}
+	}
+	if s.file == nil && s.err == nil {
+		s.file, s.err = config.LoadSettings(configName(ctx, s.getenv))
+	}
+	if s.err != nil {
+		return nil, s.err
+	}
+	if v, ok := s.file.Get(flag.Name); ok {
+		return v, nil
+	}
+	return nil, nil
+}
+
+func configName(ctx *kong.Context, getenv func(string) string) string {
+	for _, p := range ctx.Path {
+		if p.Flag != nil && p.Flag.Name == "config" {
+			if s, ok := ctx.FlagValue(p.Flag).(string); ok {
+				return s
+			}
+		}
+	}
+	return getenv("IPWARDEN_CONFIG")
+}
+
+func lookupEnv(getenv func(string) string, name string) (string, bool) {
+	v := getenv(name)
+	return v, v != ""
+}
+
+// isTerminal reports whether w is a screen and not a file or a pipe.
+func isTerminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	if !ok {
+		return false
+	}
+	info, err := f.Stat()
+	return err == nil && info.Mode()&os.ModeCharDevice != 0
+}

@@ -1,0 +1,72 @@
+package main
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"os"
+	"time"
+)
+
+// pollInterval is how often serve looks whether a file has changed. Looking is
+// a few stats; a notification would miss changes on network file systems.
+const pollInterval = 2 * time.Second
+
+// watch reloads on SIGHUP and when a file has changed, until ctx ends.
+func (s *server) watch(ctx context.Context, seen string, hangup <-chan os.Signal, tick <-chan time.Time) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-hangup:
+			seen = s.loader.fingerprint()
+			s.reload("SIGHUP")
+		case <-tick:
+			// What was seen counts even when it is not right: one message each.
+			if now := s.loader.fingerprint(); now != seen {
+				seen = now
+				s.reload("a file has changed")
+			} else if at := s.live.Load().expires; !at.IsZero() && !s.loader.env.now().Before(at) {
+				s.reload("an entry of an overlay has expired")
+			}
+		}
+	}
+}
+
+// reload puts what the files hold now in use, or says why it does not.
+func (s *server) reload(why string) {
+	next, err := s.loader.load()
+	if err == nil {
+		err = next.Dataset.Verify()
+	}
+	if err != nil {
+		s.log.Error("reload refused; what was in use stays", "because", why, "error", err)
+		return
+	}
+	s.use(next)
+	info := next.Info()
+	s.log.Info("reloaded", "because", why, "date", day(info.Date), "hash", info.Hash[:16], "size", info.Size)
+}
+
+// fingerprint changes when what load would read has changed: which files there
+// are, their size and time.
+func (l *loader) fingerprint() string {
+	h := sha256.New()
+	name, err := l.flags.datasetName(l.env)
+	fmt.Fprintln(h, name, err)
+	overlays, err := l.flags.overlayNames(l.env)
+	fmt.Fprintln(h, err)
+	for _, n := range append([]string{name}, overlays...) {
+		if n == "" {
+			continue
+		}
+		info, err := os.Stat(n)
+		if err != nil {
+			fmt.Fprintln(h, n, err)
+			continue
+		}
+		fmt.Fprintln(h, n, info.Size(), info.ModTime().UnixNano())
+	}
+	return hex.EncodeToString(h.Sum(nil)[:8])
+}

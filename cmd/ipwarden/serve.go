@@ -1,0 +1,170 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"os/signal"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/ipwarden/ipwarden/dataset"
+	"github.com/ipwarden/ipwarden/internal/api"
+)
+
+type serveCmd struct {
+	Listen      string `env:"IPWARDEN_LISTEN" default:"127.0.0.1:8080" placeholder:"ADDR" help:"Where to answer, such as 127.0.0.1:8080, 0.0.0.0:80 or unix:/run/ipwarden.sock; default ${default}."`
+	FastListen  string `env:"IPWARDEN_FAST_LISTEN" placeholder:"ADDR" help:"A second listener for the hot routes alone, for use behind a proxy."`
+	AdminListen string `env:"IPWARDEN_ADMIN_LISTEN" placeholder:"ADDR" help:"Where metrics and profiles are; loopback only."`
+	Index       string `env:"IPWARDEN_INDEX" enum:"auto,compact,flat" default:"auto" help:"${enum}: flat is faster and takes about 150 MB more; auto is flat where there is a fast listener."`
+	PublicURL   string `env:"IPWARDEN_PUBLIC_URL" placeholder:"URL" help:"Where people reach this server, for links in its answers."`
+	LogFormat   string `env:"IPWARDEN_LOG_FORMAT" enum:"text,json" default:"text" help:"${enum}."`
+	LogLevel    string `env:"IPWARDEN_LOG_LEVEL" enum:"debug,info,warn,error" default:"info" help:"${enum}."`
+	dataFlags
+}
+
+// Help is the long help.
+func (serveCmd) Help() string {
+	return `Serves look-ups to whoever reaches it, and writes nothing. A new dataset, a
+changed overlay and SIGHUP are taken up while it runs; one that is not right is
+reported, and what was in use stays. SIGTERM and SIGINT end it when everything
+that was accepted is answered.
+
+Examples:
+  ipwarden serve
+  ipwarden serve --listen 0.0.0.0:8080 --admin-listen 127.0.0.1:9090
+  ipwarden serve --dataset world.ipw --fast-listen unix:/run/ipwarden-fast.sock`
+}
+
+// server is what serve keeps while it runs.
+type server struct {
+	loader *loader
+	live   atomic.Pointer[data]
+	flat   bool
+	log    *slog.Logger
+}
+
+// Run serves until it is told to stop.
+func (c *serveCmd) Run(e *env) error {
+	log := newLog(e.stderr, c.LogFormat, c.LogLevel)
+	s := &server{loader: &loader{flags: &c.dataFlags, env: e}, log: log, flat: c.Index == "flat" || c.Index == "auto" && c.FastListen != ""}
+	seen := s.loader.fingerprint()
+	first, err := s.loader.load()
+	if err != nil {
+		return err
+	}
+	s.use(first)
+	handler, err := api.New(api.Config{
+		Data:   func() api.Data { return s.live.Load() },
+		Info:   func(d api.Data) api.Info { return describe(d.(*data)) },
+		Scores: scores, Now: e.now, Version: version(), PublicURL: c.PublicURL, Log: log,
+	})
+	if err != nil {
+		return err
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	context.AfterFunc(ctx, stop) // a second signal ends the program at once
+	hangup := make(chan os.Signal, 1)
+	signal.Notify(hangup, syscall.SIGHUP)
+	defer signal.Stop(hangup)
+	listeners, err := api.Listen(api.ServerConfig{
+		API: handler, Listen: c.Listen, FastListen: c.FastListen, AdminListen: c.AdminListen,
+	})
+	if err != nil {
+		return err
+	}
+	greet(e.stdout, listeners, first)
+	watching := make(chan struct{})
+	go func() {
+		defer close(watching)
+		ticks := time.NewTicker(pollInterval)
+		defer ticks.Stop()
+		s.watch(ctx, seen, hangup, ticks.C)
+	}()
+	err = listeners.Run(ctx)
+	stop()
+	<-watching
+	return err
+}
+
+func newLog(w io.Writer, format, level string) *slog.Logger {
+	var l slog.Level
+	_ = l.UnmarshalText([]byte(level)) // one of the enum
+	if format == "json" {
+		return slog.New(slog.NewJSONHandler(w, &slog.HandlerOptions{Level: l}))
+	}
+	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: l}))
+}
+
+// use puts d in use; its flat index is built while it already answers.
+func (s *server) use(d *data) {
+	s.live.Store(d)
+	if s.flat {
+		go func() {
+			if err := d.BuildFlat(); err != nil {
+				s.log.Warn("the flat index could not be built; the compact one answers", "error", err)
+			}
+		}()
+	}
+}
+
+// describe tells the API what it answers from.
+func describe(d *data) api.Info {
+	in := d.Info()
+	out := api.Info{
+		Date: in.Date, Hash: in.Hash + d.overlaid, Size: in.Size,
+		NetworksV4: int64(in.Counts.Ranges4), NetworksV6: int64(in.Counts.Ranges6),
+		Records: int64(in.Counts.Answers), ASes: int64(in.Counts.ASNs),
+	}
+	for _, f := range in.Feeds {
+		out.Feeds = append(out.Feeds, api.Feed{
+			Name: f.Name, Title: f.Title, Homepage: f.URL, Date: f.Date, Licence: f.Licence,
+			Attribution: f.Attribution, Rows: int64(f.Rows), Skipped: int64(f.Skipped),
+		})
+	}
+	return out
+}
+
+// greet says where the server is, what it knows, and what to try.
+func greet(w io.Writer, l *api.Server, d *data) {
+	base := "http://" + reachable(l.Addr())
+	if l.Addr().Network() == "unix" {
+		base = "http://localhost"
+		fmt.Fprintf(w, "ipwarden %s listens on unix:%s\n", version(), l.Addr())
+	} else {
+		fmt.Fprintf(w, "ipwarden %s listens on %s\n", version(), base)
+	}
+	if a := l.FastAddr(); a != nil {
+		fmt.Fprintf(w, "  fast    %s:%s\n", a.Network(), a)
+	}
+	if a := l.AdminAddr(); a != nil {
+		fmt.Fprintf(w, "  admin   http://%s/metrics\n", a)
+	}
+	info := d.Info()
+	fmt.Fprintf(w, "  dataset %s, %s, %s\n", day(info.Date), mib(info.Size), coverageText(&info))
+	curl := "curl "
+	if l.Addr().Network() == "unix" {
+		curl = fmt.Sprintf("curl --unix-socket %s ", l.Addr())
+	}
+	fmt.Fprintf(w, "  try     %s%s/v1/ip/8.8.8.8\n", curl, base)
+	fmt.Fprintf(w, "          %s'%s/v1/ip/2001:4860:4860::8888?fields=location.country,asn&explain=1'\n", curl, base)
+	fmt.Fprintf(w, "          %s/docs in a browser\n", base)
+}
+
+func coverageText(info *dataset.Info) string {
+	return fmt.Sprintf("%d IPv4 and %d IPv6 ranges from %d feeds", info.Counts.Ranges4, info.Counts.Ranges6, len(info.Feeds))
+}
+
+// reachable is an address that a person can paste: the wildcard is none.
+func reachable(a net.Addr) string {
+	t, ok := a.(*net.TCPAddr)
+	if !ok || !t.IP.IsUnspecified() {
+		return a.String()
+	}
+	return net.JoinHostPort("127.0.0.1", fmt.Sprint(t.Port))
+}

@@ -1,0 +1,36 @@
+package main
+
+import (
+	"maps"
+	"time"
+
+	"github.com/ipwarden/ipwarden"
+	"github.com/ipwarden/ipwarden/feed"
+	"github.com/ipwarden/ipwarden/mmdb"
+	"github.com/ipwarden/ipwarden/risk"
+)
+
+// This file is the one table of kinds: what the program is made of, where
+// there is a choice.
+
+// formats are the parsers of feeds, by the name that the catalogue gives.
+func formats() map[string]feed.Parser {
+	all := feed.Formats()
+	maps.Copy(all, mmdb.Formats())
+	return all
+}
+
+// exporters write a dataset in other formats, by the name of --format.
+func exporters() map[string]exporter {
+	return map[string]exporter{
+		"mmdb":  exportMMDB,
+		"csv":   exportCSV,
+		"jsonl": exportJSONLines,
+	}
+}
+
+// scores are computed when an answer is given, from the Record and the time.
+func scores(r ipwarden.Record, now time.Time) ipwarden.Scores { return risk.Scores(r, now) }
+
+// embeddedDataset is the dataset in the binary, for who has no other.
+func embeddedDataset() []byte { return nil }
