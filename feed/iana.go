@@ -12,8 +12,11 @@ import (
 	"github.com/ipwarden/ipwarden"
 )
 
-// maxRegistry bounds a special-purpose registry; they are of 3 KiB.
-const maxRegistry = 1 << 20
+// Bounds of a special-purpose registry; they are of 3 KiB and have 28 blocks.
+const (
+	maxRegistry = 1 << 20
+	maxSpecial  = 1000 // each is compared with each
+)
 
 // IANASpecial reads a special-purpose address registry of IANA (RFC 6890, the
 // flags as of RFC 8190). A block that is not globally reachable is a bogon; a
@@ -41,12 +44,16 @@ func IANASpecial(r io.Reader, _ *Meta) facts {
 			return
 		}
 		var blocks []netip.Prefix // that are not reachable
+		seen := 0
 		err = eachSpecial(data, func(e special) bool {
-			if e.reachable == "False" {
+			if seen++; e.reachable == "False" {
 				blocks = append(blocks, e.prefix)
 			}
-			return true
+			return seen <= maxSpecial
 		}, func(*RowError) bool { return true })
+		if err == nil && seen > maxSpecial {
+			err = errors.New("it has more than 1000 blocks")
+		}
 		if err != nil {
 			yield(nil, &FileError{Why: "the file is no special-purpose registry", Cause: err})
 			return

@@ -175,6 +175,19 @@ func TestEmptyLists(t *testing.T) {
 	}
 }
 
+// What grows with the square of the rows is bounded.
+func TestIANASpecialBound(t *testing.T) {
+	head, err := os.ReadFile(filepath.Join("testdata", "good", "iana-ipv4-special.csv"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	body := string(head) + strings.Repeat("10.0.0.0/8,Private-Use,[RFC1918],1996-02,N/A,True,True,True,False,False\n", 1000)
+	want := "ended the file is no special-purpose registry: it has more than 1000 blocks\n"
+	if got := transcript("iana-special", "", []byte(body)); got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
 // fullLists are the rows of the full lists: the counts of SOURCES.md without
 // headers, comments and lines about the file.
 var fullLists = []struct {
