@@ -44,7 +44,7 @@ func Load(r io.Reader, name string) (*Catalogue, error) {
 	d := &decoder{file: name, where: map[string]position{}}
 	c := d.read(r)
 	if len(d.mistakes) > 0 {
-		return nil, d.mistakes
+		return nil, d.sorted()
 	}
 	return c, nil
 }

@@ -39,6 +39,7 @@ func (d *decoder) check(e *entry) {
 	switch {
 	case e.Name == "":
 		bad("name", "the feed has no name")
+		return // the rest would be about nobody
 	case len(e.Name) > 64 || !nameForm.MatchString(e.Name):
 		bad("name", "a name has small letters, digits and single hyphens, up to 64 in all, not %q", clip(e.Name))
 	}

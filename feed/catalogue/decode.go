@@ -150,7 +150,9 @@ func (d *decoder) decode(node ast.Node, v reflect.Value, path string, keys map[s
 	case v.Kind() == reflect.Slice:
 		list, ok := node.(*ast.SequenceNode)
 		if !ok {
-			d.add(at(node), fmt.Sprintf("%q is a list", path))
+			if !d.indirect(node) {
+				d.add(at(node), fmt.Sprintf("%q is a list", path))
+			}
 			return
 		}
 		for i, el := range list.Values {
@@ -184,10 +186,6 @@ func (d *decoder) decodeStruct(node ast.Node, v reflect.Value, path string, keys
 		if path != "" {
 			full = path + "." + key
 		}
-		if _, twice := keys[full]; twice {
-			d.add(at(pair.Key), fmt.Sprintf("%q is given twice", full))
-			continue
-		}
 		d.decode(pair.Value, field, full, keys)
 	}
 }
@@ -197,7 +195,9 @@ func (d *decoder) decodeScalar(node ast.Node, v reflect.Value, path string) {
 	switch node.(type) {
 	case *ast.StringNode, *ast.LiteralNode, *ast.IntegerNode, *ast.FloatNode, *ast.BoolNode:
 	default:
-		d.add(at(node), fmt.Sprintf("%q is %s", path, kindOf(v)))
+		if !d.indirect(node) {
+			d.add(at(node), fmt.Sprintf("%q is %s", path, kindOf(v)))
+		}
 		return
 	}
 	// The library reads 5 into a string and "5" into a number; a catalogue
@@ -221,8 +221,21 @@ func (d *decoder) pairs(node ast.Node, what string) ([]*ast.MappingValueNode, bo
 	case *ast.MappingValueNode:
 		return []*ast.MappingValueNode{n}, true
 	}
-	d.add(at(node), what+" is a mapping of keys to values")
+	if !d.indirect(node) {
+		d.add(at(node), what+" is a mapping of keys to values")
+	}
 	return nil, false
+}
+
+// indirect refuses anchors and aliases: an entry that is read by itself is one
+// that can be checked by itself, and a file cannot grow while it is read.
+func (d *decoder) indirect(node ast.Node) bool {
+	switch node.Type() {
+	case ast.AnchorType, ast.AliasType, ast.TagType:
+		d.add(at(node), "anchors, aliases and tags are not read: write the value itself")
+		return true
+	}
+	return false
 }
 
 // fieldsOf finds the fields of a struct, and of those it embeds, by key.

@@ -1,7 +1,9 @@
 package catalogue
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -54,6 +56,15 @@ func (d *decoder) add(at position, what string) {
 		}
 		d.mistakes = append(d.mistakes, m)
 	}
+}
+
+// sorted returns the mistakes in the order of the file; what has no line goes
+// last.
+func (d *decoder) sorted() Mistakes {
+	slices.SortStableFunc(d.mistakes, func(a, b *Mistake) int {
+		return cmp.Or(cmp.Compare(min(b.Line, 1), min(a.Line, 1)), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
+	})
+	return d.mistakes
 }
 
 // clip shortens what came from the file and makes it safe to print.
