@@ -57,7 +57,7 @@ func TestLookup(t *testing.T) {
 	a := newAPI(t, nil)
 	w := httptest.NewRecorder()
 	a.Handler().ServeHTTP(w, httptest.NewRequest("GET", "/v1/ip/8.8.8.8?fields=ip,location.country_code,asn.number", nil))
-	const want = `{"ip":"8.8.8.8","location":{"country_code":"US"},"asn":{"number":15169}}`
+	const want = `{"ip":"8.8.8.8","location":{"country_code":"US"},"asn":{"number":15169}}` + "\n"
 	if w.Code != 200 || w.Body.String() != want {
 		t.Errorf("got %d %s, want %s", w.Code, w.Body, want)
 	}

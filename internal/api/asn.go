@@ -65,7 +65,7 @@ func (x *exchange) document(f format, doc []byte) {
 	case formatText:
 		x.out = appendFlat(x.out[:0], doc)
 	default:
-		x.out = append(x.out[:0], doc...)
+		x.out = append(append(x.out[:0], doc...), '\n')
 	}
 }
 
@@ -92,13 +92,12 @@ func parseASN(segment string) (uint32, *problem) {
 
 // announced is what an autonomous system announces.
 type announced struct {
-	v4, v6           []netip.Prefix // the first of each
-	total4, total6   int
-	addresses4       uint64 // IPv4 addresses in v4 prefixes, nested ones counted once
-	subnets6         uint64 // /64 networks in v6 prefixes, nested ones counted once
-	cover4, cover6   netip.Prefix
-	limit            int
-	saturatedSubnets bool
+	v4, v6         []netip.Prefix // the first of each
+	total4, total6 int
+	addresses4     uint64 // IPv4 addresses in v4 prefixes, nested ones counted once
+	subnets6       uint64 // /64 networks in v6 prefixes, nested ones counted once
+	cover4, cover6 netip.Prefix
+	limit          int
 }
 
 func (n *announced) total() int { return n.total4 + n.total6 }

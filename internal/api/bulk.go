@@ -60,10 +60,7 @@ func (x *exchange) bulk() *problem {
 		if err == errTooLarge {
 			return tooLarge("An array may have " + strconv.Itoa(maxBulkBody>>20) + " MiB.")
 		}
-		return &problem{
-			status: http.StatusBadRequest, slug: "bad-body", title: "The body could not be read",
-			detail: "The body ended before its announced length, or its framing is broken.", example: exampleBulk,
-		}
+		return malformed() // its framing is broken, or it ended before its length
 	}
 	return x.bulkArray(body, o, f)
 }

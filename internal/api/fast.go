@@ -1,8 +1,11 @@
 package api
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"net"
+	"strings"
 	"time"
 	"unsafe"
 
@@ -24,6 +27,12 @@ func (a *API) answerFast(c *fasthttp.RequestCtx, body bodyReader) {
 	x.fast = true
 	x.ctx = context.Background() // c would do, but a Source may keep its context
 	h := &c.Request.Header
+	if p := strict(h); p != nil {
+		x.closing = true
+		x.refuse(p)
+		a.finishFast(c, x, start)
+		return
+	}
 	x.method = alias(h.Method())
 	x.path, x.query = target(alias(h.RequestURI()))
 	x.accept = fastHeader(h, "Accept")
@@ -32,8 +41,15 @@ func (a *API) answerFast(c *fasthttp.RequestCtx, body bodyReader) {
 	x.mediaType = alias(h.ContentType())
 	x.body = body
 	x.serve()
+	a.finishFast(c, x, start)
+}
 
+// finishFast hands the response to fasthttp.
+func (a *API) finishFast(c *fasthttp.RequestCtx, x *exchange, start time.Time) {
 	r := &c.Response
+	if string(c.Request.Header.Protocol()) == "HTTP/1.0" {
+		r.Header.SetProtocol(protocol10) // as net/http answers it
+	}
 	r.SetStatusCode(x.status)
 	for _, l := range x.lines[:x.nLines] {
 		r.Header.SetCanonical(bytesOf(l.name), bytesOf(l.value))
@@ -45,6 +61,54 @@ func (a *API) answerFast(c *fasthttp.RequestCtx, body bodyReader) {
 	r.SetBody(x.payload)
 	a.metrics.observe(listenerFast, x, time.Since(start))
 }
+
+// strict refuses what net/http's parser refuses and fasthttp's lets pass: a
+// field name that is no token, no Host or several in HTTP/1.1, another version,
+// an expectation. It matters most behind a proxy, where two readers of one
+// request must not see two requests.
+func strict(h *fasthttp.RequestHeader) *problem {
+	v11 := h.IsHTTP11()
+	if !v11 && string(h.Protocol()) != "HTTP/1.0" {
+		return unknownVersion()
+	}
+	hosts, raw := 0, h.RawHeaders()
+	for len(raw) > 0 {
+		line, rest, _ := bytes.Cut(raw, newline)
+		raw = rest
+		if len(line) == 0 || line[0] == '\r' || line[0] == ' ' || line[0] == '\t' {
+			continue // the end, or a folded line
+		}
+		n := 0
+		for n < len(line) && tokenByte[line[n]] {
+			n++
+		}
+		switch {
+		case n == 0 || n == len(line) || line[n] != ':':
+			return malformed()
+		case n == 4 && strings.EqualFold(alias(line[:4]), "host"):
+			hosts++
+		case n == 6 && strings.EqualFold(alias(line[:6]), "expect") && !strings.EqualFold(alias(bytes.TrimSpace(line[7:])), "100-continue"):
+			return unknownExpectation()
+		}
+	}
+	if hosts > 1 || v11 && hosts == 0 {
+		return malformed()
+	}
+	return nil
+}
+
+var (
+	newline    = []byte{'\n'}
+	protocol10 = []byte("HTTP/1.0")
+)
+
+// tokenByte holds the characters of a token (RFC 9110 section 5.6.2).
+var tokenByte = func() (set [256]bool) {
+	for _, c := range []byte("!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ") {
+		set[c] = true
+	}
+	return set
+}()
 
 // fastHeader returns the field lines of a header as one value.
 func fastHeader(h *fasthttp.RequestHeader, name string) string {
@@ -81,11 +145,14 @@ func (largeBody) readAll(int) ([]byte, error) { return nil, errTooLarge }
 // fastError answers what fasthttp could not read as a request.
 func (a *API) fastError(c *fasthttp.RequestCtx, err error) {
 	var small *fasthttp.ErrSmallBuffer
+	var timeout net.Error
 	switch {
 	case errors.Is(err, fasthttp.ErrBodyTooLarge):
 		a.answerFast(c, largeBody{})
 		c.SetConnectionClose()
 		return
+	case errors.As(err, &timeout) && timeout.Timeout():
+		a.refuseFast(c, timedOut())
 	case errors.As(err, &small):
 		a.refuseFast(c, headerTooLarge())
 	default:
@@ -96,15 +163,10 @@ func (a *API) fastError(c *fasthttp.RequestCtx, err error) {
 func (a *API) refuseFast(c *fasthttp.RequestCtx, p *problem) {
 	x := a.take()
 	defer a.give(x)
+	x.closing = true
 	x.refuse(p)
 	c.Response.Reset()
-	c.Response.SetStatusCode(x.status)
-	for _, l := range x.lines[:x.nLines] {
-		c.Response.Header.SetCanonical(bytesOf(l.name), bytesOf(l.value))
-	}
-	c.Response.SetConnectionClose()
-	c.Response.SetBody(x.payload)
-	a.metrics.observe(listenerFast, x, 0)
+	a.finishFast(c, x, time.Now())
 }
 
 // Bounds on what comes from outside; both listeners have the same.

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"net/http"
 	"net/netip"
-	"time"
 
 	"github.com/ipwarden/ipwarden"
 )
@@ -133,10 +132,6 @@ func (x *exchange) find(segment, whole string) (rec ipwarden.Record, text string
 	return rec, text, p
 }
 
-// lookupBudget bounds a look-up; only a Source with a provider behind it comes
-// near.
-const lookupBudget = 5 * time.Second
-
 // ask looks an address up, spelled in any way.
 func (x *exchange) ask(addr netip.Addr) (ipwarden.Record, *problem) {
 	if x.st.data == nil {
@@ -184,7 +179,7 @@ func (x *exchange) answer(rec ipwarden.Record, text string, o *options, f format
 	case formatText:
 		x.out = appendCard(x.out[:0], &v, rec)
 	default:
-		x.out = v.AppendJSON(x.out[:0], rec)
+		x.out = append(v.AppendJSON(x.out[:0], rec), '\n')
 	}
 	x.ok(f)
 	return nil

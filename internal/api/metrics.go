@@ -21,7 +21,7 @@ const (
 var listenerNames = [numListeners]string{"http", "fast"}
 
 // statuses are those that the core answers with; the label set is closed.
-var statuses = [...]int{200, 204, 304, 400, 404, 405, 406, 413, 415, 431, 500, 502, 503}
+var statuses = [...]int{200, 204, 304, 400, 404, 405, 406, 408, 413, 415, 417, 431, 500, 502, 503, 505}
 
 // metrics counts requests. Every series is made at the start and found by
 // index, so that a request neither allocates nor takes a lock for it: some 700

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"bytes"
 	_ "embed" // the document
 	"encoding/json"
 	"fmt"
@@ -37,7 +38,7 @@ type openAPIOperation struct {
 	}
 	Responses map[string]struct {
 		Description string
-		Content     map[string]json.RawMessage
+		Content     map[string]struct{ Example json.RawMessage }
 	}
 }
 
@@ -93,9 +94,10 @@ type referenceTag struct {
 }
 
 type referenceOperation struct {
-	ID, Method, Path, Summary, Description, Curl string
-	Parameters                                   []referenceParameter
-	Responses                                    []referenceResponse
+	ID, Method, Path, Summary, Description string
+	Curl, Output                           string
+	Parameters                             []referenceParameter
+	Responses                              []referenceResponse
 }
 
 type referenceParameter struct{ Name, In, Description, Values string }
@@ -150,7 +152,10 @@ func (d *openAPIDoc) operation(base, path, method string, op openAPIOperation) r
 	for _, s := range statuses {
 		res := op.Responses[s]
 		types := make([]string, 0, len(res.Content))
-		for t := range res.Content {
+		for t, body := range res.Content {
+			if len(body.Example) > 0 && s == "200" {
+				o.Output = output(body.Example)
+			}
 			if t != "application/problem+json" {
 				types = append(types, t)
 			}
@@ -159,6 +164,19 @@ func (d *openAPIDoc) operation(base, path, method string, op openAPIOperation) r
 		o.Responses = append(o.Responses, referenceResponse{s, res.Description, strings.Join(types, ", ")})
 	}
 	return o
+}
+
+// output shows an example as the API would send it.
+func output(example json.RawMessage) string {
+	var text string
+	if json.Unmarshal(example, &text) == nil {
+		return text
+	}
+	var b bytes.Buffer
+	if json.Indent(&b, example, "", "  ") != nil {
+		return ""
+	}
+	return b.String()
 }
 
 // values lists what a parameter may be.

@@ -217,7 +217,7 @@ var pageGroups = []struct {
 	}},
 	{"Network", []pageRow{
 		{"AS", ipwarden.FieldASNumber}, {"Name", ipwarden.FieldASName}, {"Domain", ipwarden.FieldASDomain},
-		{"Kind", ipwarden.FieldASKind}, {"Route", ipwarden.FieldASRoute}, {"Answer holds for", ipwarden.FieldNetwork},
+		{"Kind", ipwarden.FieldASKind}, {"Route", ipwarden.FieldASRoute}, {"Network", ipwarden.FieldNetwork},
 		{"Company", ipwarden.FieldCompanyName}, {"Carrier", ipwarden.FieldCarrierName}, {"Registry", ipwarden.FieldASRegistry},
 	}},
 	{"Security", []pageRow{
@@ -274,8 +274,11 @@ func (pg *homePage) fill(x *exchange, rec ipwarden.Record, asked netip.Addr) {
 				}
 				value = t.Format("Monday 15:04") + " " + text(ipwarden.FieldTimeZoneAbbr)
 			}
+			if r.field == ipwarden.FieldListings {
+				value = strings.ReplaceAll(value, ",", ", ")
+			}
 			if value != "" {
-				out.Rows = append(out.Rows, groupRow{r.label, strings.ReplaceAll(value, ",", ", ")})
+				out.Rows = append(out.Rows, groupRow{r.label, value})
 			}
 		}
 		if len(out.Rows) > 0 {

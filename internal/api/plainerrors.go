@@ -69,10 +69,7 @@ func plainError(p []byte) *problem {
 	}
 	// An Expect that nobody knows (RFC 9110 section 10.1.1) gets an empty answer.
 	if line == "HTTP/1.1 417 Expectation Failed" && strings.HasSuffix(rest, "\r\nContent-Length: 0\r\n\r\n") {
-		return &problem{
-			status: http.StatusExpectationFailed, slug: "unknown-expectation", title: "Unknown expectation",
-			detail: "Of the Expect header only 100-continue is understood.", example: exampleLookup,
-		}
+		return unknownExpectation()
 	}
 	text, ok := strings.CutPrefix(rest, plainTail)
 	if !ok || text != line[len(version):] && text != "Unsupported transfer encoding" {
@@ -87,10 +84,7 @@ func plainError(p []byte) *problem {
 			detail: "Of the transfer codings only chunked is understood.", example: exampleLookup,
 		}
 	case http.StatusHTTPVersionNotSupported:
-		return &problem{
-			status: http.StatusHTTPVersionNotSupported, slug: "unknown-version", title: "HTTP version not supported",
-			detail: "The server speaks HTTP/1.0 and HTTP/1.1.", example: exampleLookup,
-		}
+		return unknownVersion()
 	default:
 		return malformed()
 	}

@@ -20,6 +20,7 @@ type problem struct {
 	example string
 	allow   string   // of a 405: the methods that work
 	offers  []string // of a 406 and 415: the media types that work
+	nowhere bool     // the target was not read: no instance
 }
 
 const exampleLookup = "GET /v1/ip/8.8.8.8"
@@ -88,7 +89,7 @@ func malformed() *problem {
 		status: http.StatusBadRequest, slug: "malformed-request", title: "Malformed request",
 		detail: "The request is not well-formed HTTP/1.1: its target, its header or its framing breaks the grammar. " +
 			"A percent sign in the path is written %25, so the zone of fe80::1%eth0 is asked as fe80::1%25eth0.",
-		example: "GET /v1/ip/fe80::1%25eth0",
+		example: "GET /v1/ip/fe80::1%25eth0", nowhere: true,
 	}
 }
 
@@ -96,7 +97,28 @@ func headerTooLarge() *problem {
 	return &problem{
 		status: http.StatusRequestHeaderFieldsTooLarge, slug: "header-too-large", title: "Request header too large",
 		detail:  "The request line and header together may have " + strconv.Itoa(maxRequestHeader>>10) + " KiB.",
-		example: exampleLookup,
+		example: exampleLookup, nowhere: true,
+	}
+}
+
+func unknownExpectation() *problem {
+	return &problem{
+		status: http.StatusExpectationFailed, slug: "unknown-expectation", title: "Unknown expectation",
+		detail: "Of the Expect header only 100-continue is understood.", example: exampleLookup, nowhere: true,
+	}
+}
+
+func unknownVersion() *problem {
+	return &problem{
+		status: http.StatusHTTPVersionNotSupported, slug: "unknown-version", title: "HTTP version not supported",
+		detail: "The server speaks HTTP/1.0 and HTTP/1.1.", example: exampleLookup, nowhere: true,
+	}
+}
+
+func timedOut() *problem {
+	return &problem{
+		status: http.StatusRequestTimeout, slug: "timeout", title: "The request took too long",
+		detail: "The request did not arrive in time.", example: exampleLookup, nowhere: true,
 	}
 }
 
@@ -115,7 +137,7 @@ func (p *problem) append(dst []byte, instance string) []byte {
 	dst = ipwarden.AppendString(append(dst, `","title":`...), p.title)
 	dst = strconv.AppendInt(append(dst, `,"status":`...), int64(p.status), 10)
 	dst = ipwarden.AppendString(append(dst, `,"detail":`...), p.detail)
-	if instance != "" {
+	if instance != "" && !p.nowhere {
 		dst = append(dst, `,"instance":"`...)
 		dst = appendReference(dst, instance)
 		dst = append(dst, '"')
@@ -131,7 +153,7 @@ func (p *problem) append(dst []byte, instance string) []byte {
 		dst = append(dst, ']')
 	}
 	dst = ipwarden.AppendString(append(dst, `,"example":`...), p.example)
-	return append(dst, '}')
+	return append(dst, '}', '\n')
 }
 
 // maxEcho bounds how much of the request a problem repeats, bytes.

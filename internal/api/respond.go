@@ -239,7 +239,7 @@ func newZipper() any {
 // refuse answers with a problem.
 func (x *exchange) refuse(p *problem) {
 	x.status, x.contentType, x.allow = p.status, "application/problem+json", p.allow
-	x.stream, x.page, x.csp = nil, false, ""
+	x.stream, x.page, x.csp, x.negotiated = nil, false, "", false
 	x.cache = neverKept
 	x.nLines = 0
 	x.out = p.append(x.out[:0], x.path)
