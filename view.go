@@ -35,6 +35,7 @@ const (
 	listings
 	address // of the record
 	network // in prefix
+	date    // of the data
 )
 
 // value is one field's answer.
@@ -280,8 +281,8 @@ func (rd *reading) field(f Field) value {
 	case FieldScoreTrust:
 		return rd.score(rd.scores.Trust)
 	case FieldDatasetDate:
-		if d := rd.r.Date(); !d.IsZero() {
-			return str(d.UTC().Format(time.DateOnly))
+		if !rd.r.Date().IsZero() {
+			return value{kind: date}
 		}
 	}
 	return value{}
@@ -395,6 +396,10 @@ func (rd *reading) appendJSON(dst []byte, v value) []byte {
 		dst = append(dst, '"')
 		dst = v.prefix.AppendTo(dst)
 		return append(dst, '"')
+	case date:
+		dst = append(dst, '"')
+		dst = rd.appendText(dst, v)
+		return append(dst, '"')
 	case languages:
 		dst = append(dst, '[')
 		for i, l := range rd.loc.Languages {
@@ -465,6 +470,8 @@ func (rd *reading) appendText(dst []byte, v value) []byte {
 		dst = rd.r.addr.AppendTo(dst)
 	case network:
 		dst = v.prefix.AppendTo(dst)
+	case date:
+		dst = rd.r.Date().UTC().AppendFormat(dst, time.DateOnly)
 	case languages:
 		for i, l := range rd.loc.Languages {
 			if i > 0 {

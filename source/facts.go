@@ -49,8 +49,7 @@ func set(f *ipwarden.Full, fact Fact) error {
 			return nil
 		}
 	case ipwarden.FieldASNumber:
-		n, ok := fact.Value.(int64)
-		if ok && n > 0 && n < 1<<32 {
+		if n, ok := fact.Value.(uint64); ok && n > 0 && n < 1<<32 {
 			f.ASN.Number = uint32(n)
 			return nil
 		}
@@ -72,8 +71,7 @@ func set(f *ipwarden.Full, fact Fact) error {
 		}
 		return nil
 	case ipwarden.FieldAccuracyKM:
-		n, ok := fact.Value.(int64)
-		if ok && n >= 0 && n < 1<<16 {
+		if n, ok := fact.Value.(uint64); ok && n < 1<<16 {
 			l.AccuracyKM = uint16(n)
 			return nil
 		}
@@ -84,8 +82,11 @@ func set(f *ipwarden.Full, fact Fact) error {
 			return nil
 		}
 	case ipwarden.FieldLanguages:
-		if list, ok := fact.Value.([]ipwarden.Language); ok {
-			l.Languages = list
+		if codes, ok := fact.Value.([]string); ok {
+			l.Languages = nil
+			for _, code := range codes {
+				l.Languages = append(l.Languages, ipwarden.Language{Code: code})
+			}
 			return nil
 		}
 	case ipwarden.FieldListings:
@@ -98,13 +99,8 @@ func set(f *ipwarden.Full, fact Fact) error {
 }
 
 func degrees(v any) (float64, bool) {
-	switch d := v.(type) {
-	case float64:
-		return d, d >= -180 && d <= 180
-	case int64:
-		return float64(d), d >= -180 && d <= 180
-	}
-	return 0, false
+	d, ok := v.(float64)
+	return d, ok && d >= -180 && d <= 180
 }
 
 func unsettable(fact Fact) error {

@@ -40,8 +40,8 @@ type Entry struct {
 	Expires time.Time // the zero time: never
 }
 
-// Fact sets one field. Value is a string, a bool, an int64 or a float64, as the
-// field's JSON is; a netip.Prefix for the route, a []ipwarden.Language for the
+// Fact sets one field. Value is a string, a bool, a uint64 or a float64, as the
+// field's JSON is; a netip.Prefix for the route, codes in a []string for the
 // languages and a []ipwarden.Listing for the listings.
 type Fact struct {
 	Field ipwarden.Field
@@ -178,7 +178,7 @@ func (o *Overlay) apply(f *ipwarden.Full, e *Entry) {
 				}
 			}
 		case fact.Field == ipwarden.FieldASNumber:
-			if n := uint32(fact.Value.(int64)); n != f.ASN.Number {
+			if n := uint32(fact.Value.(uint64)); n != f.ASN.Number {
 				f.ASN = ipwarden.ASN{Number: n}
 				if o.cfg.AS != nil {
 					if a, ok := o.cfg.AS(n); ok {
