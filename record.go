@@ -53,6 +53,12 @@ func (r Record) Asked(t Transition, zone bool) Record {
 	return r
 }
 
+// Answer names the content: two Records of one Backing and number differ in
+// nothing but the address, its network and its announced route. For those who
+// convert many Records and want to convert each content once. The Backing of
+// the zero Record is nil.
+func (r Record) Answer() (data Backing, id uint32) { return r.data, r.id }
+
 // Addr returns the canonical address: without zone, taken out of transition forms.
 func (r Record) Addr() netip.Addr { return r.addr }
 

@@ -68,14 +68,14 @@ func (c *exportCmd) Run(e *env) error {
 	return nil
 }
 
-// exportFields is everything that does not depend on the time of the answer or
-// on one address.
+// exportFields is everything that does not depend on the time of the answer,
+// on one address, or is the same for all of them.
 func exportFields() ipwarden.Fields {
 	var s ipwarden.Fields
 	for f := range ipwarden.DefaultFields().All() {
 		switch f {
 		case ipwarden.FieldIP, ipwarden.FieldQuery, ipwarden.FieldTransition, ipwarden.FieldZone,
-			ipwarden.FieldTimeZoneAbbr, ipwarden.FieldTimeZoneOffset, ipwarden.FieldTimeZoneIsDST,
+			ipwarden.FieldTimeZoneAbbr, ipwarden.FieldTimeZoneOffset, ipwarden.FieldTimeZoneIsDST, ipwarden.FieldDatasetDate,
 			ipwarden.FieldScoreVPN, ipwarden.FieldScoreProxy, ipwarden.FieldScoreThreat, ipwarden.FieldScoreTrust:
 		default:
 			s = s.With(f)
@@ -126,9 +126,26 @@ func exportMMDB(w io.Writer, ds *dataset.Dataset, _ *ipwarden.View) error {
 	if err != nil {
 		return err
 	}
+	// Many networks share an answer: each answer is converted once.
+	type converted struct {
+		ref   mmdb.DataRef
+		known bool
+	}
+	done := map[uint32]converted{}
 	for p, r := range everything(ds) {
-		if m := mmdb.RecordMap(r); m != nil {
-			if err := out.Insert(p, m); err != nil {
+		_, id := r.Answer()
+		c, ok := done[id]
+		if !ok {
+			if m := mmdb.RecordMap(r); m != nil {
+				c.known = true
+				if c.ref, err = out.Put(m); err != nil {
+					return err
+				}
+			}
+			done[id] = c
+		}
+		if c.known {
+			if err := out.InsertRef(p, c.ref); err != nil {
 				return err
 			}
 		}
