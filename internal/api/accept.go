@@ -99,7 +99,10 @@ func notAcceptable(asked string, offers []format) *problem {
 	}
 	p.detail = asked + " asks for none of the forms that this answer comes in: " + strings.Join(p.offers, ", ") + "."
 	if len(offers) == 1 {
-		p.example = "Accept: " + p.offers[0]
+		p.example = map[format]string{
+			formatText: exampleLookup + "/location.country_code", formatHTML: "GET /docs",
+			formatJSON: "GET /openapi.json", formatNDJSON: exampleLines,
+		}[offers[0]]
 	}
 	return p
 }

@@ -16,7 +16,7 @@ const (
 	batchSize      = 64      // addresses looked up at once, so that their cache misses overlap
 )
 
-const exampleBulk = "POST /v1/ip\nContent-Type: application/json\n\n[\"8.8.8.8\",\"1.1.1.1\"]"
+const exampleBulk = `POST /v1/ip with the body ["8.8.8.8","1.1.1.1"]`
 
 // batch is the memory of a bulk request.
 type batch struct {

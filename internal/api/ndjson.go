@@ -11,6 +11,8 @@ import (
 // takes a third of it even when every character is escaped but a few.
 const maxLine = 512
 
+const exampleLines = `POST /v1/ip with Content-Type: application/x-ndjson and the body "8.8.8.8"`
+
 // streamWriter is what a shell gives an answer that is written while the
 // question still arrives.
 type streamWriter struct {
@@ -26,7 +28,7 @@ type streamWriter struct {
 // with constant memory.
 func (x *exchange) bulkLines(o *options) *problem {
 	if o.format != anyFormat {
-		return badParameter("format does not apply to newline-delimited JSON, which is answered in kind.", "POST /v1/ip")
+		return badParameter("format does not apply to newline-delimited JSON, which is answered in kind.", exampleLines)
 	}
 	if _, p := x.choose(anyFormat, offerLines); p != nil {
 		return p

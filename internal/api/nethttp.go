@@ -1,6 +1,7 @@
 package api
 
 import (
+	"errors"
 	"io"
 	"net/http"
 	"net/netip"
@@ -85,15 +86,19 @@ const streamIdle = 30 * time.Second
 
 func (x *exchange) serveStream(w http.ResponseWriter, r *http.Request) {
 	c := http.NewResponseController(w)
-	// Without this the server would drain the body before the first answer.
-	// Other transports than HTTP/1 are full duplex anyway and may say so.
+	// Without this the server would drain the body before the first answer. A
+	// ResponseWriter that has no such thing, nor deadlines, goes by its server's.
 	_ = c.EnableFullDuplex()
 	extend := func() error {
 		deadline := time.Now().Add(streamIdle)
-		if err := c.SetReadDeadline(deadline); err != nil {
-			return err
+		err := c.SetReadDeadline(deadline)
+		if err == nil {
+			err = c.SetWriteDeadline(deadline)
 		}
-		return c.SetWriteDeadline(deadline)
+		if errors.Is(err, http.ErrNotSupported) {
+			return nil
+		}
+		return err
 	}
 	err := extend()
 	if err == nil {

@@ -26,9 +26,13 @@ type problem struct {
 const exampleLookup = "GET /v1/ip/8.8.8.8"
 
 func badAddress(text string, err error) *problem {
+	subject := quoted(text)
+	if text == "" {
+		subject = "The address"
+	}
 	return &problem{
 		status: http.StatusBadRequest, slug: "bad-address", title: "Not an IP address",
-		detail: quoted(text) + " " + err.Error() + ".", example: exampleLookup,
+		detail: subject + " " + err.Error() + ".", example: exampleLookup,
 	}
 }
 
@@ -126,7 +130,7 @@ func tooLarge(detail string) *problem {
 	return &problem{
 		status: http.StatusRequestEntityTooLarge, slug: "too-large", title: "Too much at once",
 		detail:  detail + " Send newline-delimited JSON (Content-Type: application/x-ndjson) instead: it has no cap.",
-		example: "POST /v1/ip\nContent-Type: application/x-ndjson\n\n\"8.8.8.8\"\n\"1.1.1.1\"\n",
+		example: exampleLines,
 	}
 }
 

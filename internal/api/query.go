@@ -160,7 +160,10 @@ func (o *options) set(bit params, value string) *problem {
 			if errors.As(err, &fe) && fe.Name == "" {
 				detail = "fields has an empty name in it; it takes dotted paths with commas between them"
 			}
-			return badParameter(detail+". The paths are those of the JSON; a group's name means all of it.",
+			if !strings.HasSuffix(detail, "?") {
+				detail += "."
+			}
+			return badParameter(detail+" The paths are those of the JSON; a group's name means all of it.",
 				exampleLookup+"?fields=location.country_code,asn,security.is_vpn")
 		}
 		o.fields = f

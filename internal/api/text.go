@@ -92,11 +92,28 @@ func oneLine(s string) string {
 // before it. A list of values repeats its path; a list of objects separates
 // them by an empty line.
 func appendFlat(dst, doc []byte) []byte {
-	n, _ := parseNode(doc)
-	return flatten(dst, n, "")
+	n, err := parseNode(doc)
+	if err != nil {
+		return append(append(dst, doc...), '\n')
+	}
+	lines := flatten(nil, n, "")
+	width := 0
+	for _, l := range lines {
+		width = max(width, len(l.path))
+	}
+	for _, l := range lines {
+		if l.path != "" {
+			dst = append(appendLabel(dst, l.path, width), oneLine(l.value)...)
+		}
+		dst = append(dst, '\n')
+	}
+	return dst
 }
 
-func flatten(dst []byte, n node, path string) []byte {
+// flatLine is a value and its path; the zero one is an empty line.
+type flatLine struct{ path, value string }
+
+func flatten(dst []flatLine, n node, path string) []flatLine {
 	switch n.kind {
 	case '{':
 		for _, m := range n.members {
@@ -108,14 +125,13 @@ func flatten(dst []byte, n node, path string) []byte {
 		}
 	case '[':
 		for _, m := range n.members {
-			if m.kind == '{' && len(dst) > 0 {
-				dst = append(dst, '\n')
+			if m.kind == '{' {
+				dst = append(dst, flatLine{})
 			}
 			dst = flatten(dst, m.node, path)
 		}
 	default:
-		dst = appendLabel(dst, path, max(16, len(path)))
-		dst = append(append(dst, oneLine(n.text)...), '\n')
+		dst = append(dst, flatLine{path, n.text})
 	}
 	return dst
 }
