@@ -297,6 +297,23 @@ func TestCheckFormats(t *testing.T) {
 	}
 }
 
+// The entry that the documentation shows is one.
+func TestDocumentedEntry(t *testing.T) {
+	page, err := os.ReadFile(filepath.Join("..", "..", "docs", "adding-a-feed.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, ok := strings.Cut(string(page), "```yaml\n")
+	text, _, ok2 := strings.Cut(rest, "```")
+	if !ok || !ok2 {
+		t.Fatal("docs/adding-a-feed.md shows no entry")
+	}
+	c := load(t, text)
+	if len(c.Feeds) != 1 || c.CheckFormats(known) != nil {
+		t.Errorf("it has %+v", c.Feeds)
+	}
+}
+
 // What the dataset reads of the specs: every list of fields can be read.
 func TestFieldSets(t *testing.T) {
 	for _, s := range defaults(t).Feeds {
