@@ -164,12 +164,17 @@ func largest(s []Sample) []Sample {
 	return s[:min(len(s), maxSamples)]
 }
 
-// size counts addresses of IPv4, and networks of 48 bits of IPv6 (at least one).
+// size counts addresses of IPv4, and networks of 48 bits of IPv6: one for each
+// that begins inside, and at least one.
 func size(fam family, from, to position) uint64 {
 	if fam == ipv4 {
 		return to.lo - from.lo + 1
 	}
-	return max(to.hi>>16-from.hi>>16, 1)
+	n := to.hi>>16 - from.hi>>16 + 1
+	if from.hi&0xffff|from.lo != 0 {
+		n--
+	}
+	return max(n, 1)
 }
 
 // walker follows one dataset through the address space.
