@@ -207,6 +207,27 @@ func TestHostileTree(t *testing.T) {
 	}
 }
 
+// A size of nodes that does not exist must not be computed with.
+func TestUnknownRecordSize(t *testing.T) {
+	for _, size := range []byte{0, 1, 23, 36, 255} {
+		b := file(t, Options{BuildTime: someDay, DatabaseType: "GeoIP2-City"}, Map{"a": "b"})
+		i := bytes.LastIndex(b, []byte("record_size")) + len("record_size") + 1 // behind the control byte
+		if b[i] != 24 {
+			t.Fatalf("the record size is not where it was: %d", b[i])
+		}
+		b[i] = size
+		var file *feed.FileError
+		for f, err := range MaxMind(bytes.NewReader(b), &feed.Meta{}) {
+			if !errors.As(err, &file) {
+				t.Fatalf("%d: %+v, %v", size, f, err)
+			}
+		}
+		if file == nil {
+			t.Errorf("nodes of %d bits were taken", size)
+		}
+	}
+}
+
 func FuzzImport(f *testing.F) {
 	for _, dir := range []string{"good", "bad"} {
 		paths, err := filepath.Glob(filepath.Join("testdata", dir, "*.mmdb"))

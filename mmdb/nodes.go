@@ -53,16 +53,21 @@ var (
 	errFull  = errors.New("the prefix comes after the last address of its family")
 )
 
-// insert appends a prefix.
-func (b *builder) insert(p netip.Prefix, to ref) error {
-	if b.begun {
-		if !b.next.IsValid() {
-			return errFull
-		}
-		if p.Addr().Less(b.next) {
-			return errOrder
-		}
+// accepts tells whether a prefix may come next.
+func (b *builder) accepts(p netip.Prefix) error {
+	switch {
+	case !b.begun:
+		return nil
+	case !b.next.IsValid():
+		return errFull
+	case p.Addr().Less(b.next):
+		return errOrder
 	}
+	return nil
+}
+
+// insert appends a prefix that is accepted.
+func (b *builder) insert(p netip.Prefix, to ref) {
 	hi, lo := aligned(p.Addr())
 	from := 0
 	if b.begun {
@@ -79,7 +84,6 @@ func (b *builder) insert(p netip.Prefix, to ref) error {
 	}
 	b.hi, b.lo, b.depth, b.open, b.begun = hi, lo, p.Bits(), to, true
 	b.next = lastOf(p).Next()
-	return nil
 }
 
 // up closes the last step of the open path.

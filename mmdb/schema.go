@@ -73,13 +73,13 @@ func schemaOf(db *maxminddb.Reader, file func() ([]byte, error)) (schema, error)
 		if n++; n > sniffRows {
 			break
 		}
-		var fields map[string]any
+		var fields shape
 		if res.Decode(&fields) != nil {
 			continue
 		}
-		for key, v := range fields {
+		for _, key := range slices.Sorted(maps.Keys(fields)) {
+			nested := fields[key]
 			seen[key] = true
-			_, nested := v.(map[string]any)
 			switch {
 			case nested && slices.Contains(maxmindMaps, key), slices.Contains(maxmindKeys, key):
 				return maxmindSchema(name), nil

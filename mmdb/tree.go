@@ -2,16 +2,22 @@ package mmdb
 
 import (
 	"errors"
+	"fmt"
 
 	"github.com/oschwald/maxminddb-golang/v2"
 )
 
-// maxNetworks bounds the networks of a file, aliases included. The largest
-// databases sold have some ten million.
-const maxNetworks = 1 << 26
+// A tree of n nodes has at most n + 1 networks, and a few times as many when
+// IPv4 is reached through aliases. maxShared bounds how many times; maxNetworks
+// bounds the networks of any file. The largest databases sold have some ten
+// million.
+const (
+	maxShared   = 16
+	maxNetworks = 1 << 26
+)
 
 var (
-	errTree = errors.New("the search tree is broken: it is deeper than an address is long, or has more networks than we read")
+	errTree = errors.New("the search tree is broken: it is deeper than an address is long, or has far more networks than nodes")
 	errSize = errors.New("the file is shorter than its search tree")
 )
 
@@ -20,12 +26,16 @@ var (
 // raw is the whole file.
 func checkTree(db *maxminddb.Reader, raw []byte) error {
 	m := &db.Metadata
-	t := tree{raw: raw, count: uint32(m.NodeCount), size: m.RecordSize}
+	if m.RecordSize != 24 && m.RecordSize != 28 && m.RecordSize != 32 {
+		return fmt.Errorf("the records of the search tree have %d bits; 24, 28 and 32 exist", m.RecordSize)
+	}
 	if uint64(m.NodeCount) > uint64(len(raw)) || uint64(m.NodeCount)*uint64(m.RecordSize)/4 > uint64(len(raw)) {
 		return errSize
 	}
+	t := tree{raw: raw, count: uint32(m.NodeCount), size: m.RecordSize}
+	t.limit = uint32(min(maxShared*(uint64(m.NodeCount)+1), maxNetworks))
 	t.leaves = make([]uint32, m.NodeCount)
-	if t.networks(0, 0) > maxNetworks {
+	if t.networks(0, 0) > t.limit {
 		return errTree
 	}
 	return nil
@@ -37,9 +47,10 @@ type tree struct {
 	count  uint32
 	size   uint // bits of a record: 24, 28 or 32
 	leaves []uint32
+	limit  uint32 // of networks
 }
 
-// networks counts the networks below a node, up to just above maxNetworks.
+// networks counts the networks below a node, up to just above the limit.
 // What a node counted once is remembered, so shared nodes cost nothing; a loop
 // ends at the depth of an address.
 func (t *tree) networks(node uint32, depth int) uint32 {
@@ -49,14 +60,14 @@ func (t *tree) networks(node uint32, depth int) uint32 {
 	case t.leaves[node] != 0:
 		return t.leaves[node]
 	case depth == 128:
-		return maxNetworks + 1
+		return t.limit + 1
 	}
 	left, right := t.children(node)
 	n := t.networks(left, depth+1)
-	if n <= maxNetworks {
+	if n <= t.limit {
 		n += t.networks(right, depth+1)
 	}
-	t.leaves[node] = min(n, maxNetworks+1)
+	t.leaves[node] = min(n, t.limit+1)
 	return t.leaves[node]
 }
 

@@ -100,3 +100,39 @@ func (n number) uint(limit float64) uint32 {
 	}
 	return uint32(n.v)
 }
+
+// shape takes the keys of a map, and whether each one's value is a map itself.
+type shape map[string]bool
+
+// maxKeys bounds the keys that are looked at.
+const maxKeys = 64
+
+// UnmarshalMaxMindDBCursor reads one value.
+func (s *shape) UnmarshalMaxMindDBCursor(c mmdbdata.Cursor) (mmdbdata.Cursor, error) {
+	kind, err := c.Kind()
+	if err != nil || kind != mmdbdata.KindMap {
+		return c.Skip()
+	}
+	entries, err := c.Map()
+	if err != nil {
+		return c, err
+	}
+	*s = shape{}
+	var next mmdbdata.Cursor
+	for {
+		key, at, more := entries.Next(next)
+		if !more {
+			return entries.End()
+		}
+		kind, err := at.Kind()
+		if err != nil {
+			return c, err
+		}
+		if len(key) <= maxText && len(*s) < maxKeys {
+			(*s)[strings.ToValidUTF8(string(key), "\ufffd")] = kind == mmdbdata.KindMap
+		}
+		if next, err = at.Skip(); err != nil {
+			return c, err
+		}
+	}
+}

@@ -107,11 +107,16 @@ func (w *Writer) Put(record Map) (DataRef, error) {
 
 // Insert gives a record to the network p. It is Put and InsertRef in one.
 func (w *Writer) Insert(p netip.Prefix, record Map) error {
+	b, err := w.family(p) // first, so that a refused network leaves no record behind
+	if err != nil {
+		return err
+	}
 	at, err := w.Put(record)
 	if err != nil {
 		return err
 	}
-	return w.InsertRef(p, at)
+	b.insert(p, isData|ref(at))
+	return nil
 }
 
 var errWritten = errors.New("mmdb: the file is written already")
@@ -122,23 +127,34 @@ var errWritten = errors.New("mmdb: the file is written already")
 // what IPv6 networks say of ::/96, ::ffff:0:0/96, 64:ff9b::/96 and 2002::/16 is
 // dropped.
 func (w *Writer) InsertRef(p netip.Prefix, record DataRef) error {
+	b, err := w.family(p)
+	if err != nil {
+		return err
+	}
+	if uint32(record) >= uint32(len(w.data.out)) {
+		return errors.New("mmdb: the record is not one of this Writer")
+	}
+	b.insert(p, isData|ref(record))
+	return nil
+}
+
+// family returns the tree that a network belongs to, if it may come next there.
+func (w *Writer) family(p netip.Prefix) (*builder, error) {
 	b := &w.v6
 	switch {
 	case w.written:
-		return errWritten
+		return nil, errWritten
 	case !p.IsValid() || p != p.Masked():
-		return fmt.Errorf("mmdb: %s is no network", p)
-	case uint32(record) >= uint32(len(w.data.out)):
-		return errors.New("mmdb: the record is not one of this Writer")
+		return nil, fmt.Errorf("mmdb: %s is no network", p)
 	case p.Addr().Is4():
 		b = &w.v4
 	case w.options.IPVersion == 4:
-		return fmt.Errorf("mmdb: %s does not fit in a file for IPv4 alone", p)
+		return nil, fmt.Errorf("mmdb: %s does not fit in a file for IPv4 alone", p)
 	}
-	if err := b.insert(p, isData|ref(record)); err != nil {
-		return fmt.Errorf("mmdb: %s: %w", p, err)
+	if err := b.accepts(p); err != nil {
+		return nil, fmt.Errorf("mmdb: %s: %w", p, err)
 	}
-	return nil
+	return b, nil
 }
 
 // Where IPv4 is found in the tree for both families: its place, and the

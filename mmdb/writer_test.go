@@ -428,3 +428,41 @@ func FuzzWriter(f *testing.F) {
 		}
 	})
 }
+
+// 16 MB of records need nodes of 28 bits and pointers of four bytes.
+func TestWriterLarge(t *testing.T) {
+	if testing.Short() {
+		t.Skip("writes 17 MB")
+	}
+	w, err := NewWriter(Options{BuildTime: someDay})
+	if err != nil {
+		t.Fatal(err)
+	}
+	const records = 270
+	text := func(i int) string { return fmt.Sprint(i, strings.Repeat("x", 64<<10)) }
+	for i := range records {
+		p := netip.PrefixFrom(netip.AddrFrom4([4]byte{10, byte(i >> 8), byte(i)}), 24)
+		if err := w.Insert(p, Map{"own": text(i), "shared": text(records - 1 - i)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	db, err := maxminddb.OpenBytes(written(t, w))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if db.Metadata.RecordSize != 28 {
+		t.Errorf("the records have %d bits", db.Metadata.RecordSize)
+	}
+	if err := db.Verify(); err != nil {
+		t.Error(err)
+	}
+	for i := range records {
+		var got map[string]string
+		if err := db.Lookup(netip.AddrFrom4([4]byte{10, byte(i >> 8), byte(i), 9})).Decode(&got); err != nil {
+			t.Fatal(err)
+		}
+		if got["own"] != text(i) || got["shared"] != text(records-1-i) {
+			t.Fatalf("record %d: %.10q %.10q", i, got["own"], got["shared"])
+		}
+	}
+}
