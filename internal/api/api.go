@@ -79,9 +79,6 @@ func New(cfg Config) (*API, error) {
 		return nil, fmt.Errorf("api: %w", errors.Join(errs...))
 	}
 	cfg.PublicURL = strings.TrimRight(cfg.PublicURL, "/")
-	if cfg.Now == nil {
-		cfg.Now = time.Now
-	}
 	if cfg.Version == "" {
 		cfg.Version = "devel"
 	}

@@ -115,7 +115,7 @@ func (x *exchange) bulkArray(body []byte, o *options, f format) *problem {
 		}
 		if n == batchSize || !ok && n > 0 {
 			b.look(x, n)
-			out = b.append(out, &v, index, n, f)
+			out = b.append(out, v, index, n, f)
 			index, n = index+n, 0
 		}
 	}

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/cespare/xxhash/v2"
+
+	"github.com/ipwarden/ipwarden"
 )
 
 // An exchange is one request and its response without the transport. A shell
@@ -45,6 +47,7 @@ type exchange struct {
 	page        bool // HTML: with its security headers
 	csp         string
 	allow       string
+	shown       ipwarden.View // here, since it would move to the heap anyway
 
 	// Memory that stays when the exchange is reused.
 	kept
@@ -74,11 +77,21 @@ const maxHeaderLines = 16
 const keepBuffer = 1 << 20
 
 // take returns an exchange that knows the time and the data; give ends it.
-func (a *API) take() *exchange {
+func (a *API) take(now time.Time) *exchange {
 	x := a.exchanges.Get().(*exchange)
-	x.now = a.cfg.Now()
+	if x.now = now; a.cfg.Now != nil {
+		x.now = a.cfg.Now()
+	}
 	x.st = a.current()
 	return x
+}
+
+// clock returns the time now, for an exchange that lasts.
+func (x *exchange) clock() time.Time {
+	if x.api.cfg.Now != nil {
+		return x.api.cfg.Now()
+	}
+	return time.Now()
 }
 
 func (a *API) give(x *exchange) {

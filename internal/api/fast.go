@@ -22,12 +22,12 @@ func (a *API) serveFast(c *fasthttp.RequestCtx) { a.answerFast(c, (*fastBody)(&c
 
 func (a *API) answerFast(c *fasthttp.RequestCtx, body bodyReader) {
 	start := time.Now()
-	x := a.take()
+	x := a.take(start)
 	defer a.give(x)
 	x.fast = true
 	x.ctx = context.Background() // c would do, but a Source may keep its context
 	h := &c.Request.Header
-	if p := strict(h); p != nil {
+	if p := x.readHeader(h); p != nil {
 		x.closing = true
 		x.refuse(p)
 		a.finishFast(c, x, start)
@@ -35,9 +35,6 @@ func (a *API) answerFast(c *fasthttp.RequestCtx, body bodyReader) {
 	}
 	x.method = alias(h.Method())
 	x.path, x.query = target(alias(h.RequestURI()))
-	x.accept = fastHeader(h, "Accept")
-	x.acceptEncoding = fastHeader(h, "Accept-Encoding")
-	x.ifNoneMatch = fastHeader(h, "If-None-Match")
 	x.mediaType = alias(h.ContentType())
 	x.body = body
 	x.serve()
@@ -62,39 +59,81 @@ func (a *API) finishFast(c *fasthttp.RequestCtx, x *exchange, start time.Time) {
 	a.metrics.observe(listenerFast, x, time.Since(start))
 }
 
-// strict refuses what net/http's parser refuses and fasthttp's lets pass: a
-// field name that is no token, no Host or several in HTTP/1.1, another version,
-// an expectation. It matters most behind a proxy, where two readers of one
-// request must not see two requests.
-func strict(h *fasthttp.RequestHeader) *problem {
+// readHeader reads the header lines that matter, in one walk. It refuses what
+// net/http's parser refuses and fasthttp's lets pass: a field name that is no
+// token, no Host or several in HTTP/1.1, another version, an expectation. That
+// matters most behind a proxy, where two readers of one request must not see
+// two requests.
+func (x *exchange) readHeader(h *fasthttp.RequestHeader) *problem {
 	v11 := h.IsHTTP11()
 	if !v11 && string(h.Protocol()) != "HTTP/1.0" {
 		return unknownVersion()
 	}
-	hosts, raw := 0, h.RawHeaders()
+	hosts, folded, raw := 0, false, h.RawHeaders()
 	for len(raw) > 0 {
 		line, rest, _ := bytes.Cut(raw, newline)
 		raw = rest
-		if len(line) == 0 || line[0] == '\r' || line[0] == ' ' || line[0] == '\t' {
-			continue // the end, or a folded line
+		if len(line) == 0 || line[0] == '\r' {
+			continue // the end
+		}
+		if line[0] == ' ' || line[0] == '\t' {
+			folded = true
+			continue
 		}
 		n := 0
 		for n < len(line) && tokenByte[line[n]] {
 			n++
 		}
-		switch {
-		case n == 0 || n == len(line) || line[n] != ':':
+		if n == 0 || n == len(line) || line[n] != ':' {
 			return malformed()
-		case n == 4 && strings.EqualFold(alias(line[:4]), "host"):
-			hosts++
-		case n == 6 && strings.EqualFold(alias(line[:6]), "expect") && !strings.EqualFold(alias(bytes.TrimSpace(line[7:])), "100-continue"):
-			return unknownExpectation()
+		}
+		name, value := alias(line[:n]), alias(bytes.TrimSpace(line[n+1:]))
+		switch n {
+		case len("Host"):
+			if strings.EqualFold(name, "Host") {
+				hosts++
+			}
+		case len("Accept"): // and Expect
+			switch {
+			case strings.EqualFold(name, "Accept"):
+				x.accept = joinLine(x.accept, value)
+			case strings.EqualFold(name, "Expect") && !strings.EqualFold(value, "100-continue"):
+				return unknownExpectation()
+			}
+		case len("If-None-Match"):
+			if strings.EqualFold(name, "If-None-Match") {
+				x.ifNoneMatch = joinLine(x.ifNoneMatch, value)
+			}
+		case len("Accept-Encoding"):
+			if strings.EqualFold(name, "Accept-Encoding") {
+				x.acceptEncoding = joinLine(x.acceptEncoding, value)
+			}
 		}
 	}
 	if hosts > 1 || v11 && hosts == 0 {
 		return malformed()
 	}
+	if folded { // fasthttp has unfolded them
+		x.accept = unfolded(h, "Accept")
+		x.acceptEncoding = unfolded(h, "Accept-Encoding")
+		x.ifNoneMatch = unfolded(h, "If-None-Match")
+	}
 	return nil
+}
+
+// joinLine adds a field line to the value of those before it (RFC 9110 section 5.3).
+func joinLine(before, value string) string {
+	if before == "" {
+		return value
+	}
+	return before + ", " + value
+}
+
+func unfolded(h *fasthttp.RequestHeader, name string) (value string) {
+	for _, v := range h.PeekAll(name) {
+		value = joinLine(value, string(v))
+	}
+	return value
 }
 
 var (
@@ -109,22 +148,6 @@ var tokenByte = func() (set [256]bool) {
 	}
 	return set
 }()
-
-// fastHeader returns the field lines of a header as one value.
-func fastHeader(h *fasthttp.RequestHeader, name string) string {
-	first := h.PeekBytes(bytesOf(name))
-	if len(first) == 0 {
-		return ""
-	}
-	if all := h.PeekAll(name); len(all) > 1 {
-		joined := append([]byte(nil), all[0]...)
-		for _, v := range all[1:] {
-			joined = append(append(joined, ", "...), v...)
-		}
-		return alias(joined)
-	}
-	return alias(first)
-}
 
 // fastBody is a body that fasthttp has read already, within its limit.
 type fastBody fasthttp.Request
@@ -161,12 +184,13 @@ func (a *API) fastError(c *fasthttp.RequestCtx, err error) {
 }
 
 func (a *API) refuseFast(c *fasthttp.RequestCtx, p *problem) {
-	x := a.take()
+	start := time.Now()
+	x := a.take(start)
 	defer a.give(x)
 	x.closing = true
 	x.refuse(p)
 	c.Response.Reset()
-	a.finishFast(c, x, time.Now())
+	a.finishFast(c, x, start)
 }
 
 // Bounds on what comes from outside; both listeners have the same.

@@ -159,8 +159,9 @@ func (x *exchange) failed(err error) *problem {
 }
 
 // view shows what o asks for.
-func (x *exchange) view(o *options) ipwarden.View {
-	return ipwarden.View{Fields: o.fields, Now: x.now, Scores: x.api.cfg.Scores, Explain: o.explain}
+func (x *exchange) view(o *options) *ipwarden.View {
+	x.shown = ipwarden.View{Fields: o.fields, Now: x.now, Scores: x.api.cfg.Scores, Explain: o.explain}
+	return &x.shown
 }
 
 // answer writes one Record in the chosen form.
@@ -175,9 +176,9 @@ func (x *exchange) answer(rec ipwarden.Record, text string, o *options, f format
 			return badParameter("explain does not fit into CSV; ask for JSON, YAML or text.", exampleLookup+"?explain=1&format=yaml")
 		}
 		x.out = appendCSVHeader(x.out[:0], o.fields)
-		x.out = appendCSVRecord(x.out, &v, rec)
+		x.out = appendCSVRecord(x.out, v, rec)
 	case formatText:
-		x.out = appendCard(x.out[:0], &v, rec)
+		x.out = appendCard(x.out[:0], v, rec)
 	default:
 		x.out = append(v.AppendJSON(x.out[:0], rec), '\n')
 	}

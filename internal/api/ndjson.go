@@ -55,10 +55,9 @@ func (x *exchange) pump(w *streamWriter, o *options) error {
 			n++
 		}
 		if n > 0 && (n == batchSize || err != nil || !lineWaits(in)) {
-			x.now = x.api.cfg.Now()
-			v.Now = x.now
+			v.Now = x.clock()
 			b.look(x, n)
-			x.out = b.append(x.out[:0], &v, index, n, formatNDJSON)
+			x.out = b.append(x.out[:0], v, index, n, formatNDJSON)
 			if err := w.extend(); err != nil {
 				return err
 			}

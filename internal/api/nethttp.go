@@ -15,7 +15,7 @@ func (a *API) Handler() http.Handler { return http.HandlerFunc(a.serveHTTP) }
 
 func (a *API) serveHTTP(w http.ResponseWriter, r *http.Request) {
 	start := time.Now()
-	x := a.take()
+	x := a.take(start)
 	defer a.give(x)
 	x.ctx = r.Context()
 	x.method = r.Method

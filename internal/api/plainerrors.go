@@ -92,7 +92,7 @@ func plainError(p []byte) *problem {
 
 // rawProblem returns a problem as the bytes of a whole response.
 func (a *API) rawProblem(p *problem, now time.Time) []byte {
-	x := a.take()
+	x := a.take(now)
 	defer a.give(x)
 	x.refuse(p)
 	b := append([]byte("HTTP/1.1 "), strconv.Itoa(x.status)...)
