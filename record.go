@@ -11,12 +11,16 @@ import (
 // came from was replaced. It is safe for concurrent use. The zero Record knows
 // nothing.
 type Record struct {
-	addr       netip.Addr
-	data       Backing
-	id         uint32
-	transition Transition
-	zone       bool
+	addr netip.Addr
+	data Backing
+	// id in the low 32 bits, then the transition in 8 and the zone in one: in one
+	// word, so that a Record and an error are returned in registers.
+	meta uint64
 }
+
+const zoneBit = 1 << 40
+
+func (r Record) id() uint32 { return uint32(r.meta) }
 
 // Backing is the immutable store behind Records: a dataset, or an owned answer
 // ([NewRecord]). id is the number the backing gave [MakeRecord]. All methods
@@ -44,12 +48,15 @@ type Backing interface {
 // MakeRecord makes the Record of a canonical address; for implementers of a
 // [Source]. addr must have been through [Canonical].
 func MakeRecord(addr netip.Addr, data Backing, id uint32) Record {
-	return Record{addr: addr, data: data, id: id}
+	return Record{addr: addr, data: data, meta: uint64(id)}
 }
 
 // Asked notes how the address was wrapped in the question.
 func (r Record) Asked(t Transition, zone bool) Record {
-	r.transition, r.zone = t, zone
+	r.meta = uint64(r.id()) | uint64(t)<<32
+	if zone {
+		r.meta |= zoneBit
+	}
 	return r
 }
 
@@ -57,16 +64,16 @@ func (r Record) Asked(t Transition, zone bool) Record {
 // nothing but the address, its network and its announced route. For those who
 // convert many Records and want to convert each content once. The Backing of
 // the zero Record is nil.
-func (r Record) Answer() (data Backing, id uint32) { return r.data, r.id }
+func (r Record) Answer() (data Backing, id uint32) { return r.data, r.id() }
 
 // Addr returns the canonical address: without zone, taken out of transition forms.
 func (r Record) Addr() netip.Addr { return r.addr }
 
 // Transition says which wrapping the question had.
-func (r Record) Transition() Transition { return r.transition }
+func (r Record) Transition() Transition { return Transition(r.meta >> 32) }
 
 // Zone reports whether the question carried a zone, which was dropped.
-func (r Record) Zone() bool { return r.zone }
+func (r Record) Zone() bool { return r.meta&zoneBit != 0 }
 
 // Network returns the largest prefix round the address whose addresses all
 // have the same answer. It is invalid when the Record knows nothing.
@@ -74,7 +81,7 @@ func (r Record) Network() netip.Prefix {
 	if r.data == nil {
 		return netip.Prefix{}
 	}
-	return r.data.Network(r.addr, r.id)
+	return r.data.Network(r.addr, r.id())
 }
 
 // Traits returns the security traits.
@@ -82,7 +89,7 @@ func (r Record) Traits() Traits {
 	if r.data == nil {
 		return 0
 	}
-	return r.data.Traits(r.id)
+	return r.data.Traits(r.id())
 }
 
 // CountryCode returns the ISO 3166-1 alpha-2 code, or "" when unknown.
@@ -90,7 +97,7 @@ func (r Record) CountryCode() string {
 	if r.data == nil {
 		return ""
 	}
-	return r.data.CountryCode(r.id)
+	return r.data.CountryCode(r.id())
 }
 
 // ASNumber returns the number of the autonomous system that announces the
@@ -99,7 +106,7 @@ func (r Record) ASNumber() uint32 {
 	if r.data == nil {
 		return 0
 	}
-	return r.data.ASNumber(r.id)
+	return r.data.ASNumber(r.id())
 }
 
 // Location returns where the address is used.
@@ -107,7 +114,7 @@ func (r Record) Location() Location {
 	if r.data == nil {
 		return Location{}
 	}
-	return r.data.Location(r.id)
+	return r.data.Location(r.id())
 }
 
 // ASN returns the network that announces the address.
@@ -115,7 +122,7 @@ func (r Record) ASN() ASN {
 	if r.data == nil {
 		return ASN{}
 	}
-	return r.data.ASN(r.addr, r.id)
+	return r.data.ASN(r.addr, r.id())
 }
 
 // Company returns the organisation that uses the address.
@@ -123,7 +130,7 @@ func (r Record) Company() Company {
 	if r.data == nil {
 		return Company{}
 	}
-	return r.data.Company(r.id)
+	return r.data.Company(r.id())
 }
 
 // Carrier returns the mobile carrier.
@@ -131,7 +138,7 @@ func (r Record) Carrier() Carrier {
 	if r.data == nil {
 		return Carrier{}
 	}
-	return r.data.Carrier(r.id)
+	return r.data.Carrier(r.id())
 }
 
 // Security returns the details behind the traits.
@@ -139,7 +146,7 @@ func (r Record) Security() Security {
 	if r.data == nil {
 		return Security{}
 	}
-	return r.data.Security(r.id)
+	return r.data.Security(r.id())
 }
 
 // Date returns the date of the data, the zero time when there is none.
@@ -156,7 +163,7 @@ func (r Record) Evidence() []Evidence {
 	if r.data == nil {
 		return nil
 	}
-	return r.data.Evidence(r.addr, r.id)
+	return r.data.Evidence(r.addr, r.id())
 }
 
 // Full returns an owned copy of everything, for programs that want plain

@@ -163,9 +163,9 @@ func (rd *reading) field(f Field) value {
 	case FieldNetwork:
 		return pfx(rd.r.Network())
 	case FieldTransition:
-		return str(rd.r.transition.String())
+		return str(rd.r.Transition().String())
 	case FieldZone:
-		if !rd.r.zone {
+		if !rd.r.Zone() {
 			return value{}
 		}
 		return yes(true)

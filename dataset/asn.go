@@ -24,8 +24,8 @@ func (d *Dataset) AS(number uint32) (ipwarden.ASN, bool) {
 
 func (d *Dataset) asIndex(number uint32) (uint32, bool) {
 	n := len(d.as) / asSize
-	i := sort.Search(n, func(i int) bool { return le.Uint32(d.as[i*asSize:]) >= number })
-	return uint32(i), number != 0 && i < n && le.Uint32(d.as[i*asSize:]) == number
+	i := sort.Search(n, func(i int) bool { return d.numberAt(uint32(i)) >= number })
+	return uint32(i), number != 0 && i < n && d.numberAt(uint32(i)) == number
 }
 
 // routes holds the announced prefixes by AS. It is collected from the answers

@@ -41,7 +41,7 @@ func (d *Dataset) CountryCode(id uint32) string {
 
 // ASNumber returns the announcing AS of an answer.
 func (d *Dataset) ASNumber(id uint32) uint32 {
-	n := le.Uint32(d.as[d.row(id).as()*asSize:])
+	n := d.numberAt(d.row(id).as())
 	runtime.KeepAlive(d)
 	return n
 }
@@ -82,14 +82,18 @@ func (d *Dataset) ASN(addr netip.Addr, id uint32) ipwarden.ASN {
 func (d *Dataset) asAt(i uint32) ipwarden.ASN {
 	b, p := d.as[i*asSize:][:asSize], d.profile(i)
 	return ipwarden.ASN{
-		Number: le.Uint32(b), Name: d.str(le.Uint32(b[4:])), Domain: d.str(le.Uint32(p)),
+		Number: d.numberAt(i), Name: d.str(le.Uint32(b)), Domain: d.str(le.Uint32(p)),
 		Kind: d.manifest.Words[p[4]], Registry: d.manifest.Words[p[5]],
 	}
 }
 
+// numberAt returns the number of the AS in a row. The numbers stand by
+// themselves so that they fit into the second-level cache.
+func (d *Dataset) numberAt(i uint32) uint32 { return le.Uint32(d.numbers[i*numberSize:]) }
+
 // profile returns the row of what an AS has in common with others.
 func (d *Dataset) profile(i uint32) []byte {
-	return d.profiles[le.Uint32(d.as[i*asSize+8:])*profileSize:][:profileSize]
+	return d.profiles[le.Uint32(d.as[i*asSize+4:])*profileSize:][:profileSize]
 }
 
 func (d *Dataset) org(id uint32) []byte {

@@ -14,7 +14,7 @@ func (d *Dataset) check() error {
 		data        []byte
 		size, least int
 	}{
-		{"rows", d.rows, rowSize, 1}, {"locations", d.locs, locSize, 1}, {"autonomous systems", d.as, asSize, 1},
+		{"rows", d.rows, rowSize, 1}, {"locations", d.locs, locSize, 1}, {"autonomous systems", d.as, asSize, 1}, {"AS numbers", d.numbers, numberSize, 1},
 		{"profiles", d.profiles, profileSize, 1}, {"traits", d.traits, traitsSize, 1},
 		{"security", d.secs, secSize, 1}, {"organisations", d.orgTable, orgSize, 0}, {"directory", d.dir, dirSize, 0},
 		{"nodes", d.nodes, 4, 0},
@@ -35,11 +35,13 @@ func (d *Dataset) check() error {
 		}
 	}
 	c := treeCheck{nodes: d.nodes, rows: uint32(len(d.rows) / rowSize), seen: make([]uint64, len(d.nodes)/4/64+1)}
+	c6 := c
+	c6.six = true
 	for h := range 1 << 16 {
-		if err := c.ref(le.Uint32(d.root4[h*4:]), 16, false); err != nil {
+		if err := c.ref(le.Uint32(d.root4[h*4:]), 16); err != nil {
 			return err
 		}
-		if err := c.ref(le.Uint32(d.root6[h*4:]), 112, true); err != nil {
+		if err := c6.ref(le.Uint32(d.root6[h*4:]), 112); err != nil {
 			return err
 		}
 		if d.reach4[h] > 16 || d.reach6[h] > 16 {
@@ -53,11 +55,12 @@ func (d *Dataset) check() error {
 type treeCheck struct {
 	nodes []byte
 	rows  uint32
+	six   bool     // IPv6, which has nodes of 16 bits
 	seen  []uint64 // words where a node begins: each is reached once, so the walk ends
 }
 
 // ref checks a reference below which shift bits are left to decide.
-func (c *treeCheck) ref(ref uint32, shift int, wide bool) error {
+func (c *treeCheck) ref(ref uint32, shift int) error {
 	at := ref & refValue
 	if ref&refKind == refLeaf {
 		if at >= c.rows {
@@ -66,7 +69,8 @@ func (c *treeCheck) ref(ref uint32, shift int, wide bool) error {
 		return nil
 	}
 	words := uint32(len(c.nodes) / 4)
-	if at >= words || shift < 8 {
+	broad := ref&refKind == refBroad || ref&refKind == refWide
+	if at >= words || shift < 8 || ref&refKind > refWide || broad && (!c.six || shift < 16 || shift == straddles) {
 		return corrupt("the index refers to a node that cannot be, %d", at)
 	}
 	if c.seen[at/64]&(1<<(at%64)) != 0 {
@@ -76,16 +80,21 @@ func (c *treeCheck) ref(ref uint32, shift int, wide bool) error {
 	n := c.nodes[uint64(at)*4:]
 	var count, head int
 	switch ref & refKind {
-	case refSmall:
+	case refSmall, refBroad:
 		head = smallWords
 		if len(n) < head*4 {
 			return corrupt("node %d is cut short", at)
 		}
+		width, starts := 8, le.Uint64(n)
+		if ref&refKind == refBroad {
+			width = 16
+			shift -= 8
+		}
 		count = 1
-		for prev, i := 0, 0; i < smallStarts; i++ {
-			s := int(n[i])
+		for prev, i := uint64(0), 0; i < 64; i += width {
+			s := starts >> i & (1<<width - 1)
 			if s == 0 {
-				prev = 256
+				prev = 1 << width // and nothing after it
 				continue
 			}
 			if s <= prev {
@@ -111,8 +120,8 @@ func (c *treeCheck) ref(ref uint32, shift int, wide bool) error {
 		}
 	case refWide:
 		head = wideWords
-		if !wide || len(n) < head*4 {
-			return corrupt("node %d cannot be a wide one", at)
+		if len(n) < head*4 {
+			return corrupt("node %d is cut short", at)
 		}
 		for w := range 1024 {
 			if le.Uint32(n[w*wideEntry+8:]) != uint32(count) {
@@ -129,7 +138,7 @@ func (c *treeCheck) ref(ref uint32, shift int, wide bool) error {
 		return corrupt("node %d is cut short", at)
 	}
 	for i := range count {
-		if err := c.ref(le.Uint32(n[(head+i)*4:]), shift-8, false); err != nil {
+		if err := c.ref(le.Uint32(n[(head+i)*4:]), shift-8); err != nil {
 			return err
 		}
 	}
@@ -181,7 +190,7 @@ func (d *Dataset) checkTables() error {
 		bytes   []int // offsets of feeds
 	}{
 		{"location", d.locs, locSize, []int{4, 8, 12, 16}, []int{30, 31}},
-		{"autonomous system", d.as, asSize, []int{4}, nil},
+		{"autonomous system", d.as, asSize, []int{0}, nil},
 		{"profile", d.profiles, profileSize, []int{0}, []int{6, 7, 8}},
 		{"security", d.secs, secSize, []int{0, 4, 8, 12, 16, 20, 24, 28}, []int{36, 37, 38, 39}},
 		{"organisation", d.orgTable, orgSize, []int{0, 4, 8, 12, 16, 20}, nil},
@@ -212,14 +221,17 @@ func (d *Dataset) checkTables() error {
 	if len(d.traits)/traitsSize != len(d.secs)/secSize {
 		return corrupt("there are traits for %d rows of security, not %d", len(d.traits)/traitsSize, len(d.secs)/secSize)
 	}
+	if len(d.numbers)/numberSize != len(d.as)/asSize {
+		return corrupt("there are numbers for %d autonomous systems, not %d", len(d.numbers)/numberSize, len(d.as)/asSize)
+	}
 	prev := uint32(0)
 	for i := 0; i < len(d.as); i += asSize {
-		if n := le.Uint32(d.as[i:]); i > 0 && n <= prev {
+		if n := d.numberAt(uint32(i / asSize)); i > 0 && n <= prev {
 			return corrupt("the autonomous systems are not in order")
 		} else {
 			prev = n
 		}
-		if le.Uint32(d.as[i+8:]) >= uint32(len(d.profiles)/profileSize) {
+		if le.Uint32(d.as[i+4:]) >= uint32(len(d.profiles)/profileSize) {
 			return corrupt("autonomous system %d refers to no profile", prev)
 		}
 	}

@@ -27,7 +27,7 @@ const (
 	sectionEntry  = 24
 	sectionAlign  = 8
 	maxSections   = 64
-	maxFileLength = 1 << 32 // references into nodes are 30 bits of 4-byte words
+	maxFileLength = 1 << 32 // sections are found by 64-bit offsets, nodes by 29 bits of 4-byte words
 )
 
 // The sections.
@@ -42,6 +42,7 @@ const (
 	secRows                  // an answer: location, AS, security
 	secLocations             //
 	secAS                    // autonomous systems, by number
+	secASNumbers             // their numbers, ascending
 	secASProfiles            // what many of them have in common
 	secTraits                // the traits of each row of security
 	secSecurity
@@ -54,27 +55,31 @@ const (
 	numSections  = iota + 1
 )
 
-// A reference is 32 bits: a kind and 30 bits of value.
+// A reference is 32 bits: a kind and 29 bits of value.
 //
 //	leaf    the number of a row
-//	small   word offset of a node with at most nine answers
+//	small   word offset of a node with at most nine answers, an 8-bit stride
+//	broad   the same with at most five answers and a 16-bit stride
 //	bitmap  word offset of a node with a bit for each start, an 8-bit stride
-//	wide    the same for a 16-bit stride
+//	wide    the same with a 16-bit stride
 const (
-	refLeaf   = 0 << 30
-	refSmall  = 1 << 30
-	refBitmap = 2 << 30
-	refWide   = 3 << 30
-	refKind   = 3 << 30
-	refValue  = 1<<30 - 1
+	refLeaf   = 0 << 29
+	refSmall  = 1 << 29
+	refBroad  = 2 << 29
+	refBitmap = 3 << 29
+	refWide   = 4 << 29
+	refKind   = 7 << 29
+	refValue  = 1<<29 - 1
 )
 
 // A small node: eight starts, one a byte, unused ones 0 and last; the answer
 // from 0 on has no start. Then the answers, the last one first, so that the
-// index of an answer is the number of starts beyond the byte.
+// index of an answer is the number of starts beyond the byte. A broad node is
+// the same with four starts of 16 bits.
 const (
 	smallStarts = 8
-	smallWords  = smallStarts / 4
+	broadStarts = 4
+	smallWords  = 2
 )
 
 // A bitmap node: four counts, one a byte, of the bits in the words before; 256
@@ -91,7 +96,8 @@ const (
 const (
 	rowSize     = 12 // location 3, AS 3, security 3, length of the route 1, the origin's feed 1, 1 unused
 	locSize     = 36 // country 2, zone 2, region code 4, region 4, city 4, postal 4, latitude 4, longitude 4, radius 2, feeds 1+1, flags 1, 3 unused
-	asSize      = 12 // number 4, name 4, profile 4
+	asSize      = 8  // name 4, profile 4; the numbers stand by themselves
+	numberSize  = 4
 	profileSize = 12 // domain 4, kind 1, registry 1, feeds of name, kind and registry 1+1+1, 3 unused
 	traitsSize  = 2
 	secSize     = 40 // VPN 4, crawler 4, purpose 4, cloud 4, region 4, service 4, bogon 4, RFC 4, listings 4, feeds 1+1+1+1
@@ -106,10 +112,17 @@ var le = binary.LittleEndian
 func beyond(starts uint64, x byte) int {
 	const h = 0x8080808080808080
 	y := uint64(x) * 0x0101010101010101
-	// ge has the high bit of each byte where y >= starts.
+	// t has the high bit of each byte where y >= starts, but for those bits.
 	t := (y | h) - (starts &^ h)
-	ge := ((y &^ starts) | (^(y ^ starts) & t)) & h
-	return 8 - bits.OnesCount64(ge)
+	return 8 - bits.OnesCount64(((y&^starts)|(^(y^starts)&t))&h)
+}
+
+// beyond16 is the same for the four 16-bit words of starts.
+func beyond16(starts uint64, x uint16) int {
+	const h = 0x8000800080008000
+	y := uint64(x) * 0x0001000100010001
+	t := (y | h) - (starts &^ h)
+	return 4 - bits.OnesCount64(((y&^starts)|(^(y^starts)&t))&h)
 }
 
 // ErrCorrupt is wrapped by every error about a file that is not a sound dataset.

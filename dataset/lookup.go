@@ -67,25 +67,33 @@ func (d *Dataset) find6(hi, lo uint64) uint32 {
 	if ref < refSmall {
 		return ref
 	}
-	shift := 40
-	if ref >= refWide {
-		ref = followWide(d.nodes, ref, uint32(hi>>32)&0xffff)
-		shift = 24
-	}
-	for ; ref >= refSmall && shift >= 0; shift -= 8 {
-		ref = follow(d.nodes, ref, byte(hi>>shift))
-	}
-	for shift = 56; ref >= refSmall; shift -= 8 {
-		ref = follow(d.nodes, ref, byte(lo>>(shift&63)))
+	ref = descend(d.nodes, ref, hi, 48)
+	if ref >= refSmall {
+		ref = descend(d.nodes, ref, lo, 64)
 	}
 	runtime.KeepAlive(d)
 	return ref
 }
 
-// follow takes one step through a small or bitmap node. Open has checked every reference.
+// descend follows the low n bits of word; no node's digit reaches beyond them.
+func descend(nodes []byte, ref uint32, word uint64, n int) uint32 {
+	for ref >= refSmall && n > 0 {
+		if ref < refBroad || ref >= refBitmap && ref < refWide {
+			n -= 8
+			ref = follow(nodes, ref, byte(word>>(n&63)))
+		} else {
+			n -= 16
+			ref = followWide(nodes, ref, uint32(word>>(n&63))&0xffff)
+		}
+	}
+	return ref
+}
+
+// follow takes one step through a small or bitmap node. Open has checked every
+// reference.
 func follow(nodes []byte, ref uint32, x byte) uint32 {
 	n := nodes[uint64(ref&refValue)*4:]
-	if ref < refBitmap {
+	if ref < refBroad {
 		k := beyond(le.Uint64(n), x)
 		return le.Uint32(n[smallWords*4+4*k:])
 	}
@@ -95,9 +103,13 @@ func follow(nodes []byte, ref uint32, x byte) uint32 {
 	return le.Uint32(n[bitmapWords*4+4*rank:])
 }
 
-// followWide takes one step through a wide node.
+// followWide takes one step of 16 bits through a broad or wide node.
 func followWide(nodes []byte, ref uint32, x uint32) uint32 {
 	n := nodes[uint64(ref&refValue)*4:]
+	if ref < refBitmap {
+		k := beyond16(le.Uint64(n), uint16(x))
+		return le.Uint32(n[smallWords*4+4*k:])
+	}
 	e := n[(x>>6)*wideEntry:]
 	rank := int(le.Uint32(e[8:])) + bits.OnesCount64(le.Uint64(e)<<(63-x&63)) - 1
 	return le.Uint32(n[wideWords*4+4*rank:])

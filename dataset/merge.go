@@ -181,6 +181,40 @@ func (m *merger) merge(ctx context.Context, fam family) ([]entry, error) {
 	return slices.Clip(out), nil
 }
 
+// sortRows numbers the answers anew, those of the most addresses first: what
+// most look-ups touch lies together. (An IPv6 network of 48 bits counts as an
+// address.)
+func (m *merger) sortRows(parts ...[]entry) {
+	weight := make([]uint64, len(m.rows.values))
+	for i, part := range parts {
+		fam := []family{ipv4, ipv6}[i]
+		for j, e := range part {
+			to := fam.last()
+			if j+1 < len(part) {
+				to = part[j+1].from.prev()
+			}
+			weight[e.row] += size(fam, e.from, to)
+		}
+	}
+	order := make([]uint32, len(weight))
+	for i := range order {
+		order[i] = uint32(i)
+	}
+	slices.SortFunc(order[1:], func(a, b uint32) int { // 0 stays: nobody knows anything
+		return cmp.Or(cmp.Compare(weight[b], weight[a]), cmp.Compare(a, b))
+	})
+	rows, place := make([]row, len(order)), make([]uint32, len(order))
+	for to, from := range order {
+		rows[to], place[from] = m.rows.values[from], uint32(to)
+	}
+	m.rows.values, m.rows.ids = rows, nil
+	for _, part := range parts {
+		for i := range part {
+			part[i].row = place[part[i].row]
+		}
+	}
+}
+
 // network decides who announces and who uses the addresses.
 func (m *merger) network(cur *row) {
 	cur.as, cur.byOrigin, cur.route, cur.org = 0, 0, 0, 0

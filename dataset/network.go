@@ -37,7 +37,7 @@ func (d *Dataset) leaf(fam family, p position) (row uint32, length int, from, to
 	}
 	for {
 		stride := 8
-		if ref >= refWide {
+		if k := ref & refKind; k == refWide || k == refBroad {
 			stride = 16
 		}
 		shift -= stride
@@ -84,6 +84,20 @@ func runOf(nodes []byte, ref, x uint32) (child, lo, hi uint32) {
 		}
 		k := beyond(starts, byte(x))
 		return le.Uint32(n[smallWords*4+4*k:]), lo, hi
+	case refBroad:
+		starts := le.Uint64(n)
+		lo, hi = 0, 1<<16-1
+		for i := range broadStarts {
+			s := uint32(starts >> (16 * i) & 0xffff)
+			if s != 0 && s <= x {
+				lo = s
+			}
+			if s > x {
+				hi = s - 1
+				break
+			}
+		}
+		return followWide(nodes, ref, x), lo, hi
 	case refBitmap:
 		lo, hi = around(x, 4, func(w uint32) uint64 { return le.Uint64(n[4+8*w:]) })
 		return follow(nodes, ref, byte(x)), lo, hi

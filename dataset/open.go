@@ -26,6 +26,7 @@ type Dataset struct {
 	nodes          []byte
 	rows           []byte
 	locs, as, secs []byte
+	numbers        []byte
 	profiles       []byte
 	traits         []byte
 	orgs, orgTable []byte
@@ -126,7 +127,7 @@ func (d *Dataset) open() error {
 	d.root4, d.root6 = (*[4 << 16]byte)(roots[0]), (*[4 << 16]byte)(roots[1])
 	d.reach4, d.reach6 = (*[1 << 16]byte)(reaches[0]), (*[1 << 16]byte)(reaches[1])
 	d.nodes, d.rows, d.locs, d.as, d.secs = sec[secNodes], sec[secRows], sec[secLocations], sec[secAS], sec[secSecurity]
-	d.profiles, d.traits = sec[secASProfiles], sec[secTraits]
+	d.numbers, d.profiles, d.traits = sec[secASNumbers], sec[secASProfiles], sec[secTraits]
 	d.orgs, d.orgTable, d.listings = sec[secOrgs], sec[secOrgTable], sec[secListings]
 	d.evidence, d.claims, d.dir = sec[secEvidence], sec[secClaims], sec[secDirectory]
 	d.strings = string(sec[secStrings])

@@ -15,7 +15,7 @@ type run struct {
 	ref   uint32
 }
 
-var errTreeTooLarge = errors.New("the index is larger than 4 GiB")
+var errTreeTooLarge = errors.New("the index is larger than 2 GiB")
 
 // family writes one family's tree. part is a partition: it begins at 0, and
 // neighbours differ.
@@ -69,7 +69,7 @@ const crowded = 2048
 // seg[0] is in force at start, the others begin inside.
 func (b *treeBuilder) node(fam family, seg []entry, start position, shift int) uint32 {
 	stride := 8
-	if fam == ipv6 && shift == 112 && len(seg) > crowded {
+	if fam == ipv6 && shift >= 16 && shift != straddles && (shift == 112 && len(seg) > crowded || sparse(seg, shift)) {
 		stride = 16
 	}
 	shift -= stride
@@ -110,6 +110,31 @@ func (b *treeBuilder) node(fam family, seg []entry, start position, shift int) u
 	return b.write(runs, stride)
 }
 
+// straddles is where 16 bits would lie in both halves of an address.
+const straddles = 72
+
+// sparse reports whether 16 bits of seg's block make a broad node: with at most
+// four changes of the digit, counting the return to what was before.
+func sparse(seg []entry, shift int) bool {
+	starts, last := 0, uint32(0)
+	for i := 1; i < len(seg); i++ {
+		d := digit(seg[i].from, shift-16, 16)
+		below := seg[i].from.masked(ipv6, 128-shift+16) != seg[i].from // something begins inside of the digit
+		if d != last || starts == 0 && d != 0 {
+			starts++
+			last = d
+		}
+		if below && (i+1 == len(seg) || digit(seg[i+1].from, shift-16, 16) != d) && d != 0xffff {
+			starts++ // the digit after it
+			last = d + 1
+		}
+		if starts > broadStarts {
+			return false
+		}
+	}
+	return true
+}
+
 // digit returns the stride bits above shift.
 func digit(p position, shift, stride int) uint32 {
 	mask := uint32(1)<<stride - 1
@@ -119,9 +144,25 @@ func digit(p position, shift, stride int) uint32 {
 	return uint32(p.lo>>shift) & mask
 }
 
+// list writes a small or broad node.
+func (b *treeBuilder) list(kind uint32, starts uint64, runs []run) uint32 {
+	at := uint32(len(b.words))
+	b.words = append(b.words, uint32(starts), uint32(starts>>32))
+	for i := len(runs) - 1; i >= 0; i-- {
+		b.words = append(b.words, runs[i].ref)
+	}
+	return kind | at
+}
+
 func (b *treeBuilder) write(runs []run, stride int) uint32 {
 	at := uint32(len(b.words))
 	switch {
+	case stride == 16 && len(runs) <= broadStarts+1:
+		var starts uint64
+		for i, r := range runs[1:] {
+			starts |= uint64(r.start) << (16 * i)
+		}
+		return b.list(refBroad, starts, runs)
 	case stride == 16:
 		var bitmap [1024]uint64
 		for _, r := range runs {
@@ -141,11 +182,7 @@ func (b *treeBuilder) write(runs []run, stride int) uint32 {
 		for i, r := range runs[1:] {
 			starts |= uint64(r.start) << (8 * i)
 		}
-		b.words = append(b.words, uint32(starts), uint32(starts>>32))
-		for i := len(runs) - 1; i >= 0; i-- {
-			b.words = append(b.words, runs[i].ref)
-		}
-		return refSmall | at
+		return b.list(refSmall, starts, runs)
 	}
 	var bitmap [4]uint64
 	for _, r := range runs {

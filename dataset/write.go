@@ -64,6 +64,7 @@ type sections [numSections][]byte
 
 // write lays out the file.
 func write(w io.Writer, cfg *BuildConfig, m *merger, p4, p6 []entry) (*Report, error) {
+	m.sortRows(p4, p6)
 	var s sections
 	var tree treeBuilder
 	for _, f := range []struct {
@@ -124,7 +125,7 @@ func write(w io.Writer, cfg *BuildConfig, m *merger, p4, p6 []entry) (*Report, e
 
 var sectionNames = map[int]string{
 	secManifest: "manifest", secStrings: "strings", secRoot4: "root IPv4", secRoot6: "root IPv6", secRootBits4: "reach IPv4",
-	secRootBits6: "reach IPv6", secNodes: "nodes", secRows: "rows", secLocations: "locations", secAS: "autonomous systems", secASProfiles: "profiles", secTraits: "traits",
+	secRootBits6: "reach IPv6", secNodes: "nodes", secRows: "rows", secLocations: "locations", secAS: "autonomous systems", secASNumbers: "AS numbers", secASProfiles: "profiles", secTraits: "traits",
 	secSecurity: "security", secListings: "listings", secOrgs: "organisations of rows", secOrgTable: "organisations",
 	secEvidence: "evidence", secClaims: "claims", secDirectory: "directory",
 }
@@ -241,7 +242,7 @@ func (m *merger) writeTables(s *sections, man *manifest, strs *stringTable) erro
 		if err != nil {
 			return err
 		}
-		as = le.AppendUint32(as, a.number)
+		s[secASNumbers] = le.AppendUint32(s[secASNumbers], a.number)
 		as = le.AppendUint32(as, strs.ref(a.name))
 		as = le.AppendUint32(as, profiles.id(profile{a.domain, kind, registry, a.byName, a.byKind, a.byRegistry}))
 	}
