@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"strings"
 	"time"
 
 	"github.com/alecthomas/kong"
@@ -117,9 +116,9 @@ func run(args []string, e *env) (status int) {
 // explainUsage says what was wrong with a command line, and what works.
 func explainUsage(w io.Writer, err error, node *kong.Node) {
 	fmt.Fprintf(w, "ipwarden: %v\n", err)
-	path := strings.TrimSpace("ipwarden " + strings.TrimPrefix(node.FullPath(), "ipwarden"))
-	if example := node.Tag.Get("example"); node.Tag != nil && example != "" {
-		fmt.Fprintf(w, "  for example:  %s\n", example)
+	path := node.FullPath()
+	if node.Tag != nil && node.Tag.Has("example") {
+		fmt.Fprintf(w, "  for example:  %s\n", node.Tag.Get("example"))
 	}
 	fmt.Fprintf(w, "  all of it:    %s --help\n", path)
 }

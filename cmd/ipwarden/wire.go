@@ -3,8 +3,10 @@ package main
 import (
 	"maps"
 	"time"
+	_ "time/tzdata" // the rules of time zones, for machines that have none
 
 	"github.com/ipwarden/ipwarden"
+	"github.com/ipwarden/ipwarden/embedded"
 	"github.com/ipwarden/ipwarden/feed"
 	"github.com/ipwarden/ipwarden/mmdb"
 	"github.com/ipwarden/ipwarden/risk"
@@ -33,4 +35,4 @@ func exporters() map[string]exporter {
 func scores(r ipwarden.Record, now time.Time) ipwarden.Scores { return risk.Scores(r, now) }
 
 // embeddedDataset is the dataset in the binary, for who has no other.
-func embeddedDataset() []byte { return nil }
+func embeddedDataset() []byte { return embedded.Dataset() }

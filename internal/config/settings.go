@@ -43,6 +43,7 @@ var known = map[string]shape{
 	"admin_listen": text,   // address of metrics and pprof
 	"keep":         number, // datasets that stay after an update
 	"max_moved":    number, // share of the address space an update may move
+	"public_url":   text,   // where people reach the server
 	"log_format":   text,   // text or json
 	"log_level":    text,   // debug, info, warn or error
 }
@@ -88,7 +89,7 @@ func (d *document) settings(body ast.Node) *Settings {
 	for _, p := range pairs {
 		sh, ok := known[p.key]
 		if !ok {
-			d.unknownKey(p, "the configuration", knownNames())
+			d.unknownKey(p, "the configuration", Names())
 			continue
 		}
 		switch sh {
@@ -113,7 +114,8 @@ func (d *document) settings(body ast.Node) *Settings {
 	return s
 }
 
-func knownNames() []string {
+// Names lists the settings, in alphabetical order.
+func Names() []string {
 	names := make([]string, 0, len(known))
 	for k := range known {
 		names = append(names, k)

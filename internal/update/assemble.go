@@ -153,13 +153,19 @@ func (s *source) ownDate(ctx context.Context) time.Time {
 // facts yields the rows, and at their end whether they may be believed.
 func (s *source) facts(ctx context.Context) func(yield func(*feed.Fact, error) bool) {
 	return func(yield func(*feed.Fact, error) bool) {
-		s.tally = tally{}
+		s.tally, s.wrong = tally{}, ""
+		// Also when the build stops at the row that broke the feed off.
+		defer func() {
+			if s.wrong == "" {
+				s.wrong = s.tally.broken()
+			}
+		}()
 		for fact, err := range rows(ctx, s.parse, s.parts, &s.tally) {
 			if !yield(fact, err) {
 				return
 			}
 		}
-		if s.wrong = s.tally.broken(); s.wrong != "" {
+		if s.tally.failed != nil {
 			return
 		}
 		if s.wrong = s.tally.outOfBounds(&s.spec, 0); s.wrong != "" {

@@ -1,0 +1,74 @@
+// Package importlaw holds what each public package may link, and why. Its test
+// compares that with what the packages link; run it with -count=1, because the
+// answer can change without a file of this package changing.
+package importlaw
+
+// Module is the path of this module.
+const Module = "github.com/ipwarden/ipwarden"
+
+// A Rule is what one public package may link, tests aside.
+type Rule struct {
+	Package string // below the module; "" is its root
+	// Project and Modules are what it may link: packages of the project, and
+	// modules of others.
+	Project, Modules []string
+	// Without lists packages of the standard library that it must not link.
+	Without []string
+	Why     string
+}
+
+// What a program for an edge platform has no room for, and what answering who
+// an address is has no business with.
+var (
+	heavy  = []string{"fmt", "encoding/json", "net", "net/http", "os", "text/template", "html/template"}
+	server = []string{"net/http", "text/template", "html/template", "os/exec", "database/sql"}
+)
+
+// Rules returns the law. A public package that is not in it is a breach.
+func Rules() []Rule {
+	return []Rule{
+		{
+			Package: "", Without: heavy,
+			Why: "the words: whoever uses any part links them, so they link nothing",
+		},
+		{
+			Package: "risk", Project: []string{""}, Without: heavy,
+			Why: "pure, and small enough for the edge",
+		},
+		{
+			Package: "source", Project: []string{""}, Modules: []string{"github.com/gaissmai/bart"}, Without: server,
+			Why: "an overlay is a table of prefixes: bart is one, without dependencies of its own",
+		},
+		{
+			Package: "feed", Project: []string{""}, Modules: []string{"golang.org/x/text"}, Without: server,
+			Why: "bytes in, facts out: it fetches nothing; x/text folds the names of places and names languages in themselves",
+		},
+		{
+			Package: "feed/catalogue", Project: []string{"", "feed"},
+			Modules: []string{"github.com/goccy/go-yaml", "golang.org/x/text"}, Without: server,
+			Why: "the catalogue is YAML, with the line and column of each mistake",
+		},
+		{
+			Package: "dataset", Project: []string{"", "feed"},
+			Modules: []string{"github.com/klauspost/compress", "golang.org/x/text"}, Without: server,
+			Why: "who imports it to look addresses up links no server; it builds from feeds, and packs the evidence",
+		},
+		{
+			Package: "mmdb", Project: []string{"", "feed"},
+			Modules: []string{"github.com/oschwald/maxminddb-golang/v2", "golang.org/x/sys", "golang.org/x/text"}, Without: server,
+			Why: "reads with the library that reads the format best; writes by itself",
+		},
+		{
+			Package: "embedded", Without: server,
+			Why: "bytes and their licence",
+		},
+		{
+			Package: "ipwardentest", Project: []string{""}, Without: server,
+			Why: "fakes and suites for the tests of others",
+		},
+	}
+}
+
+// OnlyCommand lists what nothing but cmd may import: the embedded dataset is
+// 24 MB in every binary that has it.
+func OnlyCommand() []string { return []string{"embedded"} }
