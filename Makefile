@@ -26,9 +26,11 @@ lint: ## go vet, staticcheck, gofumpt
 bench: ## ipwarden beside its peers, as ratios (docs/benchmarks.md)
 	@cd bench && go run .
 
-dataset: build ## the embedded dataset, from a folder of feeds: FEEDS=DIR
+dataset: ## the embedded dataset and its NOTICE, from a folder of feeds: FEEDS=DIR
 	@test -n "$(FEEDS)" || { echo "make dataset: say where the feeds are, such as make dataset FEEDS=/srv/feeds" >&2; exit 2; }
-	@bin/ipwarden data build --from "$(FEEDS)" --embed-only -o embedded/dataset.ipw
+	@test -e embedded/dataset.ipw || : >embedded/dataset.ipw # the program embeds it, and can do without
+	@go build -trimpath -o bin/ipwarden ./cmd/ipwarden
+	@bin/ipwarden data build --from "$(FEEDS)" --embed-only --output embedded/dataset.ipw --notice embedded/NOTICE
 
 clean: ## what was built
 	@rm -rf bin

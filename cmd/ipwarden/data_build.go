@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"syscall"
 	"time"
+
+	"github.com/ipwarden/ipwarden/dataset"
 )
 
 type buildCmd struct {
@@ -15,6 +17,7 @@ type buildCmd struct {
 	Output    string `short:"o" required:"" placeholder:"FILE" help:"Where the dataset goes."`
 	EmbedOnly bool   `help:"Only feeds whose licence lets them be passed on: what the embedded dataset is made of."`
 	Date      string `placeholder:"2026-08-22" help:"Date of the dataset; default the newest of its feeds."`
+	Notice    string `placeholder:"FILE" help:"Write the licence and the credits that must go with the dataset to FILE."`
 	catalogueFlag
 }
 
@@ -48,10 +51,23 @@ func (c *buildCmd) Run(e *env) error {
 		leftOut, err = buildFrom(ctx, e, f, []string{c.From}, cat.Feeds, c.EmbedOnly, date)
 		return err
 	})
-	if err == nil && leftOut {
+	if err != nil {
+		return err
+	}
+	if c.Notice != "" {
+		ds, err := dataset.Open(c.Output)
+		if err != nil {
+			return err
+		}
+		info := ds.Info()
+		if err := os.WriteFile(c.Notice, []byte(licenceText(&info)), 0o644); err != nil {
+			return err
+		}
+	}
+	if leftOut {
 		return errReported
 	}
-	return err
+	return nil
 }
 
 // writeWhole lets write fill a file that appears under its name only when it
