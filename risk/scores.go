@@ -39,7 +39,7 @@ func DefaultWeights() Weights {
 		VPN: 90, Relay: 40, Tor: 80, Proxy: 95, ResidentialProxy: 95,
 		HostingVPN: 35, HostingProxy: 25,
 		Attacker: 70, Abuser: 60, Scanner: 30, Listing: 10, TorThreat: 30,
-		HalfLife:  30 * 24 * time.Hour,
+		HalfLife:  90 * 24 * time.Hour,
 		TrustBase: 60, TrustCrawler: 40,
 	}
 }
@@ -93,18 +93,21 @@ func strongest(t ipwarden.Traits, a ipwarden.Traits, wa uint8, b ipwarden.Traits
 
 // threat adds up traits and blocklists; each list's word fades with its age.
 func (w Weights) threat(r ipwarden.Record, t ipwarden.Traits, now time.Time) uint8 {
+	said := 0 // by blocklists, whose word fades
+	for _, v := range [...]struct {
+		trait  ipwarden.Traits
+		weight uint8
+	}{{ipwarden.Attacker, w.Attacker}, {ipwarden.Abuser, w.Abuser}, {ipwarden.Scanner, w.Scanner}} {
+		if t.Has(v.trait) {
+			said = max(said, int(v.weight))
+		}
+	}
 	base := 0
-	switch {
-	case t.Has(ipwarden.Attacker):
-		base = int(w.Attacker)
-	case t.Has(ipwarden.Abuser):
-		base = int(w.Abuser)
-	case t.Has(ipwarden.Tor):
+	if t.Has(ipwarden.Tor) {
 		base = int(w.TorThreat)
-	case t.Has(ipwarden.Scanner):
-		base = int(w.Scanner)
-	default:
-		return 0
+	}
+	if said == 0 {
+		return uint8(base)
 	}
 	lists := r.Security().Listings
 	freshest := 100 // percent; without a list's date the trait stands as it is
@@ -114,11 +117,11 @@ func (w Weights) threat(r ipwarden.Record, t ipwarden.Traits, now time.Time) uin
 			freshest = max(freshest, w.freshness(lists[i].Date, now))
 		}
 	}
-	sum := base * freshest / 100
+	sum := said * freshest / 100
 	if n := len(lists) - 1; n > 0 {
 		sum += n * int(w.Listing) * freshest / 100
 	}
-	return clamp(sum)
+	return clamp(max(sum, base))
 }
 
 // freshness is the percentage that a date's word still weighs: half of it for
