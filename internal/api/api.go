@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -39,7 +41,8 @@ type Config struct {
 
 	// PublicURL is where people reach the net/http listener ("https://ip.example"),
 	// for links in answers that cannot know it: the fast listener names it in
-	// its 404s, and the OpenAPI document lists it. Default: not named.
+	// its 404s, and the OpenAPI document lists it. Default: where [Listen] opened
+	// it, and nothing in the OpenAPI document.
 	PublicURL string
 
 	// Log takes what went wrong inside. Default: slog.Default().
@@ -89,11 +92,30 @@ func New(cfg Config) (*API, error) {
 	a.exchanges.New = func() any { return &exchange{api: a} }
 	a.zippers.New = newZipper
 	var err error
-	if a.pages, err = newPages(cfg.PublicURL); err != nil {
+	if a.pages, err = newPages(cfg.PublicURL, "http://127.0.0.1:8080"); err != nil {
 		return nil, fmt.Errorf("api: %w", err)
 	}
 	a.metrics = newMetrics(a)
 	return a, nil
+}
+
+// listensAt notes where the net/http listener is, for the examples, unless the
+// operator said where people reach it. It is called before anything is served.
+func (a *API) listensAt(addr net.Addr) error {
+	tcp, ok := addr.(*net.TCPAddr)
+	if !ok || a.cfg.PublicURL != "" {
+		return nil
+	}
+	host := tcp.IP.String()
+	if tcp.IP.IsUnspecified() {
+		host = "127.0.0.1" // works on this machine at least
+	}
+	p, err := newPages("", "http://"+net.JoinHostPort(host, strconv.Itoa(tcp.Port)))
+	if err != nil {
+		return fmt.Errorf("api: %w", err)
+	}
+	a.pages = p
+	return nil
 }
 
 // Ready reports whether look-ups can be answered, and are wanted.

@@ -64,6 +64,9 @@ func hundred() string {
 
 // The fast shell allocates nothing of its own.
 func TestFastAllocates(t *testing.T) {
+	if raceEnabled {
+		t.Skip("the race detector allocates")
+	}
 	a := readyAPI(t)
 	for _, tt := range []struct {
 		name, method, target, body string

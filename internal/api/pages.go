@@ -2,6 +2,7 @@ package api
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/sha256"
 	"embed"
 	"encoding/base64"
@@ -26,11 +27,10 @@ type pages struct {
 	base    string // of the examples
 }
 
-func newPages(publicURL string) (*pages, error) {
-	p := &pages{base: publicURL}
-	if p.base == "" {
-		p.base = "http://127.0.0.1:8080"
-	}
+// newPages makes the pages of a server that is reached at publicURL, or, where
+// that is empty, at listen.
+func newPages(publicURL, listen string) (*pages, error) {
+	p := &pages{base: cmp.Or(publicURL, listen)}
 	css, err := pageFiles.ReadFile("pages/style.css")
 	if err != nil {
 		return nil, err

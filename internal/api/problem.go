@@ -53,14 +53,10 @@ func notFound(path string) *problem {
 
 // otherListener is the fast listener's answer to everything it does not serve.
 func (x *exchange) otherListener() *problem {
-	where := "the ordinary listener"
-	if u := x.api.cfg.PublicURL; u != "" {
-		where = u
-	}
 	return &problem{
 		status: http.StatusNotFound, slug: "other-listener", title: "Served by the other listener",
 		detail: x.method + " " + quoted(x.path) + " is not served here: this is the fast listener, which answers " +
-			"/v1/ip/{ip}, POST /v1/ip with a JSON array, and /healthz. Everything else is at " + where + ".",
+			"/v1/ip/{ip}, POST /v1/ip with a JSON array, and /healthz. Everything else is at " + x.api.pages.base + ".",
 		example: exampleLookup,
 	}
 }

@@ -94,6 +94,10 @@ func Listen(cfg ServerConfig) (*Server, error) {
 		s.closeListeners()
 		return nil, fmt.Errorf("api: %w", errors.Join(errs...))
 	}
+	if err := cfg.API.listensAt(s.ln.Addr()); err != nil {
+		s.closeListeners()
+		return nil, err
+	}
 	return s, nil
 }
 

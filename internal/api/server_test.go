@@ -116,6 +116,27 @@ func TestListenSaysWhatIsWrong(t *testing.T) {
 	}
 }
 
+// Without a public URL the examples name the listener that was opened.
+func TestExamplesNameTheListener(t *testing.T) {
+	a := newAPI(t, func(c *Config) { c.PublicURL = "" })
+	s, _ := serve(t, ServerConfig{API: a, Listen: "0.0.0.0:0", FastListen: "127.0.0.1:0"})
+	_, port, err := net.SplitHostPort(s.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := "http://127.0.0.1:" + port
+	if body := a.answer(t, "GET", "/docs").Body.String(); !strings.Contains(body, "curl "+want+"/v1/ip/8.8.8.8") {
+		t.Errorf("/docs does not name %s", want)
+	}
+	c, br := dial(t, s.FastAddr())
+	if r := ask(t, c, br, "GET /docs HTTP/1.1\r\nHost: x\r\n\r\n"); !strings.Contains(r.body, "at "+want+".") {
+		t.Errorf("the fast listener's 404 does not name %s: %s", want, r.body)
+	}
+	if !strings.Contains(a.answer(t, "GET", "/openapi.json").Body.String(), `"url": "/"`) {
+		t.Error("the OpenAPI document claims to know its address")
+	}
+}
+
 func TestListenReplacesADeadSocket(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "s.sock")
 	ln, err := net.Listen("unix", path)
