@@ -1,6 +1,7 @@
 package dataset
 
 import (
+	"cmp"
 	"encoding/binary"
 	"slices"
 )
@@ -36,24 +37,18 @@ type asSaid struct {
 }
 
 func newASTable(order []*active, net *table[netClaim]) *asTable {
-	t := &asTable{index: map[uint32]uint32{}, claims: newTable[asClaim](), traitSets: newTable[string]()}
+	t := &asTable{claims: newTable[asClaim](), traitSets: newTable[string]()}
 	heard := newTable[asClaim]() // as it was said
-	rank := make(map[uint8]int, len(order))
+	var rank [maxInputs]int
 	for i, a := range order {
-		rank[uint8(a.in.index)] = i
+		rank[a.in.index] = i
 		for _, f := range a.in.as {
 			t.said = append(t.said, asSaid{f.number, uint8(a.in.index), heard.id(f.claim)})
 		}
 		a.in.as = nil
 	}
-	slices.SortStableFunc(t.said, func(a, b asSaid) int {
-		if a.number != b.number {
-			if a.number < b.number {
-				return -1
-			}
-			return 1
-		}
-		return rank[a.feed] - rank[b.feed]
+	slices.SortFunc(t.said, func(a, b asSaid) int {
+		return cmp.Or(cmp.Compare(a.number, b.number), rank[a.feed]-rank[b.feed], cmp.Compare(a.claim, b.claim))
 	})
 	numbers := make([]uint32, 0, len(t.said)+len(net.values))
 	for _, s := range t.said {
@@ -66,6 +61,7 @@ func newASTable(order []*active, net *table[netClaim]) *asTable {
 	}
 	slices.Sort(numbers)
 	numbers = slices.Compact(numbers)
+	t.index = make(map[uint32]uint32, len(numbers))
 	t.rows = make([]asRow, 1, len(numbers)+1)
 	t.traits = make([]uint32, len(numbers)+1)
 	said := t.said

@@ -24,8 +24,9 @@ func (s *step) silent() bool { return s.loc|s.net|s.sec == 0 }
 
 // spans collects rows in chunks: one large slice would be copied as it grows.
 type spans struct {
-	chunks [][]span
-	n      int
+	chunks   [][]span
+	last     span
+	unsorted bool
 }
 
 const spansPerChunk = 8192
@@ -41,7 +42,10 @@ func (s *spans) add(v *span) {
 		last++
 	}
 	s.chunks[last] = append(s.chunks[last], *v)
-	s.n++
+	if c := s.last.from.compare(v.from); c > 0 || c == 0 && s.last.to.compare(v.to) <= 0 {
+		s.unsorted = true // or two on the same prefix, of which one is preferred
+	}
+	s.last = *v
 }
 
 // sort orders the rows by where they begin, the wider one first, and rows on
@@ -57,11 +61,7 @@ func (s *spans) sort(prefer func(a, b *span) int) {
 		}
 		return cmp.Or(prefer(&a, &b), cmp.Compare(a.loc, b.loc), cmp.Compare(a.net, b.net), cmp.Compare(a.sec, b.sec))
 	}
-	sorted := true
-	for i, c := range s.chunks {
-		sorted = sorted && slices.IsSortedFunc(c, byPlace) && (i == 0 || byPlace(s.chunks[i-1][len(s.chunks[i-1])-1], c[0]) <= 0)
-	}
-	if sorted {
+	if !s.unsorted {
 		return
 	}
 	all := slices.Concat(s.chunks...)
