@@ -107,9 +107,3 @@ func clip(s string) string {
 	}
 	return s
 }
-
-// canonical returns the address to look up, and how the question spelled it.
-func (q *question) canonical() (addr netip.Addr, t ipwarden.Transition, zone bool) {
-	addr, t = ipwarden.Canonical(q.addr)
-	return addr, t, q.addr.Zone() != ""
-}

@@ -33,6 +33,7 @@ type dataCmd struct {
 	Info   infoCmd   `cmd:"" help:"Tell what a dataset holds." example:"ipwarden data info"`
 	Diff   diffCmd   `cmd:"" help:"Tell what moved between two datasets." example:"ipwarden data diff old.ipw new.ipw"`
 	Export exportCmd `cmd:"" help:"Write a dataset in another format." example:"ipwarden data export --format mmdb -o world.mmdb"`
+	Notice noticeCmd `cmd:"" help:"Print the licence and the credits of a dataset." example:"ipwarden data notice >NOTICE"`
 	Feeds  feedsCmd  `cmd:"" help:"List the feeds of the catalogue." example:"ipwarden data feeds"`
 }
 

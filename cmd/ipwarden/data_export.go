@@ -84,22 +84,6 @@ func exportFields() ipwarden.Fields {
 	return s
 }
 
-// licenceText is what must go with every copy of the data.
-func licenceText(info *dataset.Info) string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "Data of %s, made by ipwarden.\nLicence: %s\n\nMade from:\n", day(info.Date), info.Licence)
-	for _, f := range info.Feeds {
-		fmt.Fprintf(&b, "- %s", f.Name)
-		for _, s := range []string{f.Title, f.URL, f.Licence, f.Attribution} {
-			if s != "" {
-				fmt.Fprintf(&b, "; %s", s)
-			}
-		}
-		fmt.Fprintf(&b, "; data of %s\n", day(f.Date))
-	}
-	return b.String()
-}
-
 // everything yields the distinct answers of a whole dataset, IPv4 first.
 func everything(ds *dataset.Dataset) iter.Seq2[netip.Prefix, ipwarden.Record] {
 	return func(yield func(netip.Prefix, ipwarden.Record) bool) {

@@ -79,7 +79,6 @@ type running struct {
 	cmd *exec.Cmd
 	url string
 	log chan string // lines of its standard error
-	out strings.Builder
 }
 
 func cmdServe(ts *testscript.TestScript, neg bool, args []string) {

@@ -50,7 +50,7 @@ type source struct {
 
 // peekRows is how many rows of a large feed are read to find its date; small
 // ones are read to their end, where some keep it.
-const peekRows = 50_000
+const peekRows = 10_000
 
 // Assemble finds the files of the selected feeds and reads the reference
 // tables. Feeds are only opened when the build ranges over them. What cannot

@@ -58,15 +58,6 @@ func (f *Folder) find(path string) (string, error) {
 	return "", fmt.Errorf("%s: %w", path, fs.ErrNotExist)
 }
 
-// open opens a feed's file for reading, unpacked, at most limit bytes of it.
-func (f *Folder) open(path string, limit int64) (io.ReadCloser, error) {
-	name, err := f.find(path)
-	if err != nil {
-		return nil, err
-	}
-	return openUnpacked(name, limit)
-}
-
 // dateOf returns the date of a file's data as far as it is known without
 // reading it: what the updater noted, the folder's own table, or the time the
 // file was last written. meta is its Meta when that is still true of it.
