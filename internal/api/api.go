@@ -21,8 +21,8 @@ import (
 type Config struct {
 	// Data returns the data in use; it is called once a request, so that one
 	// answer never mixes two datasets. It must not block, must return the same
-	// pointer until the data changes, and may return nil while there is none
-	// yet: then look-ups are a 503 problem and /readyz says so. Required.
+	// pointer until the data changes, and may return nil (of the interface, not
+	// a nil pointer in it) while there is none yet: then look-ups are a 503 problem and /readyz says so. Required.
 	Data func() Data
 
 	// Info describes what Data returned. It is called when that changes, not on

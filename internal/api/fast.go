@@ -195,34 +195,31 @@ func (a *API) refuseFast(c *fasthttp.RequestCtx, p *problem) {
 
 // Bounds on what comes from outside; both listeners have the same.
 const (
-	maxRequestHeader  = 16 << 10 // bytes, with the request line
+	maxRequestHeader  = 8 << 10 // bytes, with the request line
 	readHeaderTimeout = 5 * time.Second
 	readTimeout       = 15 * time.Second // of header and body
 	writeTimeout      = 30 * time.Second
 	idleTimeout       = 75 * time.Second
-	maxConnections    = 65_536 // of the fast listener
 )
 
 // fastServer returns the server of the fast shell, with its bounds.
 func (a *API) fastServer() *fasthttp.Server {
 	return &fasthttp.Server{
-		Handler:                       a.serveFast,
-		ErrorHandler:                  a.fastError,
-		NoDefaultServerHeader:         true,
-		NoDefaultContentType:          true,
-		DisablePreParseMultipartForm:  true,
-		CloseOnShutdown:               true,
-		SecureErrorLogMessage:         true,
-		ReadBufferSize:                maxRequestHeader,
-		MaxRequestBodySize:            maxBulkBody,
-		ReadTimeout:                   readTimeout,
-		WriteTimeout:                  writeTimeout,
-		IdleTimeout:                   idleTimeout,
-		Concurrency:                   maxConnections,
-		TCPKeepalive:                  true,
-		MaxIdleWorkerDuration:         10 * time.Second,
-		Logger:                        discard{},
-		DisableHeaderNamesNormalizing: false,
+		Handler:                      a.serveFast,
+		ErrorHandler:                 a.fastError,
+		NoDefaultServerHeader:        true,
+		NoDefaultContentType:         true,
+		DisablePreParseMultipartForm: true,
+		CloseOnShutdown:              true,
+		SecureErrorLogMessage:        true,
+		ReadBufferSize:               maxRequestHeader,
+		MaxRequestBodySize:           maxBulkBody,
+		ReadTimeout:                  readTimeout,
+		WriteTimeout:                 writeTimeout,
+		IdleTimeout:                  idleTimeout,
+		Concurrency:                  2 * maxConnections, // never reached: the listener is bounded
+		MaxIdleWorkerDuration:        10 * time.Second,
+		Logger:                       discard{},
 	}
 }
 

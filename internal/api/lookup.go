@@ -32,6 +32,9 @@ func (x *exchange) lookup(segment string) *problem {
 // caller answers GET /v1/ip: who the peer of the connection is. Forwarding
 // headers are not read; somebody behind a proxy is asked about by address.
 func (x *exchange) caller() *problem {
+	if !x.peer.IsValid() {
+		return unknownCaller()
+	}
 	rec, p := x.ask(x.peer)
 	if p != nil {
 		return p
@@ -80,6 +83,7 @@ func (x *exchange) single(whole, segment, name string) *problem {
 			example: exampleLookup + "/ip",
 		}
 	}
+	keepToLine(out)
 	x.cache = x.cacheFor(rec, &o)
 	x.out = append(out, '\n')
 	x.ok(formatText)

@@ -50,6 +50,27 @@ func TestHomePage(t *testing.T) {
 	}
 }
 
+// Who comes over a Unix socket has no address, and everything else.
+func TestCallerWithoutAddress(t *testing.T) {
+	a := newAPI(t, nil)
+	for _, tt := range []struct {
+		target, accept, want string
+		status               int
+	}{
+		{"/v1/ip", "*/*", "unknown-caller", 404},
+		{"/", "*/*", "unknown-caller", 404},
+		{"/", "text/html", `name="ip"`, 200},
+		{"/?ip=1.2.3", "text/html", `role="alert"`, 200},
+		{"/?ip=8.8.8.8", "text/html", "8.8.8.8</h1>", 200},
+		{"/v1/ip/8.8.8.8", "*/*", `"ip":"8.8.8.8"`, 200},
+	} {
+		w := a.answer(t, "GET", tt.target, func(r *http.Request) { r.RemoteAddr = "@"; r.Header.Set("Accept", tt.accept) })
+		if w.Code != tt.status || !strings.Contains(w.Body.String(), tt.want) || strings.Contains(w.Body.String(), "invalid IP") || strings.Contains(w.Body.String(), "Below is") {
+			t.Errorf("%s as %s: %d %s", tt.target, tt.accept, w.Code, short(w.Body.String()))
+		}
+	}
+}
+
 // The pages load nothing, run nothing, and their one style sheet is the one
 // that the policy names.
 func TestPagesAreSealed(t *testing.T) {

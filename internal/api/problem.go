@@ -68,6 +68,14 @@ func wrongMethod(method, allow, example string) *problem {
 	}
 }
 
+// unknownCaller answers who came over a Unix socket: no address to tell of.
+func unknownCaller() *problem {
+	return &problem{
+		status: http.StatusNotFound, slug: "unknown-caller", title: "The caller has no address",
+		detail: "The connection did not come over the network, so the caller has no IP address. Ask about one.", example: exampleLookup,
+	}
+}
+
 func noData() *problem {
 	return &problem{
 		status: http.StatusServiceUnavailable, slug: "no-dataset", title: "No dataset yet",

@@ -124,17 +124,17 @@ func (s *Server) Run(ctx context.Context) error {
 	s.http = httpServer(a.Handler(), errorLog)
 	failed := make(chan error, 3)
 	serving := 1
-	go func() { failed <- s.http.Serve(&plainErrors{Listener: s.ln, api: a}) }()
+	go func() { failed <- s.http.Serve(&plainErrors{Listener: newBounded(s.ln, maxConnections), api: a}) }()
 	if s.fastLn != nil {
 		serving++
 		s.fast = a.fastServer()
-		go func() { failed <- s.fast.Serve(s.fastLn) }()
+		go func() { failed <- s.fast.Serve(newBounded(s.fastLn, maxConnections)) }()
 	}
 	if s.admLn != nil {
 		serving++
 		s.admin = httpServer(a.Admin(), errorLog)
 		s.admin.WriteTimeout = 2 * time.Minute // of a profile
-		go func() { failed <- s.admin.Serve(s.admLn) }()
+		go func() { failed <- s.admin.Serve(newBounded(s.admLn, 64)) }()
 	}
 	var err error
 	select {

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/netip"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -199,7 +200,7 @@ func TestShutdownAnswersWhatWasAccepted(t *testing.T) {
 	stopped := make(chan error, 1)
 	go func() { stopped <- stop() }()
 	for !a.draining.Load() { // stop is on its way
-		time.Sleep(time.Millisecond)
+		runtime.Gosched()
 	}
 	if res := a.answer(t, "GET", "/readyz"); res.Code != 503 {
 		t.Errorf("/readyz while stopping: %d", res.Code)

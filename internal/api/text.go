@@ -24,7 +24,9 @@ func appendCard(dst []byte, v *ipwarden.View, rec ipwarden.Record) []byte {
 	}
 	for _, f := range shown {
 		dst = appendLabel(dst, f.String(), width)
+		start := len(dst)
 		dst, _ = v.AppendText(dst, rec, f)
+		keepToLine(dst[start:])
 		dst = append(dst, '\n')
 	}
 	if !v.Explain {
@@ -75,17 +77,23 @@ func appendLabel(dst []byte, label string, width int) []byte {
 	return dst
 }
 
+// keepToLine is oneLine in place.
+func keepToLine(b []byte) {
+	for i, c := range b {
+		if c < 0x20 || c == 0x7f {
+			b[i] = ' '
+		}
+	}
+}
+
 // oneLine keeps text of a feed from breaking out of its line.
 func oneLine(s string) string {
 	if strings.IndexFunc(s, func(r rune) bool { return r < 0x20 || r == 0x7f }) < 0 {
 		return s
 	}
-	return strings.Map(func(r rune) rune {
-		if r < 0x20 || r == 0x7f {
-			return ' '
-		}
-		return r
-	}, s)
+	b := []byte(s)
+	keepToLine(b)
+	return string(b)
 }
 
 // appendFlat appends a JSON document of ours as text: a line a value, its path

@@ -68,15 +68,16 @@ func appendYAML(dst, doc []byte) []byte {
 	if err != nil {
 		return append(append(dst, doc...), '\n') // JSON is YAML
 	}
-	return yamlBlock(dst, n, 0)
+	return yamlBlock(dst, n, 0, true)
 }
 
-func yamlBlock(dst []byte, n node, indent int) []byte {
+// yamlBlock appends a value; inline says that its first line has its indent.
+func yamlBlock(dst []byte, n node, indent int, inline bool) []byte {
 	if n.kind != '{' && n.kind != '[' {
 		return append(yamlScalar(dst, n), '\n')
 	}
 	for i, m := range n.members {
-		if i > 0 || indent > 0 && n.kind == '{' && len(dst) > 0 && dst[len(dst)-1] == '\n' || n.kind == '[' {
+		if i > 0 || !inline {
 			dst = yamlIndent(dst, indent)
 		}
 		if n.kind == '[' {
@@ -96,9 +97,9 @@ func yamlBlock(dst []byte, n node, indent int) []byte {
 			}
 			dst = append(append(dst, m.kind, m.kind+2), '\n') // {} and []
 		case n.kind == '[':
-			dst = yamlBlock(dst, m.node, indent+1) // on the line of the dash
+			dst = yamlBlock(dst, m.node, indent+1, true) // on the line of the dash
 		default:
-			dst = yamlBlock(append(dst, '\n'), m.node, indent+1)
+			dst = yamlBlock(append(dst, '\n'), m.node, indent+1, false)
 		}
 	}
 	return dst
