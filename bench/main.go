@@ -53,6 +53,7 @@ var children = map[string]func(args []string) error{
 	"build-mmdb":       buildMMDBMain,
 	"build-dataset":    buildDatasetMain,
 	"serve-plain":      servePlainMain,
+	"serve-fixed":      serveFixedMain,
 }
 
 func run(ctx context.Context, args []string, out, log io.Writer) error {

@@ -9,13 +9,14 @@ import (
 
 // report is everything a run has found.
 type report struct {
-	machine machine
-	world   *world
-	quick   bool
-	rounds  int
-	lookups []*lookupRow
-	builds  []buildRow
-	serving []*httpRow
+	machine   machine
+	world     *world
+	quick     bool
+	rounds    int
+	lookups   []*lookupRow
+	builds    []buildRow
+	serving   []*httpRow
+	notServed string // why HTTP was left out
 }
 
 func (r *report) write(w io.Writer) error {
@@ -30,7 +31,7 @@ func (r *report) write(w io.Writer) error {
 	if r.lookups != nil {
 		r.writeLookups(b)
 	}
-	if r.serving != nil {
+	if r.serving != nil || r.notServed != "" {
 		r.writeHTTP(b)
 	}
 	if r.builds != nil {
