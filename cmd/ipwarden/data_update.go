@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"os/signal"
 	"path/filepath"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"syscall"
@@ -268,8 +270,22 @@ const (
 	mixedLicence = "LicenseRef-mixed: for use where it was built; its manifest names the licence of every feed"
 )
 
+// buildMemory is what a build tries to get by with; a world of feeds needs
+// less, and without a limit the collector lets garbage pile up to as much again.
+const buildMemory = 330 << 20
+
+// boundMemory sets a soft limit, unless $GOMEMLIMIT has, and returns the undo.
+func boundMemory() func() {
+	if debug.SetMemoryLimit(-1) != math.MaxInt64 {
+		return func() {}
+	}
+	debug.SetMemoryLimit(buildMemory)
+	return func() { debug.SetMemoryLimit(math.MaxInt64) }
+}
+
 // buildFrom writes a dataset made of the feeds in the folders.
 func buildFrom(ctx context.Context, e *env, w io.Writer, dirs []string, specs []feed.Spec, embedOnly bool, date time.Time) (leftOut bool, err error) {
+	defer boundMemory()()
 	folder, err := update.OpenFolder(dirs...)
 	if err != nil {
 		return false, err

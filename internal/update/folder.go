@@ -2,7 +2,6 @@ package update
 
 import (
 	"bufio"
-	"compress/gzip"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -12,6 +11,8 @@ import (
 	"os"
 	"path/filepath"
 	"time"
+
+	"github.com/klauspost/compress/gzip" // a third faster than the standard one, on 150 MB of feeds
 )
 
 // A Folder holds feeds as they were published, each at the path that the

@@ -75,7 +75,13 @@ func (u *Updater) fetch(ctx context.Context, it *item, i int, old *copyOf) (a ar
 		a, err = u.attempt(ctx, it, i, old)
 		a.attempts = n
 		var stop finalError
-		if err == nil || errors.As(err, &stop) || n == maxAttempts || ctx.Err() != nil {
+		if answered := err == nil || errors.As(err, &stop) || errors.As(err, new(retryError)); answered {
+			u.reached.Store(true)
+		}
+		if err == nil || errors.As(err, &stop) || n == maxAttempts || ctx.Err() != nil || u.offline() {
+			if err != nil && n == maxAttempts {
+				u.lost.Add(1)
+			}
 			return a, err
 		}
 		wait := pause(n+1, u.cfg.Random())
@@ -91,6 +97,10 @@ func (u *Updater) fetch(ctx context.Context, it *item, i int, old *copyOf) (a ar
 		}
 	}
 }
+
+// offline reports whether several feeds could not be had and none has answered
+// yet: there is no network, and a hundred more need not find that out slowly.
+func (u *Updater) offline() bool { return !u.reached.Load() && int(u.lost.Load()) >= u.cfg.Parallel }
 
 // attempt asks once.
 func (u *Updater) attempt(ctx context.Context, it *item, i int, old *copyOf) (arrival, error) {

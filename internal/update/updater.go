@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/ipwarden/ipwarden/feed"
@@ -56,6 +57,9 @@ type Config struct {
 type Updater struct {
 	cfg  Config
 	from *Folder // nil: ask the publishers
+
+	reached atomic.Bool  // somebody has answered
+	lost    atomic.Int32 // files that nobody answered for, after all attempts
 }
 
 // New checks the configuration and fills in the defaults.

@@ -328,6 +328,29 @@ func TestOneFailsAlone(t *testing.T) {
 	}
 }
 
+// Without a network the first feeds find out, and the rest need not.
+func TestOffline(t *testing.T) {
+	gone := httptest.NewServer(nil)
+	gone.Close()
+	specs := make([]feed.Spec, 40)
+	for i := range specs {
+		specs[i] = spec(gone.URL)
+		specs[i].Name = fmt.Sprintf("list-%d", i)
+		specs[i].Files[0].Path = specs[i].Name
+	}
+	f := newFixture(t)
+	attempts := 0
+	for _, res := range f.run(specs...) {
+		if res.Status != Missing {
+			t.Fatalf("got %+v", res)
+		}
+		attempts += res.Attempts
+	}
+	if most := 2*4*maxAttempts + len(specs); attempts > most {
+		t.Errorf("%d attempts, want at most %d", attempts, most)
+	}
+}
+
 func TestPackedBody(t *testing.T) {
 	p := publish(t, func(w http.ResponseWriter, r *http.Request) { w.Write(pack([]byte(list(10)))) })
 	f := newFixture(t)
