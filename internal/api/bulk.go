@@ -1,6 +1,8 @@
 package api
 
 import (
+	"errors"
+	"net"
 	"net/http"
 	"net/netip"
 	"strconv"
@@ -59,6 +61,9 @@ func (x *exchange) bulk() *problem {
 		x.closing = true // the rest of the body was not read
 		if err == errTooLarge {
 			return tooLarge("An array may have " + strconv.Itoa(maxBulkBody>>20) + " MiB.")
+		}
+		if timeout := net.Error(nil); errors.As(err, &timeout) && timeout.Timeout() {
+			return timedOut()
 		}
 		return malformed() // its framing is broken, or it ended before its length
 	}

@@ -60,7 +60,7 @@ func (c *plainErrorConn) Write(p []byte) (int, error) {
 // here as well, in pieces, and parts of them are the client's.
 func plainError(p []byte) *problem {
 	const version = "HTTP/1.1 "
-	if len(p) > 512 || !bytes.HasPrefix(p, []byte(version)) {
+	if len(p) > 512 || !bytes.HasPrefix(p, []byte(version+"4")) && !bytes.HasPrefix(p, []byte(version+"5")) {
 		return nil
 	}
 	line, rest, _ := strings.Cut(string(p), "\r\n")
