@@ -54,8 +54,11 @@ func appendInfo(dst []byte, in *Info) []byte {
 		f := &in.Feeds[i]
 		dst = ipwarden.AppendString(append(dst, `{"name":`...), f.Name)
 		for _, kv := range [...][2]string{
-			{`,"title":`, f.Title}, {`,"date":`, dateOnly(f.Date)}, {`,"licence":`, f.Licence},
-			{`,"attribution":`, f.Attribution}, {`,"homepage":`, f.Homepage},
+			{`,"title":`, f.Title},
+			{`,"date":`, dateOnly(f.Date)},
+			{`,"licence":`, f.Licence},
+			{`,"attribution":`, f.Attribution},
+			{`,"homepage":`, f.Homepage},
 		} {
 			if kv[1] != "" {
 				dst = ipwarden.AppendString(append(dst, kv[0]...), kv[1])

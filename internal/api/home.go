@@ -49,16 +49,18 @@ func (x *exchange) home() *problem {
 }
 
 // homePage writes the page. Links that people follow here carry all sorts of
-// parameters, so only ip counts, and what is wrong with it the page says.
+// parameters, so only ip and explain count, and what is wrong with it the page says.
 func (x *exchange) homePage() *problem {
 	pg := &homePage{Base: x.api.pages.base, Self: true, Date: dateOnly(x.st.info.Date)}
 	for pair := range strings.SplitSeq(x.query, "&") {
 		name, value, _ := strings.Cut(pair, "=")
-		if name == "ip" {
+		switch name {
+		case "ip":
 			if v, ok := unescape(value, true); ok {
 				pg.Asked = strings.TrimSpace(v)
 			}
-			break
+		case "explain":
+			pg.Explain = value == "1"
 		}
 	}
 	addr := x.peer
@@ -94,7 +96,7 @@ func (x *exchange) homePage() *problem {
 
 type homePage struct {
 	Base, Asked, Error, Date string
-	Self                     bool
+	Self, Explain            bool // the caller's own; the evidence is unfolded
 	IP, Path, Spelled        string
 	Where, Who               string
 	Chips                    []chip
@@ -126,12 +128,20 @@ var traitChips = []struct {
 	trait       ipwarden.Traits
 	text, class string
 }{
-	{ipwarden.Attacker, "Attacker", "bad"}, {ipwarden.Abuser, "Abuser", "bad"},
-	{ipwarden.Tor, "Tor exit", "warn"}, {ipwarden.VPN, "VPN", "warn"}, {ipwarden.Proxy, "Proxy", "warn"},
-	{ipwarden.ResidentialProxy, "Residential proxy", "warn"}, {ipwarden.Relay, "Privacy relay", "warn"},
-	{ipwarden.Scanner, "Scanner", "warn"}, {ipwarden.Crawler, "Crawler", "good"}, {ipwarden.Hosting, "Hosting", ""},
-	{ipwarden.Bogon, "Not globally reachable", ""}, {ipwarden.Anycast, "Anycast", ""},
-	{ipwarden.Satellite, "Satellite", ""}, {ipwarden.Mobile, "Mobile", ""},
+	{ipwarden.Attacker, "Attacker", "bad"},
+	{ipwarden.Abuser, "Abuser", "bad"},
+	{ipwarden.Tor, "Tor exit", "warn"},
+	{ipwarden.VPN, "VPN", "warn"},
+	{ipwarden.Proxy, "Proxy", "warn"},
+	{ipwarden.ResidentialProxy, "Residential proxy", "warn"},
+	{ipwarden.Relay, "Privacy relay", "warn"},
+	{ipwarden.Scanner, "Scanner", "warn"},
+	{ipwarden.Crawler, "Crawler", "good"},
+	{ipwarden.Hosting, "Hosting", ""},
+	{ipwarden.Bogon, "Not globally reachable", ""},
+	{ipwarden.Anycast, "Anycast", ""},
+	{ipwarden.Satellite, "Satellite", ""},
+	{ipwarden.Mobile, "Mobile", ""},
 }
 
 // pageGroups says which fields the page shows, and how it calls them.
@@ -140,20 +150,38 @@ var pageGroups = []struct {
 	rows  []pageRow
 }{
 	{"Location", []pageRow{
-		{"Country", ipwarden.FieldCountry}, {"Region", ipwarden.FieldRegion}, {"City", ipwarden.FieldCity},
-		{"Postal code", ipwarden.FieldPostal}, {"Time zone", ipwarden.FieldTimeZoneID}, {"Local time", ipwarden.FieldTimeZoneCurrentTime},
-		{"Currency", ipwarden.FieldCurrencyName}, {"Calling code", ipwarden.FieldCallingCode},
+		{"Country", ipwarden.FieldCountry},
+		{"Region", ipwarden.FieldRegion},
+		{"City", ipwarden.FieldCity},
+		{"Postal code", ipwarden.FieldPostal},
+		{"Time zone", ipwarden.FieldTimeZoneID},
+		{"Local time", ipwarden.FieldTimeZoneCurrentTime},
+		{"Currency", ipwarden.FieldCurrencyName},
+		{"Calling code", ipwarden.FieldCallingCode},
 	}},
 	{"Network", []pageRow{
-		{"AS", ipwarden.FieldASNumber}, {"Name", ipwarden.FieldASName}, {"Domain", ipwarden.FieldASDomain},
-		{"Kind", ipwarden.FieldASKind}, {"Route", ipwarden.FieldASRoute}, {"Network", ipwarden.FieldNetwork},
-		{"Company", ipwarden.FieldCompanyName}, {"Carrier", ipwarden.FieldCarrierName}, {"Registry", ipwarden.FieldASRegistry},
+		{"AS", ipwarden.FieldASNumber},
+		{"Name", ipwarden.FieldASName},
+		{"Domain", ipwarden.FieldASDomain},
+		{"Kind", ipwarden.FieldASKind},
+		{"Route", ipwarden.FieldASRoute},
+		{"Network", ipwarden.FieldNetwork},
+		{"Company", ipwarden.FieldCompanyName},
+		{"Carrier", ipwarden.FieldCarrierName},
+		{"Registry", ipwarden.FieldASRegistry},
 	}},
 	{"Security", []pageRow{
-		{"VPN", ipwarden.FieldVPNName}, {"Crawler", ipwarden.FieldCrawlerName}, {"Purpose", ipwarden.FieldCrawlerPurpose},
-		{"Cloud", ipwarden.FieldHostingName}, {"Cloud region", ipwarden.FieldHostingRegion}, {"Cloud service", ipwarden.FieldHostingService},
-		{"Special use", ipwarden.FieldBogonName}, {"Defined in", ipwarden.FieldBogonRFC}, {"Listed by", ipwarden.FieldListings},
-		{"Threat score", ipwarden.FieldScoreThreat}, {"Trust score", ipwarden.FieldScoreTrust},
+		{"VPN", ipwarden.FieldVPNName},
+		{"Crawler", ipwarden.FieldCrawlerName},
+		{"Purpose", ipwarden.FieldCrawlerPurpose},
+		{"Cloud", ipwarden.FieldHostingName},
+		{"Cloud region", ipwarden.FieldHostingRegion},
+		{"Cloud service", ipwarden.FieldHostingService},
+		{"Special use", ipwarden.FieldBogonName},
+		{"Defined in", ipwarden.FieldBogonRFC},
+		{"Listed by", ipwarden.FieldListings},
+		{"Threat score", ipwarden.FieldScoreThreat},
+		{"Trust score", ipwarden.FieldScoreTrust},
 	}},
 }
 

@@ -30,6 +30,7 @@ func TestHomePage(t *testing.T) {
 		{"a mistake", "/?ip=1.2.3", []string{`role="alert"`, "is not an IPv4 address", "Below is your own", `value="1.2.3"`}, nil},
 		{"an attack", "/?ip=%22%3E%3Cscript%3Ealert(1)%3C/script%3E", []string{"&lt;script&gt;"}, []string{"<script"}},
 		{"a long attack", "/?ip=" + strings.Repeat("%3Cb%3E", 2000), []string{`role="alert"`}, []string{"<b>"}},
+		{"with the evidence", "/?ip=8.8.8.8&explain=1", []string{`class="evidence" open>`}, nil},
 		{"a campaign's link", "/?utm_source=mail&ip=8.8.8.8", []string{"8.8.8.8</h1>"}, nil},
 	} {
 		w := a.answer(t, "GET", tt.target, browser)
