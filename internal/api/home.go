@@ -248,12 +248,24 @@ func (pg *homePage) fill(x *exchange, rec ipwarden.Record, asked netip.Addr) {
 	for _, e := range rec.Evidence() {
 		ev := evidence{Field: e.Field.String(), Value: e.Value}
 		for _, c := range e.By {
-			ev.Claims = append(ev.Claims, claim{Feed: c.Feed, Value: c.Value, Date: dateOnly(c.Date), Match: c.Match, Licence: c.Licence, Note: c.Note})
+			ev.Claims = append(ev.Claims, claimOf(c, e.Value, false))
 		}
 		for _, c := range e.Lost {
-			ev.Claims = append(ev.Claims, claim{Feed: c.Feed, Value: c.Value, Date: dateOnly(c.Date), Match: c.Match, Licence: c.Licence, Note: c.Note, Lost: true})
+			ev.Claims = append(ev.Claims, claimOf(c, e.Value, true))
 		}
 		pg.Evidence = append(pg.Evidence, ev)
+	}
+}
+
+// claimOf prepares a claim for the page, which repeats no value that it shows
+// above already.
+func claimOf(c ipwarden.Claim, answer string, lost bool) claim {
+	if c.Value == answer {
+		c.Value = ""
+	}
+	return claim{
+		Feed: c.Feed, Value: c.Value, Date: dateOnly(c.Date), Match: c.Match,
+		Licence: c.Licence, Note: c.Note, Lost: lost,
 	}
 }
 
