@@ -11,10 +11,11 @@ import (
 
 // pollInterval is how often serve looks whether a file has changed. Looking is
 // a few stats; a notification would miss changes on network file systems.
-const pollInterval = 2 * time.Second
+const pollInterval = time.Second
 
 // watch reloads on SIGHUP and when a file has changed, until ctx ends.
 func (s *server) watch(ctx context.Context, seen string, hangup <-chan os.Signal, tick <-chan time.Time) {
+	pending := seen // what the last look saw
 	for {
 		select {
 		case <-ctx.Done():
@@ -23,8 +24,13 @@ func (s *server) watch(ctx context.Context, seen string, hangup <-chan os.Signal
 			seen = s.loader.fingerprint()
 			s.reload("SIGHUP")
 		case <-tick:
-			// What was seen counts even when it is not right: one message each.
-			if now := s.loader.fingerprint(); now != seen {
+			// An editor may be half way through: a change counts when two looks
+			// saw the same. What was seen counts even when it is not right, so that
+			// it is said once.
+			now := s.loader.fingerprint()
+			settled := now == pending
+			pending = now
+			if now != seen && settled {
 				seen = now
 				s.reload("a file has changed")
 			} else if at := s.live.Load().expires; !at.IsZero() && !s.loader.env.now().Before(at) {
