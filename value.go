@@ -65,35 +65,35 @@ func fieldRange(from, to Field) (s Fields) {
 	return s
 }
 
-func (v *View) read(rd *reading, r Record) {
-	rd.r, rd.view = r, v
-	if v.Fields.Any(groupLocation) {
-		if onlyCountryCode := v.Fields.lo&groupLocation.lo == 1<<FieldCountryCode; onlyCountryCode {
+func (rd *reading) read(fields Fields) {
+	v, r := rd.view, rd.r
+	if fields.Any(groupLocation) {
+		if onlyCountryCode := fields.lo&groupLocation.lo == 1<<FieldCountryCode; onlyCountryCode {
 			rd.loc.CountryCode = r.CountryCode()
 		} else {
 			rd.loc = r.Location()
 		}
-		if rd.loc.TimeZone.Zone != nil && v.Fields.Any(groupTime) {
+		if rd.loc.TimeZone.Zone != nil && fields.Any(groupTime) {
 			rd.local = v.Now.In(rd.loc.TimeZone.Zone)
 			rd.tzAbbr, rd.tzOff = rd.local.Zone()
 		}
 	}
-	if v.Fields.Any(groupASN) {
+	if fields.Any(groupASN) {
 		rd.asn = r.ASN()
 	}
-	if v.Fields.Any(groupCompany) {
+	if fields.Any(groupCompany) {
 		rd.co = r.Company()
 	}
-	if v.Fields.Any(groupCarrier) {
+	if fields.Any(groupCarrier) {
 		rd.ca = r.Carrier()
 	}
-	if v.Fields.Any(groupTraits) {
+	if fields.Any(groupTraits) {
 		rd.traits = r.Traits()
 	}
-	if v.Fields.Any(groupSecurity) {
+	if fields.Any(groupSecurity) {
 		rd.sec = r.Security()
 	}
-	if v.Scores != nil && v.Fields.Any(groupScores) {
+	if v.Scores != nil && fields.Any(groupScores) {
 		rd.scores = v.Scores(r, v.Now)
 	}
 }

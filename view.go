@@ -2,6 +2,7 @@ package ipwarden
 
 import (
 	"math"
+	"math/bits"
 	"strconv"
 	"time"
 )
@@ -15,6 +16,7 @@ type View struct {
 	Now     time.Time                            // of the answer: time zones, scores
 	Scores  func(r Record, now time.Time) Scores // nil: no scores
 	Explain bool                                 // add the evidence
+	Kept    *Kept                                // nil: everything is written anew
 }
 
 // NewView shows the default fields as of now.
@@ -35,10 +37,34 @@ func (v *View) AppendJSON(dst []byte, r Record) []byte {
 // AppendMembers appends the members of the answer, each with a comma before
 // it, for callers that put members of their own first.
 func (v *View) AppendMembers(dst []byte, r Record) []byte {
-	var rd reading
-	v.read(&rd, r)
+	if v.Kept != nil {
+		if out, ok := v.appendKept(dst, r); ok {
+			return out
+		}
+	}
+	dst = v.appendFields(dst, r, v.Fields, nil)
+	if v.Explain {
+		dst = append(dst, `,"evidence":`...)
+		dst = appendEvidence(dst, r.Evidence(), v.Fields)
+	}
+	return dst
+}
+
+// appendFields appends some fields; where the announced prefix is written goes
+// into cut.
+func (v *View) appendFields(dst []byte, r Record, fields Fields, cut *routeCut) []byte {
+	rd := reading{r: r, view: v}
+	rd.read(fields)
 	var open1, open2 uint8 // the objects that are open
-	for f := range v.Fields.All() {
+	for lo, hi := fields.lo, fields.hi; lo|hi != 0; {
+		var f Field
+		if lo != 0 {
+			f = Field(bits.TrailingZeros64(lo))
+			lo &= lo - 1
+		} else {
+			f = Field(64 + bits.TrailingZeros64(hi))
+			hi &= hi - 1
+		}
 		val := rd.field(f)
 		if val.kind == absent {
 			continue
@@ -69,14 +95,13 @@ func (v *View) AppendMembers(dst []byte, r Record) []byte {
 			dst = append(dst, ',')
 		}
 		dst = append(dst, p.key...)
+		from := len(dst)
 		dst = rd.appendJSON(dst, val)
+		if f == FieldASRoute && cut != nil {
+			*cut = routeCut{from + 1, len(dst) - 1, val.prefix.Bits()} // inside of the quotes
+		}
 	}
-	dst = closeObjects(dst, open1, open2)
-	if v.Explain {
-		dst = append(dst, `,"evidence":`...)
-		dst = appendEvidence(dst, r.Evidence(), v.Fields)
-	}
-	return dst
+	return closeObjects(dst, open1, open2)
 }
 
 func closeObjects(dst []byte, open1, open2 uint8) []byte {
@@ -147,10 +172,8 @@ func (rd *reading) appendJSON(dst []byte, v value) []byte {
 // AppendText appends one field as plain text; false when it is absent. Lists
 // become their codes or names, separated by commas.
 func (v *View) AppendText(dst []byte, r Record, f Field) ([]byte, bool) {
-	one := *v
-	one.Fields = FieldsOf(f)
-	var rd reading
-	one.read(&rd, r)
+	rd := reading{r: r, view: v}
+	rd.read(FieldsOf(f))
 	val := rd.field(f)
 	if val.kind == absent {
 		return dst, false

@@ -24,6 +24,10 @@ func (r answerRow) sec() uint32 { return le.Uint32(r[6:]) & bits24 }
 func (r answerRow) route() int  { return int(r[9]) }
 func (r answerRow) by() int     { return int(r[10]) } // the origin's feed, plus one
 
+// Answers is how many distinct answers there are, numbered from 0: nothing is
+// known. Those of the most addresses come first.
+func (d *Dataset) Answers() int { return len(d.rows) / rowSize }
+
 // Traits returns the security traits of an answer.
 func (d *Dataset) Traits(id uint32) ipwarden.Traits {
 	t := ipwarden.Traits(le.Uint16(d.traits[d.row(id).sec()*traitsSize:]))

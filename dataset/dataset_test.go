@@ -430,3 +430,41 @@ func TestSpecialPurposeSpaceIsNobodys(t *testing.T) {
 		}
 	}
 }
+
+// What is kept of answers' JSON is what would be written anew.
+func TestKeptJSONIsTheSame(t *testing.T) {
+	feeds := append(randomFeeds(rand.New(rand.NewPCG(8, 8))), tiny()...)
+	feeds[5].name, feeds[6].name, feeds[7].name = "five", "six", "seven"
+	a, b := open(t, feeds...), open(t, feeds[:3]...)
+	rng := rand.New(rand.NewPCG(2, 2))
+	for _, list := range []string{"ip,asn", "asn.route", "asn.route,security", "ip,location.country_code,asn.number", "security,dataset", "location,query,network,transition,zone", "location.time_zone.current_time,ip"} {
+		fields, err := ipwarden.ParseFields(list)
+		if err != nil {
+			t.Fatal(err)
+		}
+		kept := new(ipwarden.Kept)
+		for i := range 4000 {
+			d := a
+			if i/700%2 == 1 { // replaced, and put back
+				d = b
+			}
+			addr := netip.AddrFrom4([4]byte{byte(20 + rng.IntN(2)), byte(rng.IntN(3)), byte(rng.IntN(256)), byte(rng.IntN(256))}).String()
+			switch rng.IntN(5) {
+			case 0:
+				addr = fmt.Sprintf("2a00:%x::%x", rng.IntN(3), rng.IntN(3))
+			case 1:
+				addr = "::ffff:" + addr + "%z"
+			}
+			r := lookup(t, d, addr)
+			now := day("2026-03-29").Add(time.Duration(i) * time.Minute) // a change of time zones among them
+			v := ipwarden.View{Fields: fields, Query: addr, Now: now}
+			want := string(v.AppendJSON(nil, r))
+			v.Kept = kept
+			for range 2 {
+				if got := string(v.AppendJSON(nil, r)); got != want {
+					t.Fatalf("%s of %s:\n got %s\nwant %s", list, addr, got, want)
+				}
+			}
+		}
+	}
+}

@@ -182,8 +182,8 @@ func (m *merger) merge(ctx context.Context, fam family) ([]entry, error) {
 }
 
 // sortRows numbers the answers anew, those of the most addresses first: what
-// most look-ups touch lies together. (An IPv6 network of 48 bits counts as an
-// address.)
+// most look-ups touch lies together. (64 IPv6 networks of 48 bits count as an
+// address: in all that makes as much of IPv6 as of IPv4.)
 func (m *merger) sortRows(parts ...[]entry) {
 	weight := make([]uint64, len(m.rows.values))
 	for i, part := range parts {
@@ -193,7 +193,11 @@ func (m *merger) sortRows(parts ...[]entry) {
 			if j+1 < len(part) {
 				to = part[j+1].from.prev()
 			}
-			weight[e.row] += size(fam, e.from, to)
+			n := size(fam, e.from, to)
+			if fam == ipv6 {
+				n >>= 6
+			}
+			weight[e.row] += n
 		}
 	}
 	order := make([]uint32, len(weight))

@@ -49,7 +49,7 @@ type Dataset struct {
 }
 
 var _ ipwarden.Source = (*Dataset)(nil)
-var _ ipwarden.Backing = (*Dataset)(nil)
+var _ ipwarden.Shared = (*Dataset)(nil)
 
 // zone is a time zone; its rules are loaded when first asked for.
 type zone struct {

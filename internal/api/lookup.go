@@ -164,7 +164,7 @@ func (x *exchange) failed(err error) *problem {
 
 // view shows what o asks for.
 func (x *exchange) view(o *options) *ipwarden.View {
-	x.shown = ipwarden.View{Fields: o.fields, Now: x.now, Scores: x.api.cfg.Scores, Explain: o.explain}
+	x.shown = ipwarden.View{Fields: o.fields, Now: x.now, Scores: x.api.cfg.Scores, Explain: o.explain, Kept: o.kept.Load()}
 	return &x.shown
 }
 

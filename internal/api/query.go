@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/ipwarden/ipwarden"
 )
@@ -35,10 +36,10 @@ type options struct {
 
 	volatile bool // names the current time: never stored
 	zoned    bool // shows what changes with the time zone's rules
-}
 
-// defaults are the options of a request without a query.
-var defaults = &options{fields: ipwarden.DefaultFields(), zoned: true}
+	uses atomic.Int32
+	kept atomic.Pointer[ipwarden.Kept] // nil until it is worth it
+}
 
 var zonedFields = ipwarden.FieldsOf(ipwarden.FieldTimeZoneAbbr, ipwarden.FieldTimeZoneOffset, ipwarden.FieldTimeZoneIsDST)
 
@@ -46,29 +47,56 @@ var zonedFields = ipwarden.FieldsOf(ipwarden.FieldTimeZoneAbbr, ipwarden.FieldTi
 // finding one costs some 20 ns, parsing a field list microseconds. At most
 // maxQueries of at most maxCachedQuery bytes are kept, about 300 KiB in all;
 // a new one takes the place of any other.
+//
+// For the queries that are asked most, what was written of answers is kept as
+// well: for maxKept of them and for requests without a query, at most 15 MB each.
 type queryCache struct {
+	defaults *options // of a request without a query
+
 	mu     sync.RWMutex
 	parsed map[string]*options // guarded by mu
+	kept   int                 // guarded by mu: how many of parsed have kept
 }
 
 const (
 	maxQueries     = 512
 	maxCachedQuery = 512
+	maxKept        = 3
+	usesToKeep     = 1000
 )
 
-func newQueryCache() *queryCache { return &queryCache{parsed: make(map[string]*options)} }
+func newQueryCache() *queryCache {
+	c := &queryCache{defaults: &options{fields: ipwarden.DefaultFields(), zoned: true}, parsed: make(map[string]*options)}
+	c.defaults.kept.Store(new(ipwarden.Kept))
+	return c
+}
+
+// used counts a use of cached options, and begins to keep answers for them.
+func (c *queryCache) used(o *options) {
+	if o.kept.Load() != nil || o.explain || o.uses.Add(1) != usesToKeep {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.kept < maxKept {
+		c.kept++
+		o.kept.Store(new(ipwarden.Kept))
+	}
+}
 
 // options parses the query of the request, which may use only the allowed
 // parameters: a misspelt one would otherwise change nothing and say nothing.
 func (x *exchange) options(allowed params) (*options, *problem) {
 	if x.query == "" {
-		return defaults, nil
+		return x.api.queries.defaults, nil
 	}
 	c := x.api.queries
 	c.mu.RLock()
 	o := c.parsed[x.query]
 	c.mu.RUnlock()
-	if o == nil {
+	if o != nil {
+		c.used(o)
+	} else {
 		var p *problem
 		if o, p = parseQuery(strings.Clone(x.query), allowed); p != nil {
 			return nil, p
@@ -91,7 +119,10 @@ func (c *queryCache) add(query string, o *options) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if len(c.parsed) >= maxQueries {
-		for k := range c.parsed {
+		for k, old := range c.parsed {
+			if old.kept.Load() != nil {
+				continue
+			}
 			delete(c.parsed, k)
 			break
 		}
