@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"encoding/csv"
+	"errors"
 	"slices"
 
 	"github.com/goccy/go-yaml"
@@ -124,9 +125,9 @@ func (w *csvRows) answer(query string, r ipwarden.Record) error {
 		text, _ := w.view.AppendText(nil, r, f)
 		w.row[i+1] = string(text)
 	}
-	err := w.csv.Write(w.row)
-	w.csv.Flush()
-	return err
+	// Not flushed: package csv writes into our buffer itself, as it is large
+	// enough, and whoever asks decides when that is flushed.
+	return w.csv.Write(w.row)
 }
 
 // failure keeps a row for every question, so that columns can be pasted.
@@ -136,15 +137,13 @@ func (w *csvRows) failure(q *question) error {
 	}
 	clear(w.row)
 	w.row[0] = q.text
-	err := w.csv.Write(w.row)
-	w.csv.Flush()
-	return err
+	return w.csv.Write(w.row)
 }
 
 func (w *csvRows) end() error {
 	err := w.header()
 	w.csv.Flush()
-	return err
+	return errors.Join(err, w.csv.Error())
 }
 
 // textRows writes the chosen fields of an answer on one line, between tabs.

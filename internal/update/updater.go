@@ -314,7 +314,8 @@ func (u *Updater) settle(ctx context.Context, it *item, old []copyOf, got []arri
 		if i == 0 { // the counts are the feed's, kept with its first file
 			a.meta.Rows, a.meta.Bad = t.rows, t.bad
 		}
-		if !t.date.IsZero() {
+		// A list from the future would win against every other for ever.
+		if !t.date.IsZero() && t.date.Before(u.cfg.Now().Add(24*time.Hour)) {
 			a.meta.Date = t.date
 		}
 		changed = changed || a.temp != ""

@@ -441,6 +441,18 @@ func TestCancelled(t *testing.T) {
 	}
 }
 
+// What a file says of its date is believed, but not that it is from tomorrow.
+func TestFutureDate(t *testing.T) {
+	f := newFixture(t)
+	for _, c := range []struct{ in, want string }{{"2026-11-01", "2026-11-01"}, {"2031-01-01", "2026-11-19"}} {
+		p := publish(t, body("# This File Date: "+c.in+"\n"+list(10)))
+		f.cfg.Force = true
+		if res := f.run(spec(p.URL))[0]; res.Status != Updated || res.Date.Format(time.DateOnly) != c.want {
+			t.Errorf("%s: got %+v, want %s", c.in, res, c.want)
+		}
+	}
+}
+
 func TestPathLeaves(t *testing.T) {
 	p := publish(t, body(list(10)))
 	f := newFixture(t)
