@@ -49,7 +49,7 @@ func set(f *ipwarden.Full, fact Fact) error {
 			return nil
 		}
 	case ipwarden.FieldASNumber:
-		if n, ok := fact.Value.(uint64); ok && n > 0 && n < 1<<32 {
+		if n, ok := whole(fact.Value); ok && n > 0 && n < 1<<32 {
 			f.ASN.Number = uint32(n)
 			return nil
 		}
@@ -71,7 +71,7 @@ func set(f *ipwarden.Full, fact Fact) error {
 		}
 		return nil
 	case ipwarden.FieldAccuracyKM:
-		if n, ok := fact.Value.(uint64); ok && n < 1<<16 {
+		if n, ok := whole(fact.Value); ok && n < 1<<16 {
 			l.AccuracyKM = uint16(n)
 			return nil
 		}
@@ -82,9 +82,13 @@ func set(f *ipwarden.Full, fact Fact) error {
 			return nil
 		}
 	case ipwarden.FieldLanguages:
-		if codes, ok := fact.Value.([]string); ok {
+		switch v := fact.Value.(type) {
+		case []ipwarden.Language:
+			l.Languages = v
+			return nil
+		case []string:
 			l.Languages = nil
-			for _, code := range codes {
+			for _, code := range v {
 				l.Languages = append(l.Languages, ipwarden.Language{Code: code})
 			}
 			return nil
@@ -101,6 +105,17 @@ func set(f *ipwarden.Full, fact Fact) error {
 func degrees(v any) (float64, bool) {
 	d, ok := v.(float64)
 	return d, ok && d >= -180 && d <= 180
+}
+
+// whole is a number without sign, as either kind of integer gives it.
+func whole(v any) (uint64, bool) {
+	switch n := v.(type) {
+	case uint64:
+		return n, true
+	case int64:
+		return uint64(n), n >= 0
+	}
+	return 0, false
 }
 
 func unsettable(fact Fact) error {

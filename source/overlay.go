@@ -40,9 +40,10 @@ type Entry struct {
 	Expires time.Time // the zero time: never
 }
 
-// Fact sets one field. Value is a string, a bool, a uint64 or a float64, as the
-// field's JSON is; a netip.Prefix for the route, codes in a []string for the
-// languages and a []ipwarden.Listing for the listings.
+// Fact sets one field. Value is a string, a bool, a uint64 (or int64) or a
+// float64, as the field's JSON is; a netip.Prefix for the route, codes in a
+// []string or a []ipwarden.Language for the languages, and a []ipwarden.Listing
+// for the listings.
 type Fact struct {
 	Field ipwarden.Field
 	Value any
@@ -178,10 +179,10 @@ func (o *Overlay) apply(f *ipwarden.Full, e *Entry) {
 				}
 			}
 		case fact.Field == ipwarden.FieldASNumber:
-			if n := uint32(fact.Value.(uint64)); n != f.ASN.Number {
-				f.ASN = ipwarden.ASN{Number: n}
+			if n, _ := whole(fact.Value); uint32(n) != f.ASN.Number {
+				f.ASN = ipwarden.ASN{Number: uint32(n)}
 				if o.cfg.AS != nil {
-					if a, ok := o.cfg.AS(n); ok {
+					if a, ok := o.cfg.AS(uint32(n)); ok {
 						f.ASN = a
 					}
 				}
