@@ -269,17 +269,26 @@ func checkBulk(rows []*httpRow, addrs []netip.Addr) error {
 
 var errBulk = errors.New("an answer in bulk has one element an address")
 
-// startIPWarden builds and runs the command, with both listeners.
-func startIPWarden(ctx context.Context, w *world, dir, port, fastPort string) (*server, error) {
+// buildCommand builds the command as it is in the tree beside this module.
+func buildCommand(ctx context.Context, dir string) (string, error) {
 	root, err := exec.CommandContext(ctx, "go", "list", "-m", "-f", "{{.Dir}}", "github.com/ipwarden/ipwarden").Output()
 	if err != nil {
-		return nil, fmt.Errorf("looking for the module: %w; run the bench from its own folder", err)
+		return "", fmt.Errorf("looking for the module: %w; run the bench from its own folder", err)
 	}
 	bin := filepath.Join(dir, "ipwarden")
 	build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-o", bin, "./cmd/ipwarden")
 	build.Dir = strings.TrimSpace(string(root))
 	if out, err := build.CombinedOutput(); err != nil {
-		return nil, fmt.Errorf("%w: %s", err, out)
+		return "", fmt.Errorf("%w: %s", err, out)
+	}
+	return bin, nil
+}
+
+// startIPWarden runs the command, with both listeners.
+func startIPWarden(ctx context.Context, w *world, dir, port, fastPort string) (*server, error) {
+	bin, err := buildCommand(ctx, dir)
+	if err != nil {
+		return nil, err
 	}
 	s, err := startServer(ctx, "127.0.0.1:"+port, bin, "serve", "--dataset", w.dataset(), "--data-dir", filepath.Join(dir, "data"),
 		"--listen", "127.0.0.1:"+port, "--fast-listen", "127.0.0.1:"+fastPort, "--index", "flat")

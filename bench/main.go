@@ -52,6 +52,7 @@ var children = map[string]func(args []string) error{
 	"build-mmdbwriter": buildMMDBWriterMain,
 	"build-mmdb":       buildMMDBMain,
 	"build-dataset":    buildDatasetMain,
+	"measure":          measureMain,
 	"serve-plain":      servePlainMain,
 	"serve-fixed":      serveFixedMain,
 }

@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 
+	"go4.org/netipx"
+
 	"github.com/ipwarden/ipwarden"
 )
 
@@ -88,33 +90,4 @@ func readRanges(name string) ([]span, error) {
 }
 
 // prefixes returns the fewest prefixes that make up from..to.
-func prefixes(from, to netip.Addr) []netip.Prefix {
-	var out []netip.Prefix
-	for {
-		bits := from.BitLen()
-		for bits > 0 {
-			p := netip.PrefixFrom(from, bits-1)
-			if p.Masked().Addr() != from || to.Less(lastOf(p)) {
-				break
-			}
-			bits--
-		}
-		p := netip.PrefixFrom(from, bits)
-		out = append(out, p)
-		end := lastOf(p)
-		if end == to || !end.Next().IsValid() {
-			return out
-		}
-		from = end.Next()
-	}
-}
-
-// lastOf is the last address of a prefix.
-func lastOf(p netip.Prefix) netip.Addr {
-	b := p.Addr().AsSlice()
-	for i := p.Bits(); i < len(b)*8; i++ {
-		b[i/8] |= 0x80 >> (i % 8)
-	}
-	a, _ := netip.AddrFromSlice(b)
-	return a
-}
+func prefixes(from, to netip.Addr) []netip.Prefix { return netipx.IPRangeFrom(from, to).Prefixes() }

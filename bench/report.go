@@ -126,7 +126,7 @@ func (r *report) writeAgreement(b *strings.Builder) {
 }
 
 func (r *report) writeBuilds(b *strings.Builder) {
-	b.WriteString("\n### Building the world\n\nEach in a process of its own; CPU seconds, user and system of all threads, and the largest resident set, as the kernel counts them.\n\n")
+	b.WriteString("\n### Building the world\n\nEach in a process of its own; CPU seconds, user and system of all threads, and the largest resident set, as the kernel counts them; median (least..most) of half as many rounds. What a contestant begins with differs, and speaks against ipwarden: mmdbwriter gets disjoint ranges and lays nothing over anything.\n\n")
 	b.WriteString("| contestant | CPU s | × | peak MiB | × | file MiB |\n| --- | --- | --- | --- | --- | --- |\n")
 	var peer, own *buildRow
 	for i := range r.builds {
