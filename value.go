@@ -161,8 +161,8 @@ func (rd *reading) field(f Field) value {
 	case FieldCountry:
 		return str(rd.loc.Country)
 	case FieldIsEU:
-		if rd.loc.CountryCode == "" {
-			return value{}
+		if rd.loc.CountryCode == "" || !rd.loc.IsEU && rd.loc.ContinentCode == "" {
+			return value{} // nothing is known about the country
 		}
 		return yes(rd.loc.IsEU)
 	case FieldRegionCode:

@@ -91,7 +91,6 @@ type mask struct {
 	origin, asName, asDomain, asKind, registry           bool
 	company, carrier                                     bool
 	traits                                               ipwarden.Traits // that rows may assert themselves
-	names                                                bool
 }
 
 func newMask(a *feed.Asserts) (mask, error) {

@@ -13,6 +13,10 @@ func (x *explainer) reference(l ipwarden.Location, placed bool) {
 	if l.CountryCode == "" {
 		return
 	}
+	isEU := ""
+	if l.IsEU || l.ContinentCode != "" {
+		isEU = strconv.FormatBool(l.IsEU)
+	}
 	langs := make([]string, len(l.Languages))
 	for i, v := range l.Languages {
 		langs[i] = v.Code
@@ -23,7 +27,7 @@ func (x *explainer) reference(l ipwarden.Location, placed bool) {
 		place bool
 	}{
 		{ipwarden.FieldContinentCode, l.ContinentCode, false}, {ipwarden.FieldContinent, l.Continent, false},
-		{ipwarden.FieldCountry, l.Country, false}, {ipwarden.FieldIsEU, strconv.FormatBool(l.IsEU), false},
+		{ipwarden.FieldCountry, l.Country, false}, {ipwarden.FieldIsEU, isEU, false},
 		{ipwarden.FieldRegion, l.Region, true}, {ipwarden.FieldTimeZoneID, l.TimeZone.ID, true},
 		{ipwarden.FieldCurrencyCode, l.Currency.Code, false}, {ipwarden.FieldCurrencyName, l.Currency.Name, false},
 		{ipwarden.FieldCurrencySymbol, l.Currency.Symbol, false}, {ipwarden.FieldLanguages, strings.Join(langs, ","), false},

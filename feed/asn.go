@@ -139,7 +139,7 @@ func ASNCSV(r io.Reader, meta *Meta) facts {
 				continue
 			}
 			cells = splitCSV(cells[:0], row, ',')
-			header := first && bytes.IndexAny(cells[0], "0123456789") < 0
+			header := first && !bytes.ContainsAny(cells[0], "0123456789")
 			first = false
 			if header {
 				continue

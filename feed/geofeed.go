@@ -38,7 +38,7 @@ func Geofeed(r io.Reader, meta *Meta) facts {
 				continue
 			}
 			n := geofeedCells(&cells, row)
-			header := first && bytes.IndexAny(cells[0], ".:/") < 0
+			header := first && !bytes.ContainsAny(cells[0], ".:/")
 			first = false
 			if header && n > 1 {
 				continue

@@ -17,6 +17,7 @@ func set(f *ipwarden.Full, fact Fact) error {
 		}
 		if f.Traits |= t; !on {
 			f.Traits &^= t
+			clearDetails(&f.Security, t)
 		}
 		return nil
 	}
@@ -116,6 +117,22 @@ func whole(v any) (uint64, bool) {
 		return uint64(n), n >= 0
 	}
 	return 0, false
+}
+
+// clearDetails takes away what is told of a trait that is taken away.
+func clearDetails(s *ipwarden.Security, t ipwarden.Traits) {
+	if t.Has(ipwarden.VPN) {
+		s.VPN = ""
+	}
+	if t.Has(ipwarden.Crawler) {
+		s.Crawler = ipwarden.CrawlerInfo{}
+	}
+	if t.Has(ipwarden.Hosting) {
+		s.Hosting = ipwarden.HostingInfo{}
+	}
+	if t.Has(ipwarden.Bogon) {
+		s.Bogon = ipwarden.BogonInfo{}
+	}
 }
 
 func unsettable(fact Fact) error {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"math/rand/v2"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -27,9 +28,10 @@ func world() ipwarden.Source {
 		}
 		p, _ := a.Prefix(bits)
 		return ipwarden.NewRecord(a, ipwarden.Full{
-			Network: p, Traits: ipwarden.Hosting, ASN: ipwarden.ASN{Number: 7, Name: "Seven"},
+			Network: p, Traits: ipwarden.Hosting, Security: ipwarden.Security{Hosting: ipwarden.HostingInfo{Name: "Cloud"}}, ASN: ipwarden.ASN{Number: 7, Name: "Seven"},
 			Location: ipwarden.Location{CountryCode: "SE", Country: "Sweden", City: "Umeå"},
-			Evidence: []ipwarden.Evidence{{Field: ipwarden.FieldCountryCode, Value: "SE", By: []ipwarden.Claim{{Feed: "world", Value: "SE"}}}},
+			Evidence: []ipwarden.Evidence{{Field: ipwarden.FieldCountryCode, Value: "SE", By: []ipwarden.Claim{{Feed: "world", Value: "SE"}}},
+				{Field: ipwarden.FieldIsHosting, Value: "true", By: []ipwarden.Claim{{Feed: "world", Value: "true"}}}},
 		}), nil
 	})
 }
@@ -106,19 +108,42 @@ func TestOverlayLaysEntriesOverAnswers(t *testing.T) {
 }
 
 func TestOverlayIsVisibleInTheEvidence(t *testing.T) {
-	e := on("20.0.0.0/8", fact(ipwarden.FieldCountryCode, "DE"), fact(ipwarden.FieldIsVPN, true))
+	e := on("20.0.0.0/8", fact(ipwarden.FieldCountryCode, "DE"), fact(ipwarden.FieldIsVPN, true), fact(ipwarden.FieldIsHosting, false))
 	e.Expires = now.AddDate(0, 1, 0)
-	ev := ask(t, overlay(t, e), "20.2.0.1").Evidence()
-	if len(ev) != 2 || ev[0].Field != ipwarden.FieldCountryCode || ev[1].Field != ipwarden.FieldIsVPN {
-		t.Fatalf("%+v", ev)
+	later := on("20.2.0.0/16", fact(ipwarden.FieldLanguages, []ipwarden.Language{{Code: "de"}, {Code: "en"}}), fact(ipwarden.FieldIsVPN, false))
+	r := ask(t, overlay(t, e, later), "20.2.0.1")
+	const first = "ticket 1 (noc), until 2026-12-20T12:00:00Z"
+	claim := func(match, value, note string) string {
+		return source.OverlayFeed + " " + match + " " + value + " " + note
 	}
-	c := ev[0]
-	if c.Value != "DE" || len(c.By) != 1 || c.By[0].Feed != source.OverlayFeed || c.By[0].Match != "20.0.0.0/8" ||
-		c.By[0].Note != "ticket 1 (noc), until 2026-12-20T12:00:00Z" {
-		t.Errorf("%+v", c)
+	want := map[ipwarden.Field][2][]string{
+		ipwarden.FieldCountryCode: {{claim("20.0.0.0/8", "DE", first)}, {"world  SE overruled by the operator"}},
+		ipwarden.FieldCountry:     {{claim("20.2.0.0/16", "Country DE", "follows from what the operator set: ticket 1 (noc)")}, nil},
+		ipwarden.FieldLanguages:   {{claim("20.2.0.0/16", "de,en", "ticket 1 (noc)")}, nil},
+		ipwarden.FieldIsVPN:       {{claim("20.2.0.0/16", "false", "ticket 1 (noc)")}, {claim("20.0.0.0/8", "true", first+"; overruled by a later entry")}},
+		ipwarden.FieldIsHosting:   {{claim("20.0.0.0/8", "false", first)}, {"world  true overruled by the operator"}},
 	}
-	if len(c.Lost) != 1 || c.Lost[0].Feed != "world" || c.Lost[0].Value != "SE" || c.Lost[0].Note != "overruled by the operator" {
-		t.Errorf("%+v", c.Lost)
+	for _, ev := range r.Evidence() {
+		w, ok := want[ev.Field]
+		if !ok {
+			continue
+		}
+		delete(want, ev.Field)
+		lines := func(cs []ipwarden.Claim) (out []string) {
+			for _, c := range cs {
+				out = append(out, c.Feed+" "+c.Match+" "+c.Value+" "+c.Note)
+			}
+			return out
+		}
+		if got := [2][]string{lines(ev.By), lines(ev.Lost)}; !slices.Equal(got[0], w[0]) || !slices.Equal(got[1], w[1]) {
+			t.Errorf("%s: %q, want %q", ev.Field, got, w)
+		}
+	}
+	if len(want) != 0 {
+		t.Errorf("no evidence for %v", want)
+	}
+	if h := r.Security().Hosting; h.Name != "" {
+		t.Errorf("it is no data centre, and its name is %q", h.Name)
 	}
 }
 
@@ -126,7 +151,7 @@ func TestOverlayIsVisibleInTheEvidence(t *testing.T) {
 func TestOverlayLeavesOthersAlone(t *testing.T) {
 	o := overlay(t, on("20.0.0.0/8", fact(ipwarden.FieldIsVPN, true)))
 	r := ask(t, o, "30.0.0.1")
-	if r.Network().String() != "30.0.0.0/16" || len(r.Evidence()) != 1 {
+	if r.Network().String() != "30.0.0.0/16" || len(r.Evidence()) != 2 {
 		t.Errorf("%+v", r.Full())
 	}
 	wide := ipwarden.SourceFunc(func(_ context.Context, a netip.Addr) (ipwarden.Record, error) {

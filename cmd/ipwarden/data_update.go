@@ -305,7 +305,7 @@ func buildFrom(ctx context.Context, e *env, w io.Writer, dirs []string, specs []
 	}
 	begin := e.now()
 	report, err := a.Build(ctx, w, opt)
-	for _, r := range a.LeftOut {
+	for _, r := range append(a.TooOld, a.LeftOut...) {
 		fmt.Fprintf(e.stderr, "ipwarden: left out: %s\n", &r)
 	}
 	if err != nil {

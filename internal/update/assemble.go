@@ -35,6 +35,9 @@ type Assembly struct {
 	Absent []string
 	// LeftOut says why a feed or table that is there is not used.
 	LeftOut []Result
+	// TooOld are the feeds that are left out because others are so much newer;
+	// that is no failure.
+	TooOld []Result
 }
 
 // source is one feed and what reading it has shown.
@@ -87,7 +90,31 @@ func Assemble(ctx context.Context, folder *Folder, sel Selection) (*Assembly, er
 			a.Sources = append(a.Sources, info)
 		}
 	}
+	a.leaveOutOld()
 	return a, context.Cause(ctx)
+}
+
+// leaveOutOld takes out what has passed its max_age on the day of the newest
+// feed. That day does not depend on when the build runs: the same feeds give
+// the same dataset.
+func (a *Assembly) leaveOutOld() {
+	var newest time.Time
+	for _, s := range a.inputs {
+		if s.date.After(newest) {
+			newest = s.date
+		}
+	}
+	a.inputs = slices.DeleteFunc(a.inputs, func(s *source) bool {
+		if s.spec.MaxAge == 0 || newest.Sub(s.date) <= s.spec.MaxAge {
+			return false
+		}
+		a.TooOld = append(a.TooOld, Result{
+			Feed: s.spec.Name, Status: Outdated, Date: s.date,
+			Why: fmt.Sprintf("its data is of %s, more than %d days older than the newest feed, %s",
+				s.date.Format(time.DateOnly), s.spec.MaxAge/(24*time.Hour), newest.Format(time.DateOnly)),
+		})
+		return true
+	})
 }
 
 // source looks a feed's files up: their hash and their date.

@@ -226,6 +226,18 @@ func TestAssemble(t *testing.T) {
 		})
 	}
 
+	// What has passed its max_age on the day of the newest feed is left out.
+	specs := smallSpecs()
+	header := "# Generated: Thu, 25 Jun 2026 04:33:59 GMT\n" // the countries; the attackers are of 2 August
+	for age, left := range map[time.Duration]int{0: 3, 37 * 24 * time.Hour: 2, 40 * 24 * time.Hour: 3} {
+		specs[0].MaxAge = age
+		a, err = Assemble(context.Background(), smallFolder(t, header+goodCountries, goodAttackers), Selection{Feeds: specs, Formats: feed.Formats()})
+		must(t, err)
+		if a.Feeds() != left || len(a.TooOld) != 3-left || len(a.LeftOut) != 0 {
+			t.Errorf("max_age %v: %d feeds, too old %v", age, a.Feeds(), a.TooOld)
+		}
+	}
+
 	// Nothing is left: an error, and not an empty dataset.
 	a, err = Assemble(context.Background(), smallFolder(t, "<html>", "<html>"), Selection{Feeds: smallSpecs()[:2], Formats: feed.Formats()})
 	must(t, err)

@@ -16,6 +16,7 @@ const (
 	Kept      Status = "kept"      // could not be had; the last good copy stays
 	Refused   Status = "refused"   // what came is not believed; the last good copy, if any, stays
 	Missing   Status = "missing"   // could not be had, and there is no copy
+	Outdated  Status = "outdated"  // too old to be told beside the others
 	Absent    Status = "absent"    // an optional feed that nobody put there
 )
 
