@@ -32,8 +32,10 @@ func full(t testing.TB) ipwarden.Record {
 			Languages:   []ipwarden.Language{{Code: "sv", Name: "Swedish", Native: "svenska"}, {Code: "fi"}},
 			CallingCode: "46", Flag: "🇸🇪",
 		},
-		ASN: ipwarden.ASN{Number: 64500, Name: `An "AS"`, Domain: "example.net", Route: netip.MustParsePrefix("203.0.112.0/20"),
-			Kind: "isp", Registry: "ripencc"},
+		ASN: ipwarden.ASN{
+			Number: 64500, Name: `An "AS"`, Domain: "example.net", Route: netip.MustParsePrefix("203.0.112.0/20"),
+			Kind: "isp", Registry: "ripencc",
+		},
 		Company: ipwarden.Company{Name: "Example\nAB", Domain: "example.com", Kind: "business"},
 		Carrier: ipwarden.Carrier{Name: "Tele", MCC: "240", MNC: "01"},
 		Security: ipwarden.Security{
@@ -43,9 +45,11 @@ func full(t testing.TB) ipwarden.Record {
 			Listings: []ipwarden.Listing{{Name: "list", Type: "abuser", URL: "https://example.org/", Date: noon}, {Name: "other", Type: "spam"}},
 		},
 		Date: noon,
-		Evidence: []ipwarden.Evidence{{Field: ipwarden.FieldCountryCode, Value: "SE",
+		Evidence: []ipwarden.Evidence{{
+			Field: ipwarden.FieldCountryCode, Value: "SE",
 			By:   []ipwarden.Claim{{Feed: "a", Date: noon, Licence: "CC0-1.0", Match: "203.0.112.0/24", Value: "SE"}},
-			Lost: []ipwarden.Claim{{Feed: "b", Value: "NO", Note: "believed less"}}}},
+			Lost: []ipwarden.Claim{{Feed: "b", Value: "NO", Note: "believed less"}},
+		}},
 	}).Asked(ipwarden.Mapped, true)
 }
 

@@ -14,9 +14,15 @@ func (d *Dataset) check() error {
 		data        []byte
 		size, least int
 	}{
-		{"rows", d.rows, rowSize, 1}, {"locations", d.locs, locSize, 1}, {"autonomous systems", d.as, asSize, 1}, {"AS numbers", d.numbers, numberSize, 1},
-		{"profiles", d.profiles, profileSize, 1}, {"traits", d.traits, traitsSize, 1},
-		{"security", d.secs, secSize, 1}, {"organisations", d.orgTable, orgSize, 0}, {"directory", d.dir, dirSize, 0},
+		{"rows", d.rows, rowSize, 1},
+		{"locations", d.locs, locSize, 1},
+		{"autonomous systems", d.as, asSize, 1},
+		{"AS numbers", d.numbers, numberSize, 1},
+		{"profiles", d.profiles, profileSize, 1},
+		{"traits", d.traits, traitsSize, 1},
+		{"security", d.secs, secSize, 1},
+		{"organisations", d.orgTable, orgSize, 0},
+		{"directory", d.dir, dirSize, 0},
 		{"nodes", d.nodes, 4, 0},
 	} {
 		if len(t.data)%t.size != 0 || len(t.data)/t.size < t.least {

@@ -135,18 +135,33 @@ func randomFeeds(rng *rand.Rand) []given {
 		return out
 	}
 	return []given{
-		{"low", day("2026-01-01"), feed.Asserts{Fields: []string{"location.country_code", "asn.number"}, Trust: 20},
+		{
+			"low", day("2026-01-01"),
+			feed.Asserts{Fields: []string{"location.country_code", "asn.number"}, Trust: 20},
 			rows(300, func(int) feed.Fact {
 				return feed.Fact{Country: countries[rng.IntN(4)], Origin: uint32(1 + rng.IntN(5))}
-			})},
-		{"high", day("2026-01-02"), feed.Asserts{Fields: []string{"location.country_code"}, Trust: 60},
-			rows(200, func(int) feed.Fact { return feed.Fact{Country: countries[rng.IntN(4)]} })},
-		{"vpns", day("2026-01-03"), feed.Asserts{Traits: []string{"vpn"}, Trust: 50},
-			rows(100, func(int) feed.Fact { return feed.Fact{} })},
-		{"bad", day("2026-01-04"), feed.Asserts{Traits: []string{"abuser"}, Listing: "abuser", Trust: 50},
-			rows(100, func(int) feed.Fact { return feed.Fact{} })},
-		{"good", day("2026-01-05"), feed.Asserts{Denies: []string{"abuser"}, DeniesListings: true, Trust: 50},
-			rows(60, func(int) feed.Fact { return feed.Fact{Denied: ipwarden.Abuser} })},
+			}),
+		},
+		{
+			"high", day("2026-01-02"),
+			feed.Asserts{Fields: []string{"location.country_code"}, Trust: 60},
+			rows(200, func(int) feed.Fact { return feed.Fact{Country: countries[rng.IntN(4)]} }),
+		},
+		{
+			"vpns", day("2026-01-03"),
+			feed.Asserts{Traits: []string{"vpn"}, Trust: 50},
+			rows(100, func(int) feed.Fact { return feed.Fact{} }),
+		},
+		{
+			"bad", day("2026-01-04"),
+			feed.Asserts{Traits: []string{"abuser"}, Listing: "abuser", Trust: 50},
+			rows(100, func(int) feed.Fact { return feed.Fact{} }),
+		},
+		{
+			"good", day("2026-01-05"),
+			feed.Asserts{Denies: []string{"abuser"}, DeniesListings: true, Trust: 50},
+			rows(60, func(int) feed.Fact { return feed.Fact{Denied: ipwarden.Abuser} }),
+		},
 	}
 }
 
@@ -367,8 +382,11 @@ func TestLookupDoesNotAllocate(t *testing.T) {
 }
 
 func TestTransitionFormsAreOneAddress(t *testing.T) {
-	d := open(t, given{"x", day("2026-01-01"), feed.Asserts{Fields: []string{"location.country_code"}, Trust: 1},
-		[]feed.Fact{at("203.0.112.0/24", feed.Fact{Country: "SE"})}})
+	d := open(t, given{
+		"x", day("2026-01-01"),
+		feed.Asserts{Fields: []string{"location.country_code"}, Trust: 1},
+		[]feed.Fact{at("203.0.112.0/24", feed.Fact{Country: "SE"})},
+	})
 	for _, c := range []struct {
 		ask  string
 		how  ipwarden.Transition

@@ -26,13 +26,20 @@ func (x *explainer) reference(l ipwarden.Location, placed bool) {
 		value string
 		place bool
 	}{
-		{ipwarden.FieldContinentCode, l.ContinentCode, false}, {ipwarden.FieldContinent, l.Continent, false},
-		{ipwarden.FieldCountry, l.Country, false}, {ipwarden.FieldIsEU, isEU, false},
-		{ipwarden.FieldRegion, l.Region, true}, {ipwarden.FieldTimeZoneID, l.TimeZone.ID, true},
-		{ipwarden.FieldCurrencyCode, l.Currency.Code, false}, {ipwarden.FieldCurrencyName, l.Currency.Name, false},
-		{ipwarden.FieldCurrencySymbol, l.Currency.Symbol, false}, {ipwarden.FieldLanguages, strings.Join(langs, ","), false},
-		{ipwarden.FieldCallingCode, l.CallingCode, false}, {ipwarden.FieldFlag, l.Flag, false},
-		{ipwarden.FieldLatitude, decimalText(l.Latitude), true}, {ipwarden.FieldLongitude, decimalText(l.Longitude), true},
+		{ipwarden.FieldContinentCode, l.ContinentCode, false},
+		{ipwarden.FieldContinent, l.Continent, false},
+		{ipwarden.FieldCountry, l.Country, false},
+		{ipwarden.FieldIsEU, isEU, false},
+		{ipwarden.FieldRegion, l.Region, true},
+		{ipwarden.FieldTimeZoneID, l.TimeZone.ID, true},
+		{ipwarden.FieldCurrencyCode, l.Currency.Code, false},
+		{ipwarden.FieldCurrencyName, l.Currency.Name, false},
+		{ipwarden.FieldCurrencySymbol, l.Currency.Symbol, false},
+		{ipwarden.FieldLanguages, strings.Join(langs, ","), false},
+		{ipwarden.FieldCallingCode, l.CallingCode, false},
+		{ipwarden.FieldFlag, l.Flag, false},
+		{ipwarden.FieldLatitude, decimalText(l.Latitude), true},
+		{ipwarden.FieldLongitude, decimalText(l.Longitude), true},
 		{ipwarden.FieldAccuracyKM, strconv.Itoa(int(l.AccuracyKM)), true},
 	} {
 		if f.value == "" || f.place && (f.field == ipwarden.FieldLatitude || f.field == ipwarden.FieldLongitude || f.field == ipwarden.FieldAccuracyKM) && !placed || x.explained(f.field) {

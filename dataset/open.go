@@ -48,8 +48,10 @@ type Dataset struct {
 	close func() error
 }
 
-var _ ipwarden.Source = (*Dataset)(nil)
-var _ ipwarden.Shared = (*Dataset)(nil)
+var (
+	_ ipwarden.Source = (*Dataset)(nil)
+	_ ipwarden.Shared = (*Dataset)(nil)
+)
 
 // zone is a time zone; its rules are loaded when first asked for.
 type zone struct {

@@ -167,8 +167,19 @@ func TestParseCountry(t *testing.T) {
 func TestParseRegion(t *testing.T) {
 	var in interner
 	for _, tt := range []struct{ in, country, want string }{
-		{"US-CA", "US", "US-CA"}, {"us-ca", "US", "US-CA"}, {"GB-DBY", "GB", "GB-DBY"}, {"JP-13", "JP", "JP-13"}, {"AT-9", "AT", "AT-9"},
-		{"CA-ON", "US", ""}, {"CA", "US", ""}, {"US-", "US", ""}, {"US-CALI", "US", ""}, {"US_CA", "US", ""}, {"US-C!", "US", ""}, {"", "US", ""}, {"US-CA", "", ""},
+		{"US-CA", "US", "US-CA"},
+		{"us-ca", "US", "US-CA"},
+		{"GB-DBY", "GB", "GB-DBY"},
+		{"JP-13", "JP", "JP-13"},
+		{"AT-9", "AT", "AT-9"},
+		{"CA-ON", "US", ""},
+		{"CA", "US", ""},
+		{"US-", "US", ""},
+		{"US-CALI", "US", ""},
+		{"US_CA", "US", ""},
+		{"US-C!", "US", ""},
+		{"", "US", ""},
+		{"US-CA", "", ""},
 	} {
 		if got := parseRegion([]byte(tt.in), tt.country, &in); got != tt.want {
 			t.Errorf("%q of %s: %q, want %q", tt.in, tt.country, got, tt.want)

@@ -27,7 +27,7 @@ type Spec struct {
 	// MaxAge is how much older than the newest feed of a build its data may be: an
 	// address that was a Tor exit two years ago is none. Default: any age.
 	MaxAge  time.Duration `yaml:"max_age"`
-	MinRows     int           `yaml:"min_rows"`    // fewer rows than this is a broken feed; default 1
+	MinRows int           `yaml:"min_rows"` // fewer rows than this is a broken feed; default 1
 
 	Asserts Asserts `yaml:"asserts"`
 }

@@ -96,13 +96,19 @@ func TestIPinfoAgainstCSV(t *testing.T) {
 		name   string
 		fields map[string]ipwarden.Field
 	}{
-		{"ipinfo_lite_sample", map[string]ipwarden.Field{"country": ipwarden.FieldCountry, "country_code": ipwarden.FieldCountryCode,
-			"continent_code": ipwarden.FieldContinentCode, "as_name": ipwarden.FieldASName, "as_domain": ipwarden.FieldASDomain}},
+		{"ipinfo_lite_sample", map[string]ipwarden.Field{
+			"country": ipwarden.FieldCountry, "country_code": ipwarden.FieldCountryCode,
+			"continent_code": ipwarden.FieldContinentCode, "as_name": ipwarden.FieldASName, "as_domain": ipwarden.FieldASDomain,
+		}},
 		{"ip_asn_sample", map[string]ipwarden.Field{"name": ipwarden.FieldASName, "domain": ipwarden.FieldASDomain}},
-		{"ip_company_sample", map[string]ipwarden.Field{"name": ipwarden.FieldCompanyName, "domain": ipwarden.FieldCompanyDomain,
-			"type": ipwarden.FieldCompanyKind, "as_name": ipwarden.FieldASName, "as_type": ipwarden.FieldASKind}},
-		{"privacy_detection_sample", map[string]ipwarden.Field{"vpn": ipwarden.FieldIsVPN, "tor": ipwarden.FieldIsTor,
-			"proxy": ipwarden.FieldIsProxy, "relay": ipwarden.FieldIsRelay, "hosting": ipwarden.FieldIsHosting}},
+		{"ip_company_sample", map[string]ipwarden.Field{
+			"name": ipwarden.FieldCompanyName, "domain": ipwarden.FieldCompanyDomain,
+			"type": ipwarden.FieldCompanyKind, "as_name": ipwarden.FieldASName, "as_type": ipwarden.FieldASKind,
+		}},
+		{"privacy_detection_sample", map[string]ipwarden.Field{
+			"vpn": ipwarden.FieldIsVPN, "tor": ipwarden.FieldIsTor,
+			"proxy": ipwarden.FieldIsProxy, "relay": ipwarden.FieldIsRelay, "hosting": ipwarden.FieldIsHosting,
+		}},
 	} {
 		r, err := Open(filepath.Join(dir, c.name+".mmdb"))
 		if err != nil {

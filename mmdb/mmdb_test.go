@@ -46,21 +46,26 @@ func TestImportMaxMind(t *testing.T) {
 	}{
 		{"GeoIP2-City-Test", "2.125.160.216/29", feed.Fact{
 			Country: "GB", Region: "GB-ENG", RegionName: "England", City: "Boxford", Postal: "OX1",
-			HasCoordinates: true, Latitude: 51.75, Longitude: -1.25, AccuracyKM: 100, TimeZone: "Europe/London"}},
+			HasCoordinates: true, Latitude: 51.75, Longitude: -1.25, AccuracyKM: 100, TimeZone: "Europe/London",
+		}},
 		{"GeoLite2-ASN-Test", "1.0.0.0/24", feed.Fact{Origin: 15169, ASName: "Google Inc."}},
 		{"GeoLite2-ASN-Test", "12.81.96.0/19", feed.Fact{Origin: 7018}},
 		{"GeoIP2-Anonymous-IP-Test", "81.2.69.0/24", feed.Fact{
-			Traits: ipwarden.VPN | ipwarden.Hosting | ipwarden.Proxy | ipwarden.ResidentialProxy | ipwarden.Tor}},
+			Traits: ipwarden.VPN | ipwarden.Hosting | ipwarden.Proxy | ipwarden.ResidentialProxy | ipwarden.Tor,
+		}},
 		{"GeoIP-Anonymous-Plus-Test", "1.2.0.1/32", feed.Fact{
-			Traits: ipwarden.VPN, Name: "foo", Seen: time.Date(2025, 4, 14, 0, 0, 0, 0, time.UTC)}},
+			Traits: ipwarden.VPN, Name: "foo", Seen: time.Date(2025, 4, 14, 0, 0, 0, 0, time.UTC),
+		}},
 		{"GeoIP-Residential-Proxy-Test", "1.2.0.4/32", feed.Fact{
-			Traits: ipwarden.ResidentialProxy, Name: "quickshift", Seen: time.Date(2026, 5, 11, 0, 0, 0, 0, time.UTC)}},
+			Traits: ipwarden.ResidentialProxy, Name: "quickshift", Seen: time.Date(2026, 5, 11, 0, 0, 0, 0, time.UTC),
+		}},
 		{"GeoIP2-Connection-Type-Test", "108.96.0.0/11", feed.Fact{Traits: ipwarden.Mobile}},
 		{"GeoIP2-Connection-Type-Test", "1.0.0.0/24", feed.Fact{}},
 		{"GeoIP2-Domain-Test", "1.2.0.0/16", feed.Fact{CompanyDomain: "maxmind.com"}},
 		{"GeoIP2-Enterprise-Test", "149.101.100.0/28", feed.Fact{
 			Country: "US", HasCoordinates: true, Latitude: 37.751, Longitude: -97.822, AccuracyKM: 1000, TimeZone: "America/Chicago",
-			Origin: 6167, ASName: "CELLCO-PART", Company: "Verizon Wireless", Carrier: "Verizon Wireless", MCC: "310", MNC: "004"}},
+			Origin: 6167, ASName: "CELLCO-PART", Company: "Verizon Wireless", Carrier: "Verizon Wireless", MCC: "310", MNC: "004",
+		}},
 		{"GeoIP2-Enterprise-Test", "214.214.214.221/32", feed.Fact{CompanyKind: "hosting"}},
 	} {
 		meta := feed.Meta{}
@@ -89,12 +94,15 @@ func TestImportIPinfo(t *testing.T) {
 		{"ip_asn_sample", "1.0.16.0/24", feed.Fact{Origin: 2519, ASName: "ARTERIA Networks Corporation", ASDomain: "arteria-net.com"}},
 		{"ip_company_sample", "1.0.0.0/24", feed.Fact{
 			Country: "AU", Origin: 13335, ASName: "Cloudflare, Inc.", ASDomain: "cloudflare.com", ASKind: "hosting",
-			Company: "APNIC and Cloudflare DNS Resolver project", CompanyDomain: "cloudflare.com", CompanyKind: "hosting"}},
+			Company: "APNIC and Cloudflare DNS Resolver project", CompanyDomain: "cloudflare.com", CompanyKind: "hosting",
+		}},
 		{"ip_company_sample", "1.0.1.0/24", feed.Fact{
-			Country: "CN", Company: "CHINANET FUJIAN PROVINCE NETWORK", CompanyDomain: "chinatelecom.cn", CompanyKind: "isp"}},
+			Country: "CN", Company: "CHINANET FUJIAN PROVINCE NETWORK", CompanyDomain: "chinatelecom.cn", CompanyKind: "isp",
+		}},
 		{"ip_geolocation_sample", "1.22.93.0/24", feed.Fact{
 			Country: "IN", Region: "IN-GJ", RegionName: "Gujarat", City: "Ahmedabad", Postal: "380001",
-			HasCoordinates: true, Latitude: 23.02579, Longitude: 72.58727, TimeZone: "Asia/Kolkata"}},
+			HasCoordinates: true, Latitude: 23.02579, Longitude: 72.58727, TimeZone: "Asia/Kolkata",
+		}},
 		{"privacy_detection_sample", "1.0.0.0/31", feed.Fact{Traits: ipwarden.Hosting}},
 		{"privacy_detection_sample", "1.0.0.2/32", feed.Fact{Traits: ipwarden.Hosting | ipwarden.VPN}},
 	} {

@@ -30,8 +30,10 @@ func world() ipwarden.Source {
 		return ipwarden.NewRecord(a, ipwarden.Full{
 			Network: p, Traits: ipwarden.Hosting, Security: ipwarden.Security{Hosting: ipwarden.HostingInfo{Name: "Cloud"}}, ASN: ipwarden.ASN{Number: 7, Name: "Seven"},
 			Location: ipwarden.Location{CountryCode: "SE", Country: "Sweden", City: "Umeå"},
-			Evidence: []ipwarden.Evidence{{Field: ipwarden.FieldCountryCode, Value: "SE", By: []ipwarden.Claim{{Feed: "world", Value: "SE"}}},
-				{Field: ipwarden.FieldIsHosting, Value: "true", By: []ipwarden.Claim{{Feed: "world", Value: "true"}}}},
+			Evidence: []ipwarden.Evidence{
+				{Field: ipwarden.FieldCountryCode, Value: "SE", By: []ipwarden.Claim{{Feed: "world", Value: "SE"}}},
+				{Field: ipwarden.FieldIsHosting, Value: "true", By: []ipwarden.Claim{{Feed: "world", Value: "true"}}},
+			},
 		}), nil
 	})
 }
