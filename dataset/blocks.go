@@ -159,7 +159,7 @@ func decodeSteps(raw []byte, first position) ([]step, error) {
 }
 
 func (r *reader) loc() (c locClaim) {
-	c.Country, c.Region, c.RegionName = r.text(), r.text(), r.text()
+	c.Continent, c.Country, c.Region, c.RegionName = r.text(), r.text(), r.text(), r.text()
 	c.City, c.Postal, c.TimeZone = r.text(), r.text(), r.text()
 	if r.byte() != 0 {
 		c.HasCoordinates = true

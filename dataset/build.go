@@ -29,7 +29,7 @@ type BuildConfig struct {
 	Tables *feed.Tables
 	// TableSources are listed in the manifest beside the inputs.
 	TableSources []FeedInfo
-	// Date of the dataset; default: the newest date of the inputs.
+	// Date of the dataset; default: the TypicalDate of the inputs.
 	Date time.Time
 	// Licence and Attribution of the whole; default: none stated.
 	Licence, Attribution string
@@ -51,6 +51,18 @@ type FeedReport struct {
 	Name          string
 	Rows, Skipped int
 	Problems      []string // the first few skipped rows
+}
+
+// TypicalDate is the date that half of the feeds have reached: what a dataset
+// may call itself. One feed with a date in the future does not make the others
+// any newer. Zero dates do not count.
+func TypicalDate(dates []time.Time) time.Time {
+	dates = slices.DeleteFunc(slices.Clone(dates), time.Time.IsZero)
+	if len(dates) == 0 {
+		return time.Time{}
+	}
+	slices.SortFunc(dates, time.Time.Compare)
+	return dates[len(dates)/2]
 }
 
 // maxInputs, with the one of our own, keeps the number of a feed in one byte.
@@ -88,11 +100,11 @@ func Build(ctx context.Context, w io.Writer, cfg BuildConfig) (*Report, error) {
 		return nil, err
 	}
 	if cfg.Date.IsZero() {
-		for i := range cfg.Inputs {
-			if d := cfg.Inputs[i].Date; d.After(cfg.Date) {
-				cfg.Date = d
-			}
+		var dates []time.Time
+		for i := range cfg.Inputs[:len(cfg.Inputs)-1] {
+			dates = append(dates, cfg.Inputs[i].Date)
 		}
+		cfg.Date = TypicalDate(dates)
 	}
 	if err := read(ctx, ins); err != nil {
 		return nil, err

@@ -9,7 +9,7 @@ import (
 // each other. Each is interned: claim 0 says nothing.
 
 type locClaim struct {
-	Country, Region, RegionName, City, Postal, TimeZone string
+	Continent, Country, Region, RegionName, City, Postal, TimeZone string
 
 	HasCoordinates      bool
 	Latitude, Longitude float64
@@ -115,6 +115,9 @@ func newMask(a *feed.Asserts) (mask, error) {
 }
 
 func (c *claimTables) locID(f *feed.Fact, m *mask) uint32 {
+	if m.country && f.Country == "" && f.Continent != "" {
+		return c.loc.id(locClaim{Continent: f.Continent})
+	}
 	if !m.country || f.Country == "" {
 		if !m.coordinates && !m.city {
 			return 0

@@ -149,9 +149,6 @@ func (in *input) take(f *feed.Fact) {
 			return
 		}
 	}
-	if s.loc|s.net|s.sec == 0 {
-		return
-	}
 	if f.CloudService != "" {
 		in.services[f.CloudService]++
 	}

@@ -74,6 +74,16 @@ func (x *explainer) location(row []byte) {
 		return ""
 	}
 	x.contest(ipwarden.FieldCountryCode, l.CountryCode, int(row[30]), func(w *said) string { return w.loc.Country }, off)
+	if l.CountryCode == "" {
+		x.contest(ipwarden.FieldContinentCode, l.ContinentCode, int(row[30]), func(w *said) string { return w.loc.Continent }, nil)
+	} else {
+		x.contest(ipwarden.FieldContinentCode, "", 0, func(w *said) string {
+			if w.loc.Continent == l.ContinentCode {
+				return ""
+			}
+			return w.loc.Continent
+		}, nil)
+	}
 	by := int(row[31])
 	for _, f := range []struct {
 		field ipwarden.Field

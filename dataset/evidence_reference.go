@@ -10,11 +10,11 @@ import (
 
 // reference adds the evidence of what follows from the country or the place.
 func (x *explainer) reference(l ipwarden.Location, placed bool) {
-	if l.CountryCode == "" {
+	if l.CountryCode == "" && l.ContinentCode == "" {
 		return
 	}
 	isEU := ""
-	if l.IsEU || l.ContinentCode != "" {
+	if l.CountryCode != "" && (l.IsEU || l.ContinentCode != "") {
 		isEU = strconv.FormatBool(l.IsEU)
 	}
 	langs := make([]string, len(l.Languages))
@@ -53,7 +53,9 @@ func (x *explainer) reference(l ipwarden.Location, placed bool) {
 			c = x.placeClaim()
 			c.Note = "the place called " + l.City
 		case f.field == ipwarden.FieldTimeZoneID:
-			c.Note = "the only zone of " + l.CountryCode
+			c.Note = "the zone of every place known in " + l.CountryCode
+		case l.CountryCode == "":
+			c.Note = "the name of the continent " + l.ContinentCode
 		case c.Note == "":
 			c.Note = "follows from the country " + l.CountryCode
 		}

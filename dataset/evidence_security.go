@@ -12,23 +12,24 @@ import (
 // traitsSaid is everything a witness says of traits, of the address or its AS.
 func (w *said) traitsSaid() ipwarden.Traits { return w.sec.Traits | w.as.Traits }
 
+// deniedBy says which witness took a claim back.
+func (x *explainer) deniedBy(took func(w *said, n *feedNote) bool) string {
+	for i := range x.ws {
+		w := &x.ws[i]
+		if took(w, &x.d.manifest.Notes[w.feed]) {
+			return "taken back by " + x.d.manifest.Feeds[w.feed].Name + " (" + w.match + ")"
+		}
+	}
+	if x.rec.Traits().Has(ipwarden.Bogon) {
+		return "special-purpose space is nobody's"
+	}
+	return "taken back"
+}
+
 // traits adds the evidence of each trait that somebody asserts. What a safelist
 // took back is among the lost claims, with the safelist's name.
 func (x *explainer) traits() {
 	have := x.rec.Traits()
-	deniedBy := func(t ipwarden.Traits) string {
-		for i := range x.ws {
-			w := &x.ws[i]
-			n := &x.d.manifest.Notes[w.feed]
-			if (w.sec.Denied|ipwarden.Traits(n.Denies))&t != 0 && (w.sec != secClaim{} || n.DeniesListings) {
-				return "taken back by " + x.d.manifest.Feeds[w.feed].Name + " (" + w.match + ")"
-			}
-		}
-		if have.Has(ipwarden.Bogon) {
-			return "special-purpose space is nobody's"
-		}
-		return "taken back"
-	}
 	for t := ipwarden.Traits(1); t&ipwarden.AllTraits != 0; t <<= 1 {
 		e := ipwarden.Evidence{Field: ipwarden.FieldOf(t)}
 		if have.Has(t) {
@@ -43,7 +44,7 @@ func (x *explainer) traits() {
 			if have.Has(t) {
 				e.By = append(e.By, c)
 			} else {
-				c.Note = strings.TrimSuffix(deniedBy(t)+"; "+c.Note, "; ")
+				c.Note = strings.TrimSuffix(x.deniedBy(func(w *said, _ *feedNote) bool { return w.sec.Denied.Has(t) })+"; "+c.Note, "; ")
 				e.Lost = append(e.Lost, c)
 			}
 		}
@@ -117,20 +118,34 @@ func (x *explainer) details(row []byte) {
 			return f.of(w)
 		}, nil)
 	}
-	if len(s.Listings) == 0 {
-		return
-	}
-	names := make([]string, len(s.Listings))
-	for i, l := range s.Listings {
+	x.listings(s.Listings)
+}
+
+// listings adds the evidence of the blocklists, and of those whose word a
+// safelist took back.
+func (x *explainer) listings(on []ipwarden.Listing) {
+	names := make([]string, len(on))
+	for i, l := range on {
 		names[i] = l.Name
 	}
 	e := ipwarden.Evidence{Field: ipwarden.FieldListings, Value: strings.Join(names, ",")}
 	for i := range x.ws {
-		if w := &x.ws[i]; slices.Contains(names, x.d.manifest.Feeds[w.feed].Name) {
-			e.By = append(e.By, x.d.claimOf(w, x.d.manifest.Feeds[w.feed].Name, w.detail()))
+		w := &x.ws[i]
+		name := x.d.manifest.Feeds[w.feed].Name
+		switch {
+		case x.d.manifest.Notes[w.feed].Listing == "":
+		case slices.Contains(names, name):
+			e.By = append(e.By, x.d.claimOf(w, name, w.detail()))
+		default:
+			note := strings.TrimSuffix(x.deniedBy(func(by *said, n *feedNote) bool {
+				return by.sec != secClaim{} && (n.DeniesListings || by.sec.Denied.Has(w.traitsSaid()))
+			})+"; "+w.detail(), "; ")
+			e.Lost = append(e.Lost, x.d.claimOf(w, name, note))
 		}
 	}
-	x.out = append(x.out, e)
+	if len(e.By)+len(e.Lost) > 0 {
+		x.out = append(x.out, e)
+	}
 }
 
 // name is the operator a witness names, itself or for the whole list.

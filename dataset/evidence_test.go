@@ -83,7 +83,7 @@ func TestEvidence(t *testing.T) {
 		{"20.0.1.1", ipwarden.FieldListings, "list: list[20.0.1.1/32]=list(count 5)"},
 		{"20.0.1.2", ipwarden.FieldIsAbuser, ""}, // seen too seldom to count
 		{"20.0.1.53", ipwarden.FieldIsAbuser, "false: | lost: list[20.0.1.53/32]=true(taken back by safe (20.0.1.53/32); count 9)"},
-		{"20.0.1.53", ipwarden.FieldListings, ""},
+		{"20.0.1.53", ipwarden.FieldListings, ": | lost: list[20.0.1.53/32]=list(taken back by safe (20.0.1.53/32); count 9)"},
 		{"20.0.1.1", ipwarden.FieldIsVPN, "true: named[20.0.1.1/32]=true vpn[20.0.1.0/25]=true"},
 		{"20.0.1.1", ipwarden.FieldVPNName, "Other VPN: named[20.0.1.1/32]=Other VPN | lost: vpn[20.0.1.0/25]=Some VPN(believed less)"},
 		{"20.0.1.1", ipwarden.FieldIsAnonymous, "true: named[20.0.1.1/32]=true(vpn) vpn[20.0.1.0/25]=true(vpn)"},

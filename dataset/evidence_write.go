@@ -180,7 +180,7 @@ func appendText(dst []byte, texts ...string) []byte {
 }
 
 func appendLocClaim(dst []byte, c *locClaim) []byte {
-	dst = appendText(dst, c.Country, c.Region, c.RegionName, c.City, c.Postal, c.TimeZone)
+	dst = appendText(dst, c.Continent, c.Country, c.Region, c.RegionName, c.City, c.Postal, c.TimeZone)
 	if !c.HasCoordinates {
 		return append(dst, 0)
 	}

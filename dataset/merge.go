@@ -50,6 +50,7 @@ type merger struct {
 
 // location is a row of the table of locations.
 type location struct {
+	continent                        string // where no country is known
 	country                          string
 	regionCode, region, city, postal string
 	timeZone                         string
@@ -278,13 +279,18 @@ func (m *merger) decideLocation(key []byte) (l location) {
 	for ; len(key) > 0; key = key[5:] {
 		c := &m.claims.loc.values[binary.LittleEndian.Uint32(key[1:])]
 		by := key[0] + 1
-		if l.country == "" && c.Country != "" {
-			l.country, l.byCountry = c.Country, by
+		if l.country == "" && l.continent == "" && c.Continent != "" {
+			l.continent, l.byCountry = c.Continent, by
+		}
+		// A feed that knows the continent alone still knows better than those it
+		// goes before which countries it cannot be.
+		if l.country == "" && c.Country != "" && (l.continent == "" || m.tables.Countries[c.Country].ContinentCode == l.continent) {
+			l.continent, l.country, l.byCountry = "", c.Country, by
 		}
 		// What is more precise is taken from one feed, and only where that feed
 		// agrees about the country.
 		precise := c.City != "" || c.Region != "" || c.HasCoordinates || c.Postal != ""
-		if l.byCity == 0 && precise && c.Country == l.country {
+		if l.byCity == 0 && precise && c.Country == l.country && l.country != "" {
 			l.byCity = by
 			l.regionCode = strings.TrimPrefix(c.Region, c.Country+"-")
 			l.region, l.city, l.postal, l.timeZone = c.RegionName, c.City, c.Postal, c.TimeZone

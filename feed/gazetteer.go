@@ -181,22 +181,28 @@ func (g *Gazetteer) city(id int32) City {
 	return c
 }
 
+// enoughCities is from how many on their sharing a zone says something of the
+// country: the one town of an archipelago does not.
+const enoughCities = 20
+
 // zoneOf returns the zone that all cities of a country share.
 func (g *Gazetteer) zoneOf(country string) (zone string, ok bool) {
 	if g == nil {
 		return "", false
 	}
+	n := 0
 	for i := range g.cities {
 		c := &g.cities[i]
 		if c.Country != country || c.TimeZone == "" {
 			continue
 		}
+		n++
 		if zone != "" && c.TimeZone != zone {
 			return "", false
 		}
 		zone = c.TimeZone
 	}
-	return zone, zone != ""
+	return zone, n >= enoughCities
 }
 
 func appendKey(dst []byte, country, name string) []byte {

@@ -98,7 +98,7 @@ func (b *ipfireBlock) line(key, value []byte) {
 		}
 	case "country":
 		if b.kind == netBlock {
-			b.fact.Country = parseCountry(value)
+			b.fact.setPlace(value)
 		}
 	case "is-anycast":
 		b.flag(value, ipwarden.Anycast)
@@ -139,10 +139,8 @@ func (b *ipfireBlock) end() {
 	case noBlock:
 		return
 	case netBlock:
-		if f.Country != "" || f.Origin != 0 || f.Traits != 0 {
-			b.ls.fact(f)
-		}
-		f.Country, f.Origin, f.Traits = "", 0, 0
+		b.ls.fact(f) // also one that says nothing: it hides the network round it
+		f.Country, f.Continent, f.Origin, f.Traits = "", "", 0, 0
 	case asBlock:
 		if f.AS != 0 && (f.ASName != "" || f.Traits != 0) {
 			b.ls.fact(f)

@@ -338,6 +338,14 @@ func parseCountry(b []byte) string {
 	return isoTable[int(x)*26+int(y)]
 }
 
+// setPlace takes a country's code, or Europe's, which some feeds give where
+// they do not know the country.
+func (f *Fact) setPlace(cc []byte) {
+	if f.Country, f.Continent = parseCountry(cc), ""; string(cc) == "EU" {
+		f.Continent = "EU"
+	}
+}
+
 // parseRegion returns b, upper case, when it has the form of an ISO 3166-2 code
 // of the country: "US-CA"; the part after the hyphen is one to three letters or
 // digits. A code without the country ("CA") is not one: it would be a guess.

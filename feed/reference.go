@@ -141,6 +141,9 @@ var continents = map[string]string{
 	"NA": "North America", "OC": "Oceania", "SA": "South America",
 }
 
+// ContinentName returns the English name of a continent's code, "" for others.
+func ContinentName(code string) string { return continents[code] }
+
 // setContinent fills the continent of cc.
 func (t *Tables) setContinent(cc, code, file string) {
 	name := continents[code]

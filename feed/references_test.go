@@ -169,7 +169,7 @@ func TestZoneOf(t *testing.T) {
 	tables := excerptTables(t, everyFile)
 	for _, c := range []struct{ country, want string }{
 		{"SE", "Europe/Stockholm"}, // a link in tzdata; zone.tab names it all the same
-		{"DE", "Europe/Berlin"},    // the second zone has no city
+		{"DE", ""},                 // two zones, and too few cities in the excerpt to tell
 		{"CY", ""},                 // two cities, two zones
 		{"US", ""},
 		{"XX", ""},

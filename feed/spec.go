@@ -24,7 +24,7 @@ type Spec struct {
 	MaxSize     int64         `yaml:"max_size"`    // bytes, unpacked; default 64 MiB
 	MaxBad      float64       `yaml:"max_bad"`     // share of bad rows above which it is refused; default 0.02
 	MaxChange   float64       `yaml:"max_change"`  // share by which its row count may move between two fetches; default 0.5
-	// MaxAge is how much older than the newest feed of a build its data may be: an
+	// MaxAge is how much older than most feeds of a build its data may be: an
 	// address that was a Tor exit two years ago is none. Default: any age.
 	MaxAge  time.Duration `yaml:"max_age"`
 	MinRows int           `yaml:"min_rows"` // fewer rows than this is a broken feed; default 1

@@ -39,7 +39,7 @@ func TorGeoIP(r io.Reader, meta *Meta) facts {
 				ls.bad(why)
 				continue
 			}
-			if f.Country = parseCountry(cc); f.Country != "" {
+			if f.setPlace(cc); f.Country != "" || f.Continent != "" {
 				ls.fact(&f)
 			}
 		}

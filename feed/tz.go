@@ -66,8 +66,9 @@ func isZone(id string) bool {
 }
 
 // ZoneOf returns the time zone of a country that has exactly one. A country
-// with several counts as having one when all of its cities in the gazetteer
-// keep that one's time: Germany's second zone is a village's.
+// with several counts as having one when all of its cities in the gazetteer, of
+// which there must be many, keep that one's time: Germany's second zone is a
+// village's.
 func (t *Tables) ZoneOf(country string) (string, bool) {
 	first, several := "", false
 	for _, z := range t.Zones {

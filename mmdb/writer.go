@@ -111,6 +111,9 @@ func (w *Writer) Insert(p netip.Prefix, record Map) error {
 	if err != nil {
 		return err
 	}
+	if hidden(p) {
+		return nil
+	}
 	at, err := w.Put(record)
 	if err != nil {
 		return err
@@ -134,8 +137,24 @@ func (w *Writer) InsertRef(p netip.Prefix, record DataRef) error {
 	if uint32(record) >= uint32(len(w.data.out)) {
 		return errors.New("mmdb: the record is not one of this Writer")
 	}
-	b.insert(p, isData|ref(record))
+	if !hidden(p) {
+		b.insert(p, isData|ref(record))
+	}
 	return nil
+}
+
+// hidden reports whether a network lies where the tree leads to IPv4: its record
+// would be in the file and never be found.
+func hidden(p netip.Prefix) bool {
+	if p.Addr().Is4() {
+		return false
+	}
+	for _, place := range append([]netip.Prefix{ipv4Place}, ipv4Aliases...) {
+		if place.Bits() <= p.Bits() && place.Contains(p.Addr()) {
+			return true
+		}
+	}
+	return false
 }
 
 // family returns the tree that a network belongs to, if it may come next there.

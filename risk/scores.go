@@ -29,8 +29,9 @@ type Weights struct {
 	TorThreat uint8
 	// HalfLife is the age at which a blocklist's word weighs half.
 	HalfLife time.Duration
-	// Trust begins at TrustBase and gains by a verified crawler.
-	TrustBase, TrustCrawler uint8
+	// Trust begins at TrustBase; an announced address about which nothing bad is
+	// known gains TrustClean, a verified crawler TrustCrawler.
+	TrustBase, TrustClean, TrustCrawler uint8
 }
 
 // DefaultWeights are documented in docs/scores.md.
@@ -40,7 +41,7 @@ func DefaultWeights() Weights {
 		HostingVPN: 35, HostingProxy: 25,
 		Attacker: 70, Abuser: 60, Scanner: 30, Listing: 10, TorThreat: 30,
 		HalfLife:  90 * 24 * time.Hour,
-		TrustBase: 60, TrustCrawler: 40,
+		TrustBase: 60, TrustClean: 30, TrustCrawler: 40,
 	}
 }
 
@@ -68,8 +69,8 @@ func (w Weights) Scores(r ipwarden.Record, now time.Time) ipwarden.Scores {
 	if t.Has(ipwarden.Crawler) {
 		trust += int(w.TrustCrawler)
 	}
-	if !t.Has(ipwarden.Hosting | ipwarden.Anonymous | ipwarden.Threat | ipwarden.Scanner) {
-		trust = 100
+	if r.ASNumber() != 0 && !t.Has(ipwarden.Hosting|ipwarden.Anonymous|ipwarden.Threat|ipwarden.Scanner) {
+		trust += int(w.TrustClean)
 	}
 	trust -= int(s.Threat) * 6 / 10
 	trust -= int(max(s.VPN, s.Proxy)) * 3 / 10

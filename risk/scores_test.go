@@ -26,7 +26,7 @@ func TestScores(t *testing.T) {
 		ages   []int
 		want   ipwarden.Scores
 	}{
-		{"nothing known", 0, nil, ipwarden.Scores{Trust: 100}},
+		{"nothing known", 0, nil, ipwarden.Scores{Trust: 60}},
 		{"special-purpose space", ipwarden.Bogon, nil, ipwarden.Scores{}},
 		{"a data centre", ipwarden.Hosting, nil, ipwarden.Scores{VPN: 35, Proxy: 25, Trust: 50}},
 		{"a VPN in a data centre is counted once", ipwarden.VPN | ipwarden.Hosting, nil, ipwarden.Scores{VPN: 90, Proxy: 25, Trust: 33}},
@@ -46,6 +46,13 @@ func TestScores(t *testing.T) {
 		if got := risk.Scores(record(c.traits, c.ages...), now); got != c.want {
 			t.Errorf("%s: %+v, want %+v", c.name, got, c.want)
 		}
+	}
+}
+
+func TestAnAnnouncedAddressIsTrustedMore(t *testing.T) {
+	r := ipwarden.NewRecord(netip.MustParseAddr("198.18.0.1"), ipwarden.Full{ASN: ipwarden.ASN{Number: 7}})
+	if got := risk.Scores(r, now); got != (ipwarden.Scores{Trust: 90}) {
+		t.Errorf("%+v", got)
 	}
 }
 

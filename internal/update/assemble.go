@@ -35,7 +35,7 @@ type Assembly struct {
 	Absent []string
 	// LeftOut says why a feed or table that is there is not used.
 	LeftOut []Result
-	// TooOld are the feeds that are left out because others are so much newer;
+	// TooOld are the feeds that are left out because most are so much newer;
 	// that is no failure.
 	TooOld []Result
 }
@@ -94,24 +94,23 @@ func Assemble(ctx context.Context, folder *Folder, sel Selection) (*Assembly, er
 	return a, context.Cause(ctx)
 }
 
-// leaveOutOld takes out what has passed its max_age on the day of the newest
-// feed. That day does not depend on when the build runs: the same feeds give
+// leaveOutOld takes out what has passed its max_age on the day that the dataset
+// is of. That day does not depend on when the build runs: the same feeds give
 // the same dataset.
 func (a *Assembly) leaveOutOld() {
-	var newest time.Time
-	for _, s := range a.inputs {
-		if s.date.After(newest) {
-			newest = s.date
-		}
+	dates := make([]time.Time, len(a.inputs))
+	for i, s := range a.inputs {
+		dates[i] = s.date
 	}
+	typical := dataset.TypicalDate(dates)
 	a.inputs = slices.DeleteFunc(a.inputs, func(s *source) bool {
-		if s.spec.MaxAge == 0 || newest.Sub(s.date) <= s.spec.MaxAge {
+		if s.spec.MaxAge == 0 || typical.Sub(s.date) <= s.spec.MaxAge {
 			return false
 		}
 		a.TooOld = append(a.TooOld, Result{
 			Feed: s.spec.Name, Status: Outdated, Date: s.date,
-			Why: fmt.Sprintf("its data is of %s, more than %d days older than the newest feed, %s",
-				s.date.Format(time.DateOnly), s.spec.MaxAge/(24*time.Hour), newest.Format(time.DateOnly)),
+			Why: fmt.Sprintf("its data is of %s, more than %d days older than most feeds, of %s",
+				s.date.Format(time.DateOnly), s.spec.MaxAge/(24*time.Hour), typical.Format(time.DateOnly)),
 		})
 		return true
 	})
@@ -229,7 +228,7 @@ func (f *Folder) table(r *feed.ReferenceFile, t *feed.Tables) (dataset.FeedInfo,
 
 // BuildOptions say what the dataset is called.
 type BuildOptions struct {
-	Date    time.Time // zero: the newest of the feeds
+	Date    time.Time // zero: the typical date of the feeds
 	Licence string
 }
 

@@ -10,6 +10,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/klauspost/compress/gzip" // a third faster than the standard one, on 150 MB of feeds
@@ -42,15 +44,24 @@ func OpenFolder(dirs ...string) (*Folder, error) {
 	return f, nil
 }
 
-// find returns where the feed's file lies: under its own name, or gzipped.
-// The error is fs.ErrNotExist when it is nowhere.
+// find returns where the feed's file lies: under its own name, or gzipped. A
+// path may have a * for the date that an operator's own file has in its name;
+// then it is the last one in the order of names. The error is fs.ErrNotExist
+// when it is nowhere.
 func (f *Folder) find(path string) (string, error) {
 	if !filepath.IsLocal(filepath.FromSlash(path)) {
 		return "", fmt.Errorf("path %q leaves the folder of feeds", path)
 	}
 	for _, dir := range f.dirs {
 		name := filepath.Join(dir, filepath.FromSlash(path))
-		for _, n := range [...]string{name, name + ".gz"} {
+		names := []string{name, name + ".gz"}
+		if strings.Contains(path, "*") {
+			plain, _ := filepath.Glob(name)
+			packed, _ := filepath.Glob(name + ".gz")
+			names = append(plain, packed...)
+			slices.SortFunc(names, func(a, b string) int { return strings.Compare(b, a) })
+		}
+		for _, n := range names {
 			if info, err := os.Stat(n); err == nil && info.Mode().IsRegular() {
 				return n, nil
 			}
@@ -67,6 +78,11 @@ func (f *Folder) dateOf(path, name, sum string) (date time.Time, meta *Meta, err
 		meta = m
 		if !m.Date.IsZero() {
 			return m.Date, meta, nil
+		}
+	}
+	for _, dir := range f.dirs { // the name it has, where the path has a *
+		if rel, err := filepath.Rel(dir, name); err == nil && strings.Contains(path, "*") && filepath.IsLocal(rel) {
+			path = strings.TrimSuffix(filepath.ToSlash(rel), ".gz")
 		}
 	}
 	if d, ok := f.dates[path]; ok {

@@ -90,8 +90,8 @@ func TestInstall(t *testing.T) {
 		if got, err := Current(dir); err != nil || got != name {
 			t.Fatalf("current is %s, %v; want %s", got, err, name)
 		}
-		if !strings.HasPrefix(filepath.Base(name), "2026-08-02-") {
-			t.Errorf("%s does not begin with the date of the newest feed", name)
+		if !strings.HasPrefix(filepath.Base(name), "2026-08-01-") {
+			t.Errorf("%s does not begin with the date that half of the feeds have reached", name)
 		}
 	}
 	left, err := os.ReadDir(filepath.Join(dir, datasetsDir))
@@ -226,10 +226,10 @@ func TestAssemble(t *testing.T) {
 		})
 	}
 
-	// What has passed its max_age on the day of the newest feed is left out.
+	// What has passed its max_age on the day of the dataset is left out.
 	specs := smallSpecs()
 	header := "# Generated: Thu, 25 Jun 2026 04:33:59 GMT\n" // the countries; the attackers are of 2 August
-	for age, left := range map[time.Duration]int{0: 3, 37 * 24 * time.Hour: 2, 40 * 24 * time.Hour: 3} {
+	for age, left := range map[time.Duration]int{0: 3, 20 * 24 * time.Hour: 2, 40 * 24 * time.Hour: 3} {
 		specs[0].MaxAge = age
 		a, err = Assemble(context.Background(), smallFolder(t, header+goodCountries, goodAttackers), Selection{Feeds: specs, Formats: feed.Formats()})
 		must(t, err)
