@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"fmt"
 	"iter"
 	"math"
 	"math/rand"
@@ -34,6 +35,11 @@ func network(prefix, country string, as uint32) (f feed.Fact) {
 	return f
 }
 
+func marked(f feed.Fact, t ipwarden.Traits) feed.Fact {
+	f.Traits = t
+	return f
+}
+
 func countryRange(t *testing.T, from, to, country string) (f feed.Fact) {
 	t.Helper()
 	if err := f.SetRange(netip.MustParseAddr(from), netip.MustParseAddr(to)); err != nil {
@@ -50,6 +56,7 @@ func TestOverlay(t *testing.T) {
 		network("255.255.255.0/24", "NO", 64502),
 		network("2001:db8::/32", "FI", 64503),
 		feed.Fact{AS: 64500, ASName: "EXAMPLE"},
+		marked(network("198.51.100.0/24", "SE", 64500), ipwarden.Anycast|ipwarden.Attacker),
 	)
 	countries := facts(t, countryRange(t, "192.0.2.64", "192.0.2.191", "DK"), countryRange(t, "2001:db8:1::", "2001:db8:1:ffff:ffff:ffff:ffff:ffff", "IS"))
 	got, err := overlay(networks, countries)
@@ -65,6 +72,7 @@ func TestOverlay(t *testing.T) {
 		"192.0.2.64,192.0.2.127,DK,64500,0",
 		"192.0.2.128,192.0.2.191,DK,64501,0",
 		"192.0.2.192,192.0.2.255,,64501,0",
+		fmt.Sprintf("198.51.100.0,198.51.100.255,SE,64500,%d", ipwarden.Anycast),
 		"255.255.255.0,255.255.255.255,NO,64502,0",
 		"2001:db8::,2001:db8:0:ffff:ffff:ffff:ffff:ffff,FI,64503,0",
 		"2001:db8:1::,2001:db8:1:ffff:ffff:ffff:ffff:ffff,IS,64503,0",

@@ -99,9 +99,7 @@ var nestedTraits = []struct {
 	key   string
 }{
 	{ipwarden.Anycast, "is_anycast"},
-	{ipwarden.Proxy, "is_anonymous_proxy"},
 	{ipwarden.Satellite, "is_satellite_provider"},
-	{ipwarden.Attacker, "is_attacker"},
 }
 
 // buildMMDBMain builds the same file with package mmdb: ranges, countries, output.

@@ -107,7 +107,7 @@ func parse(args []string, log io.Writer) (*options, error) {
 		return nil, fmt.Errorf("%q is no flag; write -all, -inprocess, -build or -http", fs.Arg(0))
 	}
 	if o.feeds == "" {
-		return nil, errors.New("say where the feeds are: -feeds DIR or IPWARDEN_TEST_DATA=DIR; DIR has geo/tor-geoip and geo/ipfire-location-2022-10-29.txt, plain or gzipped")
+		return nil, errors.New("say where the feeds are: -feeds DIR or IPWARDEN_TEST_DATA=DIR; DIR has geo/tor-geoip, geo/tor-geoip6 and geo/ipfire-location-*.txt, plain or gzipped")
 	}
 	if o.all || !o.inProcess && !o.build && !o.serve {
 		o.inProcess, o.build, o.serve = true, true, true

@@ -18,6 +18,10 @@ type answer struct {
 	Traits  ipwarden.Traits
 }
 
+// worldTraits are those that the world has. The networks have more, of which
+// the catalogue says that they go stale within months.
+const worldTraits = ipwarden.Anycast | ipwarden.Satellite
+
 // A span is a range of addresses with one answer.
 type span struct {
 	from, to netip.Addr
@@ -48,7 +52,7 @@ func overlay(networks, countries iter.Seq2[*feed.Fact, error]) ([]span, error) {
 		if !f.From.IsValid() {
 			continue // speaks of an autonomous system
 		}
-		table.Insert(netip.PrefixFrom(f.From, f.Bits), answer{f.Country, f.Origin, f.Traits})
+		table.Insert(netip.PrefixFrom(f.From, f.Bits), answer{f.Country, f.Origin, f.Traits & worldTraits})
 		edge(f.From, f.To)
 	}
 	for f, err := range countries {

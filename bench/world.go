@@ -13,6 +13,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/ipwarden/ipwarden/dataset"
@@ -41,10 +42,11 @@ func (w *world) addresses(name string) string { return filepath.Join(w.dir, name
 func (w *world) scratch(name string) string   { return filepath.Join(w.dir, "scratch-"+name) }
 
 // worldVersion goes up when what is derived from the feeds changes.
-const worldVersion = "1"
+const worldVersion = "2"
 
-// worldFiles are the feeds of the world, below the folder of feeds.
-var worldFiles = []string{"geo/ipfire-location-2022-10-29.txt", "geo/tor-geoip", "geo/tor-geoip6"}
+// worldFiles are the feeds of the world, below the folder of feeds; of several
+// that match, the last one.
+var worldFiles = []string{"geo/ipfire-location-*.txt", "geo/tor-geoip", "geo/tor-geoip6"}
 
 // worldFeeds are their names in the catalogue.
 var worldFeeds = []string{"tor-geoip", "ipfire"}
@@ -215,9 +217,13 @@ func goodRows(rows iter.Seq2[*feed.Fact, error]) iter.Seq2[*feed.Fact, error] {
 
 func feedFile(dir, path string) (string, error) {
 	name := filepath.Join(dir, filepath.FromSlash(path))
-	for _, n := range []string{name, name + ".gz"} {
-		if _, err := os.Stat(n); err == nil {
-			return n, nil
+	for _, pattern := range []string{name, name + ".gz"} {
+		found, err := filepath.Glob(pattern)
+		if err != nil {
+			return "", err
+		}
+		if len(found) > 0 {
+			return slices.Max(found), nil
 		}
 	}
 	return "", fmt.Errorf("the folder of feeds %s has no %s, neither plain nor gzipped", dir, path)
