@@ -41,7 +41,7 @@ type Backing interface {
 	Security(id uint32) Security
 	// Date of the data.
 	Date() time.Time
-	// Evidence allocates and may take microseconds.
+	// Evidence allocates, and may take a millisecond.
 	Evidence(addr netip.Addr, id uint32) []Evidence
 }
 

@@ -63,8 +63,9 @@ func dirRank(kind, feed uint8, fam family) int {
 
 // reader decodes a block; the first mistake sticks.
 type reader struct {
-	b   []byte
-	bad bool
+	b    []byte
+	bad  bool
+	skip bool // texts are passed over
 }
 
 func (r *reader) uvarint() uint64 {
@@ -104,58 +105,70 @@ func (r *reader) byte() byte {
 	return 0
 }
 
-func (r *reader) text() string { return string(r.bytes(r.uvarint())) }
+func (r *reader) text() string {
+	b := r.bytes(r.uvarint())
+	if r.skip {
+		return ""
+	}
+	return string(b)
+}
 
-// steps decodes a block of steps; their claims are numbers of the claim tables.
-func decodeSteps(raw []byte, first position) ([]step, error) {
+// pass passes over n numbers.
+func (r *reader) pass(n uint64) {
+	for i, c := range r.b {
+		if n == 0 {
+			r.b = r.b[i:]
+			return
+		}
+		if c < 0x80 {
+			n--
+		}
+	}
+	r.b, r.bad = nil, r.bad || n != 0
+}
+
+// stepAt decodes the one step of a block that is in force at pos, and where the
+// next one of the block begins; more is false when it is the block's last. The
+// claims are numbers of the claim tables.
+func stepAt(raw []byte, first, pos position) (s step, next position, more bool, err error) {
 	r := reader{b: raw}
 	n := r.uvarint()
 	if n == 0 || n > stepsPerBlock {
-		return nil, errBlock
+		return s, next, false, errBlock
 	}
-	steps := make([]step, n)
 	zeros := r.bytes(n - 1)
-	if r.bad {
-		return nil, errBlock
-	}
-	at := first
-	steps[0].from = at
-	for i := range zeros {
+	at, i := first, uint64(0) // the step in force so far
+	for ; i < n-1 && !r.bad; i++ {
 		if zeros[i] > 127 {
-			return nil, errBlock
+			return s, next, false, errBlock
 		}
-		delta := position{lo: r.uvarint(), hi: r.uvarint()}.shiftLeft(int(zeros[i]))
-		lo := at.lo + delta.lo
-		carry := uint64(0)
-		if lo < at.lo {
-			carry = 1
+		to := at.plus(position{lo: r.uvarint(), hi: r.uvarint()}.shiftLeft(int(zeros[i])))
+		if pos.less(to) {
+			next, more = to, true
+			break
 		}
-		at = position{at.hi + delta.hi + carry, lo}
-		steps[i+1].from = at
+		at = to
+	}
+	if more {
+		r.pass(2 * (n - 2 - i))
 	}
 	lengths := r.bytes(n)
 	if r.bad {
-		return nil, errBlock
+		return s, next, false, errBlock
 	}
-	for i := range steps {
-		steps[i].bits = int16(int8(lengths[i]))
-		if lengths[i] == 128 { // int8 has no 128; -1 marks a range
-			steps[i].bits = 128
-		}
+	s.from = at
+	if s.bits = int16(int8(lengths[i])); lengths[i] == 128 { // int8 has no 128; -1 marks a range
+		s.bits = 128
 	}
-	for i := range steps {
-		steps[i].loc = uint32(r.uvarint())
-	}
-	for i := range steps {
-		steps[i].net = uint32(r.uvarint())
-	}
-	for i := range steps {
-		steps[i].sec = uint32(r.uvarint())
+	for _, id := range []*uint32{&s.loc, &s.net, &s.sec} {
+		r.pass(i)
+		*id = uint32(r.uvarint())
+		r.pass(n - 1 - i)
 	}
 	if r.bad || len(r.b) != 0 {
-		return nil, errBlock
+		return s, next, false, errBlock
 	}
-	return steps, nil
+	return s, next, more, nil
 }
 
 func (r *reader) loc() (c locClaim) {
@@ -209,9 +222,11 @@ func claim[T any](d *Dataset, kind uint8, n uint32, decode func(*reader) T) (c T
 	if uint64(n)-e.first.lo >= count {
 		return c
 	}
+	r.skip = true
 	for range uint64(n) - e.first.lo {
 		decode(&r)
 	}
+	r.skip = false
 	if c = decode(&r); r.bad {
 		var none T
 		return none
@@ -227,7 +242,7 @@ func (d *Dataset) checkBlock(i int) error {
 		return err
 	}
 	if e.kind == blockSteps {
-		_, err := decodeSteps(raw, e.first)
+		_, _, _, err := stepAt(raw, e.first, e.fam.last())
 		return err
 	}
 	r := reader{b: raw}

@@ -21,8 +21,8 @@ const (
 // How much goes into one block: enough to compress well, little enough to read
 // in some ten microseconds.
 const (
-	stepsPerBlock  = 4096
-	claimsPerBlock = 1024
+	stepsPerBlock  = 1024
+	claimsPerBlock = 256
 	maxBlock       = 1 << 20 // bytes, unpacked
 )
 

@@ -54,6 +54,13 @@ func (p position) next() position {
 	return position{p.hi, lo}
 }
 
+// plus adds d; it wraps.
+func (p position) plus(d position) position {
+	lo, carry := bits.Add64(p.lo, d.lo, 0)
+	hi, _ := bits.Add64(p.hi, d.hi, carry)
+	return position{hi, lo}
+}
+
 // prev returns p-1; it wraps.
 func (p position) prev() position {
 	if p.lo == 0 {

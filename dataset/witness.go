@@ -3,7 +3,6 @@ package dataset
 import (
 	"net/netip"
 	"slices"
-	"sort"
 	"strconv"
 
 	"github.com/ipwarden/ipwarden"
@@ -34,23 +33,18 @@ func (d *Dataset) witnesses(addr netip.Addr, origin uint32) []said {
 		if err != nil {
 			continue
 		}
-		steps, err := decodeSteps(raw, e.first)
-		if err != nil {
+		s, next, more, err := stepAt(raw, e.first, pos)
+		if err != nil || s.silent() {
 			continue
 		}
-		i := sort.Search(len(steps), func(i int) bool { return pos.less(steps[i].from) }) - 1
-		if i < 0 || steps[i].silent() {
-			continue
-		}
-		s := steps[i]
 		w := said{feed: f}
 		if s.bits >= 0 {
 			p, _ := addr.Prefix(int(s.bits))
 			w.match = p.String()
 		} else {
 			to := fam.last()
-			if i+1 < len(steps) {
-				to = steps[i+1].from.prev()
+			if more {
+				to = next.prev()
 			} else if at+1 < len(d.dir)/dirSize {
 				if next := d.dirAt(at + 1); next.kind == blockSteps && next.fam == fam && int(next.feed) == f {
 					to = next.first.prev()
