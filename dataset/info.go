@@ -5,7 +5,7 @@ import "time"
 // Info describes a dataset. It is read-only.
 type Info struct {
 	Date        time.Time  `json:"date"`
-	Hash        string     `json:"hash"` // SHA-256 of the file's content, hexadecimal
+	Hash        string     `json:"hash"` // SHA-256 of all but the checksum in the file (so sha256sum says otherwise), hexadecimal
 	Size        int64      `json:"size"` // bytes
 	Licence     string     `json:"licence,omitempty"`
 	Attribution string     `json:"attribution,omitempty"`

@@ -33,7 +33,7 @@ func (c *verifyCmd) Run(e *env) error {
 	if err := ds.Verify(); err != nil {
 		return fmt.Errorf("%s: %w", name, err)
 	}
-	fmt.Fprintf(e.stdout, "%s: whole, data of %s, %s, SHA-256 %s\n", name, day(ds.Date()), mib(ds.Info().Size), ds.Info().Hash)
+	fmt.Fprintf(e.stdout, "%s: whole, data of %s, %s, content SHA-256 %s\n", name, day(ds.Date()), mib(ds.Info().Size), ds.Info().Hash)
 	return nil
 }
 
@@ -72,7 +72,7 @@ func (c *infoCmd) Run(e *env) error {
 	fmt.Fprintf(w, "dataset\t%s\n", name)
 	fmt.Fprintf(w, "date\t%s\n", day(info.Date))
 	fmt.Fprintf(w, "size\t%s (%d bytes)\n", mib(info.Size), info.Size)
-	fmt.Fprintf(w, "sha-256\t%s\n", info.Hash)
+	fmt.Fprintf(w, "content sha-256\t%s\n", info.Hash)
 	fmt.Fprintf(w, "licence\t%s\n", info.Licence)
 	fmt.Fprintf(w, "ranges\t%d IPv4, %d IPv6, %d distinct answers\n", info.Counts.Ranges4, info.Counts.Ranges6, info.Counts.Answers)
 	fmt.Fprintf(w, "networks\t%d autonomous systems, %d locations\n", info.Counts.ASNs, info.Counts.Locations)

@@ -46,7 +46,7 @@ var licenceTexts embed.FS
 // manifest alone: the same dataset gives the same text.
 func licenceText(info *dataset.Info) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "Data of %s, made by ipwarden (https://github.com/ipwarden/ipwarden).\nLicence: %s\nSHA-256 of the dataset: %s\n\n", day(info.Date), info.Licence, info.Hash)
+	fmt.Fprintf(&b, "Data of %s, made by ipwarden (https://github.com/ipwarden/ipwarden).\nLicence: %s\nSHA-256 of its content: %s\n\n", day(info.Date), info.Licence, info.Hash)
 	if info.Licence == openLicence {
 		b.WriteString(`The dataset as a whole is under the Creative Commons Attribution-ShareAlike 4.0
 International licence, https://creativecommons.org/licenses/by-sa/4.0/. Who
