@@ -59,7 +59,7 @@ func TestOverlay(t *testing.T) {
 		marked(network("198.51.100.0/24", "SE", 64500), ipwarden.Anycast|ipwarden.Attacker),
 	)
 	countries := facts(t, countryRange(t, "192.0.2.64", "192.0.2.191", "DK"), countryRange(t, "2001:db8:1::", "2001:db8:1:ffff:ffff:ffff:ffff:ffff", "IS"))
-	got, err := overlay(networks, countries)
+	got, err := overlay(networks, countries, func(string) string { return "EU" })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -80,6 +80,22 @@ func TestOverlay(t *testing.T) {
 	}, "\n") + "\n"
 	if b.String() != want {
 		t.Errorf("overlay:\n%swant:\n%s", b.String(), want)
+	}
+}
+
+func TestOverlayWithContinents(t *testing.T) {
+	networks := func() iter.Seq2[*feed.Fact, error] {
+		return facts(t, network("192.0.2.0/25", "SE", 64500), network("192.0.2.128/25", "US", 64500))
+	}
+	europe := countryRange(t, "192.0.2.0", "192.0.2.255", "")
+	europe.Continent = "EU"
+	continent := func(country string) string { return map[string]string{"SE": "EU", "US": "NA"}[country] }
+	got, err := overlay(networks(), facts(t, europe), continent)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(got) != 2 || got[0].Country != "SE" || got[1].Country != "" {
+		t.Errorf("a newer feed says Europe, an older one SE and US: %v", got)
 	}
 }
 

@@ -34,10 +34,11 @@ type span struct {
 //
 // networks nest, and the most specific one is what counts, as a whole; the
 // ranges of countries, which are newer, do not overlap, and win over the
-// country of a network.
-func overlay(networks, countries iter.Seq2[*feed.Fact, error]) ([]span, error) {
+// country of a network; one that names but a continent takes away a country
+// that lies in another one. continent tells where a country lies.
+func overlay(networks, countries iter.Seq2[*feed.Fact, error], continent func(country string) string) ([]span, error) {
 	var table bart.Table[answer]
-	var ranges []span
+	var ranges []place
 	var edges []netip.Addr
 	edge := func(from, to netip.Addr) {
 		edges = append(edges, from)
@@ -59,12 +60,12 @@ func overlay(networks, countries iter.Seq2[*feed.Fact, error]) ([]span, error) {
 		if err != nil {
 			return nil, err
 		}
-		ranges = append(ranges, span{f.From, f.To, answer{Country: f.Country}})
+		ranges = append(ranges, place{f.From, f.To, f.Country, f.Continent})
 		edge(f.From, f.To)
 	}
 	slices.SortFunc(edges, netip.Addr.Compare)
 	edges = slices.Compact(edges)
-	slices.SortFunc(ranges, func(a, b span) int { return a.from.Compare(b.from) })
+	slices.SortFunc(ranges, func(a, b place) int { return a.from.Compare(b.from) })
 
 	var out []span
 	for i, from := range edges {
@@ -73,8 +74,11 @@ func overlay(networks, countries iter.Seq2[*feed.Fact, error]) ([]span, error) {
 			to = edges[i+1].Prev()
 		}
 		a, _ := table.Lookup(from)
-		if cc := countryAt(ranges, from); cc != "" {
-			a.Country = cc
+		switch p := placeAt(ranges, from); {
+		case p.country != "":
+			a.Country = p.country
+		case p.continent != "" && a.Country != "" && continent(a.Country) != p.continent:
+			a.Country = ""
 		}
 		if a == (answer{}) {
 			continue
@@ -88,16 +92,23 @@ func overlay(networks, countries iter.Seq2[*feed.Fact, error]) ([]span, error) {
 	return out, nil
 }
 
-// countryAt finds the country of an address in sorted ranges.
-func countryAt(ranges []span, a netip.Addr) string {
-	i, found := slices.BinarySearchFunc(ranges, a, func(s span, a netip.Addr) int { return s.from.Compare(a) })
+// A place is where the addresses of a range are used: a country, or only a
+// continent.
+type place struct {
+	from, to           netip.Addr
+	country, continent string
+}
+
+// placeAt finds the place of an address in sorted ranges.
+func placeAt(ranges []place, a netip.Addr) place {
+	i, found := slices.BinarySearchFunc(ranges, a, func(p place, a netip.Addr) int { return p.from.Compare(a) })
 	if !found {
 		i--
 	}
 	if i < 0 || ranges[i].to.Less(a) || ranges[i].from.BitLen() != a.BitLen() {
-		return ""
+		return place{}
 	}
-	return ranges[i].Country
+	return ranges[i]
 }
 
 // lastAddr is the last address of a's family.

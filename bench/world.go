@@ -42,7 +42,7 @@ func (w *world) addresses(name string) string { return filepath.Join(w.dir, name
 func (w *world) scratch(name string) string   { return filepath.Join(w.dir, "scratch-"+name) }
 
 // worldVersion goes up when what is derived from the feeds changes.
-const worldVersion = "2"
+const worldVersion = "3"
 
 // worldFiles are the feeds of the world, below the folder of feeds; of several
 // that match, the last one.
@@ -83,7 +83,7 @@ func prepareWorld(ctx context.Context, o *options, progress func(string, ...any)
 		}
 	}
 	progress("laying the feeds over each other, the slow way")
-	spans, err := readWorld(o.feeds)
+	spans, err := w.readFeeds()
 	if err != nil {
 		return nil, err
 	}
@@ -178,11 +178,15 @@ func buildDataset(ctx context.Context, from, to string, names []string) error {
 	})
 }
 
-// readWorld lays the feeds over each other without package dataset.
-func readWorld(dir string) ([]span, error) {
+// readFeeds lays the feeds over each other without package dataset.
+func (w *world) readFeeds() ([]span, error) {
+	names, err := readCountries(w.countries())
+	if err != nil {
+		return nil, err
+	}
 	var files [3]io.ReadCloser
 	for i, path := range worldFiles {
-		f, err := openFeed(dir, path)
+		f, err := openFeed(w.feeds, path)
 		if err != nil {
 			return nil, err
 		}
@@ -198,7 +202,7 @@ func readWorld(dir string) ([]span, error) {
 				}
 			}
 		}
-	})
+	}, func(country string) string { return names[country].ContinentCode })
 }
 
 // goodRows passes bad rows over.
