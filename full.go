@@ -123,7 +123,7 @@ func NewRecord(addr netip.Addr, f Full) Record {
 	if !f.Network.IsValid() && addr.IsValid() {
 		f.Network = netip.PrefixFrom(addr, addr.BitLen())
 	}
-	return Record{addr: addr, data: &owned{f}}
+	return MakeRecord(addr, NewStore(&owned{f}, nil), 0)
 }
 
 // owned is the Backing of one answer.

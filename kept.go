@@ -46,21 +46,21 @@ var groupAddress = fieldRange(FieldIP, FieldZone)
 // is to be kept.
 func (k *Kept) of(v *View, r Record) *keptOf {
 	period := v.Now.Unix() / keptSeconds
-	if cur := k.cur.Load(); cur != nil && cur.data == r.data && cur.period == period {
+	if cur := k.cur.Load(); cur != nil && cur.data == r.store.backing && cur.period == period {
 		return cur
 	}
-	s, ok := r.data.(Shared)
+	s, ok := r.store.backing.(Shared)
 	if !ok || v.Fields.Has(FieldTimeZoneCurrentTime) {
 		return nil
 	}
-	cur := &keptOf{data: r.data, period: period, answers: make([]atomic.Pointer[written], min(s.Answers(), keptAnswers))}
+	cur := &keptOf{data: r.store.backing, period: period, answers: make([]atomic.Pointer[written], min(s.Answers(), keptAnswers))}
 	k.cur.Store(cur)
 	return cur
 }
 
 // appendKept appends the members of an answer, from what is kept where it is.
 func (v *View) appendKept(dst []byte, r Record) ([]byte, bool) {
-	if v.Explain || r.data == nil {
+	if v.Explain || r.store == nil {
 		return dst, false
 	}
 	cur := v.Kept.of(v, r)
@@ -76,7 +76,7 @@ func (v *View) appendKept(dst []byte, r Record) ([]byte, bool) {
 	dst = v.appendFields(dst, r, v.Fields.and(groupAddress), nil)
 	dst = append(dst, w.before...)
 	if w.route >= 0 {
-		p, _ := r.addr.Prefix(w.route)
+		p, _ := r.Addr().Prefix(w.route)
 		dst = p.AppendTo(dst)
 		dst = append(dst, w.after...)
 	}

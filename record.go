@@ -1,24 +1,32 @@
 package ipwarden
 
 import (
+	"encoding/binary"
 	"net/netip"
 	"time"
 )
 
-// A Record is what is known about one address. It is a small handle (48 bytes)
+// A Record is what is known about one address. It is a small handle (32 bytes)
 // into immutable backing: copying it is cheap, its methods read on demand and
 // do not allocate unless they say so, and it stays valid after the dataset it
 // came from was replaced. It is safe for concurrent use. The zero Record knows
 // nothing.
+//
+// It has four words, because Go keeps no struct of more in registers: a look-up
+// would otherwise wait for the Record to come back from memory.
 type Record struct {
-	addr netip.Addr
-	data Backing
-	// id in the low 32 bits, then the transition in 8 and the zone in one: in one
-	// word, so that a Record and an error are returned in registers.
+	hi, lo uint64 // the address; of IPv4 lo alone
+	store  *Store
+	// The number of the answer in the low 32 bits, then the transition in 8, and
+	// a bit each for the zone, IPv4 and IPv6.
 	meta uint64
 }
 
-const zoneBit = 1 << 40
+const (
+	zoneBit = 1 << 40
+	fourBit = 1 << 41
+	sixBit  = 1 << 42
+)
 
 func (r Record) id() uint32 { return uint32(r.meta) }
 
@@ -45,15 +53,24 @@ type Backing interface {
 	Evidence(addr netip.Addr, id uint32) []Evidence
 }
 
-// MakeRecord makes the Record of a canonical address; for implementers of a
-// [Source]. addr must have been through [Canonical].
-func MakeRecord(addr netip.Addr, data Backing, id uint32) Record {
-	return Record{addr: addr, data: data, meta: uint64(id)}
+// MakeRecord makes the Record of a canonical address, which must have been
+// through [Canonical]; for implementers of a [Source]. s may be nil: then nothing
+// is known.
+func MakeRecord(addr netip.Addr, s *Store, id uint32) Record {
+	switch {
+	case addr.Is4():
+		b := addr.As4()
+		return s.Record4(binary.BigEndian.Uint32(b[:]), id)
+	case addr.IsValid():
+		b := addr.As16()
+		return s.Record6(binary.BigEndian.Uint64(b[:8]), binary.BigEndian.Uint64(b[8:]), id)
+	}
+	return Record{store: s, meta: uint64(id)}
 }
 
 // Asked notes how the address was wrapped in the question.
 func (r Record) Asked(t Transition, zone bool) Record {
-	r.meta = uint64(r.id()) | uint64(t)<<32
+	r.meta = r.meta&(1<<32-1|fourBit|sixBit) | uint64(t)<<32
 	if zone {
 		r.meta |= zoneBit
 	}
@@ -64,10 +81,26 @@ func (r Record) Asked(t Transition, zone bool) Record {
 // nothing but the address, its network and its announced route. For those who
 // convert many Records and want to convert each content once. The Backing of
 // the zero Record is nil.
-func (r Record) Answer() (data Backing, id uint32) { return r.data, r.id() }
+func (r Record) Answer() (data Backing, id uint32) {
+	if r.store == nil {
+		return nil, 0
+	}
+	return r.store.backing, r.id()
+}
 
 // Addr returns the canonical address: without zone, taken out of transition forms.
-func (r Record) Addr() netip.Addr { return r.addr }
+func (r Record) Addr() netip.Addr {
+	switch {
+	case r.meta&fourBit != 0:
+		return v4(uint32(r.lo))
+	case r.meta&sixBit != 0:
+		var b [16]byte
+		binary.BigEndian.PutUint64(b[:8], r.hi)
+		binary.BigEndian.PutUint64(b[8:], r.lo)
+		return netip.AddrFrom16(b)
+	}
+	return netip.Addr{}
+}
 
 // Transition says which wrapping the question had.
 func (r Record) Transition() Transition { return Transition(r.meta >> 32) }
@@ -78,92 +111,77 @@ func (r Record) Zone() bool { return r.meta&zoneBit != 0 }
 // Network returns the largest prefix round the address whose addresses all
 // have the same answer. It is invalid when the Record knows nothing.
 func (r Record) Network() netip.Prefix {
-	if r.data == nil {
+	if r.store == nil {
 		return netip.Prefix{}
 	}
-	return r.data.Network(r.addr, r.id())
+	return r.store.backing.Network(r.Addr(), r.id())
 }
 
 // Traits returns the security traits.
-func (r Record) Traits() Traits {
-	if r.data == nil {
-		return 0
-	}
-	return r.data.Traits(r.id())
-}
+func (r Record) Traits() Traits { return r.hot().Traits() }
 
 // CountryCode returns the ISO 3166-1 alpha-2 code, or "" when unknown.
-func (r Record) CountryCode() string {
-	if r.data == nil {
-		return ""
-	}
-	return r.data.CountryCode(r.id())
-}
+func (r Record) CountryCode() string { return r.hot().CountryCode() }
 
 // ASNumber returns the number of the autonomous system that announces the
 // address, or 0 when unknown.
-func (r Record) ASNumber() uint32 {
-	if r.data == nil {
-		return 0
-	}
-	return r.data.ASNumber(r.id())
-}
+func (r Record) ASNumber() uint32 { return r.hot().ASNumber() }
 
 // Location returns where the address is used.
 func (r Record) Location() Location {
-	if r.data == nil {
+	if r.store == nil {
 		return Location{}
 	}
-	return r.data.Location(r.id())
+	return r.store.backing.Location(r.id())
 }
 
 // ASN returns the network that announces the address.
 func (r Record) ASN() ASN {
-	if r.data == nil {
+	if r.store == nil {
 		return ASN{}
 	}
-	return r.data.ASN(r.addr, r.id())
+	return r.store.backing.ASN(r.Addr(), r.id())
 }
 
 // Company returns the organisation that uses the address.
 func (r Record) Company() Company {
-	if r.data == nil {
+	if r.store == nil {
 		return Company{}
 	}
-	return r.data.Company(r.id())
+	return r.store.backing.Company(r.id())
 }
 
 // Carrier returns the mobile carrier.
 func (r Record) Carrier() Carrier {
-	if r.data == nil {
+	if r.store == nil {
 		return Carrier{}
 	}
-	return r.data.Carrier(r.id())
+	return r.store.backing.Carrier(r.id())
 }
 
 // Security returns the details behind the traits.
 func (r Record) Security() Security {
-	if r.data == nil {
+	if r.store == nil {
 		return Security{}
 	}
-	return r.data.Security(r.id())
+	return r.store.backing.Security(r.id())
 }
 
 // Date returns the date of the data, the zero time when there is none.
 func (r Record) Date() time.Time {
-	if r.data == nil {
+	if r.store == nil {
 		return time.Time{}
 	}
-	return r.data.Date()
+	return r.store.backing.Date()
 }
 
 // Evidence returns who says what about each known field: the answer that won,
 // and those that lost. It allocates.
 func (r Record) Evidence() []Evidence {
-	if r.data == nil {
+	if r.store == nil {
 		return nil
 	}
-	return r.data.Evidence(r.addr, r.id())
+	return r.store.backing.Evidence(r.Addr(), r.id())
 }
 
 // Full returns an owned copy of everything, for programs that want plain

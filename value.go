@@ -139,7 +139,7 @@ func (rd *reading) field(f Field) value {
 	case FieldQuery:
 		return rd.query()
 	case FieldVersion:
-		if rd.r.addr.Is4() {
+		if rd.r.Addr().Is4() {
 			return num(4)
 		}
 		return num(6)
@@ -292,7 +292,7 @@ func (rd *reading) query() value {
 		return value{}
 	}
 	var buf [48]byte
-	if string(rd.r.addr.AppendTo(buf[:0])) == q {
+	if string(rd.r.Addr().AppendTo(buf[:0])) == q {
 		return value{}
 	}
 	return str(q)

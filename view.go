@@ -120,7 +120,7 @@ func (rd *reading) appendJSON(dst []byte, v value) []byte {
 		return AppendString(dst, v.s)
 	case address:
 		dst = append(dst, '"')
-		dst = rd.r.addr.AppendTo(dst)
+		dst = rd.r.Addr().AppendTo(dst)
 		return append(dst, '"')
 	case network:
 		dst = append(dst, '"')
@@ -195,7 +195,7 @@ func (rd *reading) appendText(dst []byte, v value) []byte {
 	case boolean:
 		dst = strconv.AppendBool(dst, v.n != 0)
 	case address:
-		dst = rd.r.addr.AppendTo(dst)
+		dst = rd.r.Addr().AppendTo(dst)
 	case network:
 		dst = v.prefix.AppendTo(dst)
 	case date:

@@ -74,11 +74,11 @@ func (d *Dataset) ASPrefixes(number uint32) iter.Seq[netip.Prefix] {
 	}
 }
 
-// announced yields the route of each run of answers, with repeats.
-func (d *Dataset) announced(fam family, yield func(as uint32, from position, bits int)) {
+// announced yields the route of each run of answers, with repeats. index has
+// the AS row of each answer.
+func (d *Dataset) announced(fam family, index []uint32, yield func(as uint32, from position, bits int)) {
 	for a := range d.runs(fam, position{}, fam.last()) {
-		r := d.row(a.row)
-		if as, bits := r.as(), r.route(); as != 0 && bits <= fam.bits() {
+		if as, bits := index[a.row], d.row(a.row).route(); as != 0 && bits <= fam.bits() {
 			yield(as, a.from.masked(fam, bits), bits)
 		}
 	}
@@ -86,24 +86,30 @@ func (d *Dataset) announced(fam family, yield func(as uint32, from position, bit
 
 func (d *Dataset) collectRoutes() *routes {
 	var r routes
+	index := make([]uint32, d.Answers())
+	for id := range index {
+		if i, ok := d.asIndex(d.ASNumber(uint32(id))); ok {
+			index[id] = i
+		}
+	}
 	// Counted first: slices that grow would leave twice their size behind.
 	var n4, n6 int
 	var last position
-	d.announced(ipv4, func(uint32, position, int) { n4++ })
-	d.announced(ipv6, func(_ uint32, from position, _ int) {
+	d.announced(ipv4, index, func(uint32, position, int) { n4++ })
+	d.announced(ipv6, index, func(_ uint32, from position, _ int) {
 		if from != last {
 			n6++
 		}
 		last = from
 	})
 	r.four, r.six = make([]uint64, 0, n4), make([]route6, 0, n6)
-	d.announced(ipv4, func(as uint32, from position, bits int) {
+	d.announced(ipv4, index, func(as uint32, from position, bits int) {
 		v := packRoute4(as, from, bits)
 		if n := len(r.four); n == 0 || r.four[n-1] != v {
 			r.four = append(r.four, v)
 		}
 	})
-	d.announced(ipv6, func(as uint32, from position, bits int) {
+	d.announced(ipv6, index, func(as uint32, from position, bits int) {
 		v := route6{as, uint8(bits), from}
 		if n := len(r.six); n == 0 || r.six[n-1] != v {
 			r.six = append(r.six, v)

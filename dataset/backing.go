@@ -19,36 +19,22 @@ type answerRow []byte
 const bits24 = 1<<24 - 1
 
 func (r answerRow) loc() uint32 { return le.Uint32(r) & bits24 }
-func (r answerRow) as() uint32  { return le.Uint32(r[3:]) & bits24 }
-func (r answerRow) sec() uint32 { return le.Uint32(r[6:]) & bits24 }
-func (r answerRow) route() int  { return int(r[9]) }
-func (r answerRow) by() int     { return int(r[10]) } // the origin's feed, plus one
+func (r answerRow) sec() uint32 { return le.Uint32(r[3:]) & bits24 }
+func (r answerRow) route() int  { return int(r[6]) }
+func (r answerRow) by() int     { return int(r[7]) } // the origin's feed, plus one
 
 // Answers is how many distinct answers there are, numbered from 0: nothing is
 // known. Those of the most addresses come first.
 func (d *Dataset) Answers() int { return len(d.rows) / rowSize }
 
 // Traits returns the security traits of an answer.
-func (d *Dataset) Traits(id uint32) ipwarden.Traits {
-	t := ipwarden.Traits(le.Uint16(d.traits[d.row(id).sec()*traitsSize:]))
-	runtime.KeepAlive(d)
-	return t
-}
+func (d *Dataset) Traits(id uint32) ipwarden.Traits { return d.hot[id].Traits() }
 
 // CountryCode returns the country of an answer.
-func (d *Dataset) CountryCode(id uint32) string {
-	loc := d.row(id).loc()
-	cc := d.countries[le.Uint16(d.locs[loc*locSize:])].CountryCode
-	runtime.KeepAlive(d)
-	return cc
-}
+func (d *Dataset) CountryCode(id uint32) string { return d.hot[id].CountryCode() }
 
 // ASNumber returns the announcing AS of an answer.
-func (d *Dataset) ASNumber(id uint32) uint32 {
-	n := d.numberAt(d.row(id).as())
-	runtime.KeepAlive(d)
-	return n
-}
+func (d *Dataset) ASNumber(id uint32) uint32 { return d.hot[id].ASNumber() }
 
 // Location returns where an answer's addresses are used.
 func (d *Dataset) Location(id uint32) ipwarden.Location {
@@ -70,13 +56,15 @@ func (d *Dataset) Location(id uint32) ipwarden.Location {
 
 // ASN returns the announcing AS of an answer.
 func (d *Dataset) ASN(addr netip.Addr, id uint32) ipwarden.ASN {
-	r := d.row(id)
-	i := r.as()
-	if i == 0 {
+	number := d.ASNumber(id)
+	if number == 0 {
 		return ipwarden.ASN{}
 	}
-	a := d.asAt(i)
-	if route := r.route(); route <= addr.BitLen() {
+	a := ipwarden.ASN{Number: number}
+	if i, ok := d.asIndex(number); ok {
+		a = d.asAt(i)
+	}
+	if route := d.row(id).route(); route <= addr.BitLen() {
 		a.Route, _ = addr.Prefix(route)
 	}
 	runtime.KeepAlive(d)

@@ -19,7 +19,7 @@ func (d *Dataset) check() error {
 		{"autonomous systems", d.as, asSize, 1},
 		{"AS numbers", d.numbers, numberSize, 1},
 		{"profiles", d.profiles, profileSize, 1},
-		{"traits", d.traits, traitsSize, 1},
+
 		{"security", d.secs, secSize, 1},
 		{"organisations", d.orgTable, orgSize, 0},
 		{"directory", d.dir, dirSize, 0},
@@ -170,11 +170,11 @@ func (d *Dataset) checkManifest() error {
 }
 
 func (d *Dataset) checkRows() error {
-	locs, as, secs := uint32(len(d.locs)/locSize), uint32(len(d.as)/asSize), uint32(len(d.secs)/secSize)
+	locs, secs := uint32(len(d.locs)/locSize), uint32(len(d.secs)/secSize)
 	orgs := uint32(len(d.orgTable) / orgSize)
 	for i := 0; i < len(d.rows); i += rowSize {
 		r := answerRow(d.rows[i : i+rowSize])
-		if r.loc() >= locs || r.as() >= as || r.sec() >= secs || r.by() > d.manifest.Inputs {
+		if r.loc() >= locs || r.sec() >= secs || r.by() > d.manifest.Inputs {
 			return corrupt("answer %d refers outside of the tables", i/rowSize)
 		}
 		if r.route() > 128 && r.route() != noRoute {
@@ -224,8 +224,8 @@ func (d *Dataset) checkTables() error {
 			return corrupt("profile %d refers to no word", i/profileSize)
 		}
 	}
-	if len(d.traits)/traitsSize != len(d.secs)/secSize {
-		return corrupt("there are traits for %d rows of security, not %d", len(d.traits)/traitsSize, len(d.secs)/secSize)
+	if len(d.hot) != len(d.rows)/rowSize {
+		return corrupt("there are hot words for %d answers, not %d", len(d.hot), len(d.rows)/rowSize)
 	}
 	if len(d.numbers)/numberSize != len(d.as)/asSize {
 		return corrupt("there are numbers for %d autonomous systems, not %d", len(d.numbers)/numberSize, len(d.as)/asSize)

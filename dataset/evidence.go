@@ -15,7 +15,7 @@ func (d *Dataset) Evidence(addr netip.Addr, id uint32) []ipwarden.Evidence {
 	defer runtime.KeepAlive(d)
 	r := d.row(id)
 	ws := d.witnesses(addr, d.ASNumber(id))
-	x := explainer{d: d, ws: ws, rec: ipwarden.MakeRecord(addr, d, id)}
+	x := explainer{d: d, ws: ws, rec: ipwarden.MakeRecord(addr, d.store, id)}
 	loc := d.locs[r.loc()*locSize:][:locSize]
 	x.location(loc)
 	x.network(r.by())

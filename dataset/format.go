@@ -44,7 +44,7 @@ const (
 	secAS                    // autonomous systems, by number
 	secASNumbers             // their numbers, ascending
 	secASProfiles            // what many of them have in common
-	secTraits                // the traits of each row of security
+	secHot                   // the AS, the country and the traits of each answer: what look-ups read most
 	secSecurity
 	secListings  // sets of blocklists
 	secOrgs      // company and carrier of each row; may be empty
@@ -94,12 +94,12 @@ const (
 
 // Sizes of the rows of tables.
 const (
-	rowSize     = 12 // location 3, AS 3, security 3, length of the route 1, the origin's feed 1, 1 unused
+	rowSize     = 8  // location 3, security 3, length of the route 1, the origin's feed 1
 	locSize     = 36 // country 2, zone 2, region code 4, region 4, city 4, postal 4, latitude 4, longitude 4, radius 2, feeds 1+1, flags 1, 3 unused
+	hotSize     = 8  // see ipwarden.Hot
 	asSize      = 8  // name 4, profile 4; the numbers stand by themselves
 	numberSize  = 4
 	profileSize = 12 // domain 4, kind 1, registry 1, feeds of name, kind and registry 1+1+1, 3 unused
-	traitsSize  = 2
 	secSize     = 40 // VPN 4, crawler 4, purpose 4, cloud 4, region 4, service 4, bogon 4, RFC 4, listings 4, feeds 1+1+1+1
 	orgSize     = 24 // company 4, domain 4, kind 4, carrier 4, MCC 4, MNC 4
 	dirSize     = 40 // kind 1, family 1, feed 1, 1 unused, length 4, offset 8, first 16, unpacked 4, 4 unused

@@ -59,7 +59,8 @@ func (s *spans) sort(prefer func(a, b *span) int) {
 		if c := b.to.compare(a.to); c != 0 {
 			return c
 		}
-		return cmp.Or(prefer(&a, &b), cmp.Compare(a.loc, b.loc), cmp.Compare(a.net, b.net), cmp.Compare(a.sec, b.sec))
+		x, y := a, b // these escape; a and b, of every comparison, must not
+		return cmp.Or(prefer(&x, &y), cmp.Compare(a.loc, b.loc), cmp.Compare(a.net, b.net), cmp.Compare(a.sec, b.sec))
 	}
 	if !s.unsorted {
 		return

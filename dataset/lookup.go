@@ -18,11 +18,18 @@ var ErrInvalidAddr = errors.New("dataset: the zero netip.Addr is no address")
 // not allocate, never blocks, and ignores ctx. The only error is
 // [ErrInvalidAddr].
 func (d *Dataset) Lookup(_ context.Context, addr netip.Addr) (ipwarden.Record, error) {
-	if addr.Is4() {
-		b := addr.As4()
-		return ipwarden.MakeRecord(addr, d, d.find4(binary.BigEndian.Uint32(b[:]))), nil
+	if !addr.Is4() {
+		return d.lookup6(addr)
 	}
-	return d.lookup6(addr)
+	b := addr.As4()
+	u := binary.BigEndian.Uint32(b[:])
+	// The first level stands here rather than in find4, since most look-ups end
+	// with it, or wait for it.
+	ref := d.first4(u)
+	if ref >= refSmall {
+		ref = d.find4(u)
+	}
+	return d.store.Record4(u, ref), nil
 }
 
 func (d *Dataset) lookup6(addr netip.Addr) (ipwarden.Record, error) {
@@ -33,11 +40,24 @@ func (d *Dataset) lookup6(addr netip.Addr) (ipwarden.Record, error) {
 	c, wrapped := ipwarden.Canonical(addr)
 	if c.Is4() {
 		b := c.As4()
-		return ipwarden.MakeRecord(c, d, d.find4(binary.BigEndian.Uint32(b[:]))).Asked(wrapped, zone), nil
+		u := binary.BigEndian.Uint32(b[:])
+		return d.store.Record4(u, d.find4(u)).Asked(wrapped, zone), nil
 	}
 	b := c.As16()
-	id := d.find6(binary.BigEndian.Uint64(b[:8]), binary.BigEndian.Uint64(b[8:]))
-	return ipwarden.MakeRecord(c, d, id).Asked(wrapped, zone), nil
+	hi, lo := binary.BigEndian.Uint64(b[:8]), binary.BigEndian.Uint64(b[8:])
+	r := d.store.Record6(hi, lo, d.find6(hi, lo))
+	if zone {
+		r = r.Asked(wrapped, zone)
+	}
+	return r, nil
+}
+
+// first4 returns the first reference for an IPv4 address.
+func (d *Dataset) first4(u uint32) uint32 {
+	if f := d.flat.Load(); f != nil {
+		return f.table[u>>8]
+	}
+	return le.Uint32(d.root4[(u>>16)*4:])
 }
 
 // find4 returns the row of an IPv4 address: one load in the root, and at most
@@ -124,40 +144,45 @@ const batch = 64
 // addresses overlap. An invalid address gives the zero Record.
 func (d *Dataset) LookupBatch(dst []ipwarden.Record, addrs []netip.Addr) {
 	_ = dst[:len(addrs)]
-	var keys, refs [batch]uint32
+	var b batchOf
 	for len(addrs) > 0 {
 		n := min(batch, len(addrs))
-		if !d.batch4(keys[:n], refs[:n], addrs[:n]) {
+		if !b.four(d, dst[:n], addrs[:n]) && !b.six(d, dst[:n], addrs[:n]) {
 			for i, a := range addrs[:n] {
 				dst[i], _ = d.Lookup(context.Background(), a)
-			}
-		} else {
-			for i, a := range addrs[:n] {
-				dst[i] = ipwarden.MakeRecord(a, d, refs[i])
 			}
 		}
 		addrs, dst = addrs[n:], dst[n:]
 	}
+	runtime.KeepAlive(d)
 }
 
-// batch4 finds the rows of IPv4 addresses, one level of the index after the
-// other; false when one of them is not IPv4.
-func (d *Dataset) batch4(keys, refs []uint32, addrs []netip.Addr) bool {
-	keys, refs = keys[:len(addrs)], refs[:len(addrs)]
+// batchOf is the memory of one batch.
+type batchOf struct {
+	refs   [batch]uint32
+	hi, lo [batch]uint64 // of IPv4 lo alone
+	left   [batch]uint8  // bits of the half that are not used yet
+	active [batch]uint8  // those that are not at an answer yet
+}
+
+// four looks up IPv4 addresses, one level of the index after the other; false
+// when one of them is not IPv4.
+func (b *batchOf) four(d *Dataset, dst []ipwarden.Record, addrs []netip.Addr) bool {
 	for i, a := range addrs {
 		if !a.Is4() {
 			return false
 		}
-		b := a.As4()
-		keys[i] = binary.BigEndian.Uint32(b[:])
+		octets := a.As4()
+		b.lo[i&(batch-1)] = uint64(binary.BigEndian.Uint32(octets[:]))
 	}
+	keys, refs := b.lo[:len(addrs)], b.refs[:len(addrs)]
 	if f := d.flat.Load(); f != nil {
 		for i, k := range keys {
-			refs[i] = f.table[k>>8]
+			refs[i] = f.table[uint32(k)>>8]
 		}
 	} else {
 		for i, k := range keys {
-			refs[i] = le.Uint32(d.root4[(k>>16)*4:])
+			refs[i] = le.Uint32(d.root4[(uint32(k)>>16)*4:])
 		}
 		for i, k := range keys {
 			if refs[i] >= refSmall {
@@ -170,6 +195,54 @@ func (d *Dataset) batch4(keys, refs []uint32, addrs []netip.Addr) bool {
 			refs[i] = follow(d.nodes, refs[i], byte(k))
 		}
 	}
-	runtime.KeepAlive(d)
+	for i, k := range keys {
+		dst[i] = d.store.Record4(uint32(k), refs[i])
+	}
+	return true
+}
+
+// six does the same for IPv6 addresses; false when one of them is not a plain
+// address of 2000::/3: the forms that wrap IPv4 go one by one.
+func (b *batchOf) six(d *Dataset, dst []ipwarden.Record, addrs []netip.Addr) bool {
+	active := 0
+	for i, a := range addrs {
+		octets := a.As16()
+		hi := binary.BigEndian.Uint64(octets[:8])
+		if hi>>61 != 1 || hi>>48 == 0x2002 || hi>>32 == 0x2001_0000 || a.Zone() != "" {
+			return false
+		}
+		i &= batch - 1
+		b.hi[i], b.lo[i], b.left[i] = hi, binary.BigEndian.Uint64(octets[8:]), 48
+		dst[i] = d.store.Record6(b.hi[i], b.lo[i], 0)
+		if b.refs[i] = le.Uint32(d.root6[(hi>>48)*4:]); b.refs[i] >= refSmall {
+			b.active[active&(batch-1)] = uint8(i)
+			active++
+		}
+	}
+	for active > 0 {
+		still := 0
+		for _, i := range b.active[:active] {
+			i &= batch - 1
+			if b.left[i] == 0 { // on to the lower half
+				b.hi[i], b.left[i] = b.lo[i], 64
+			}
+			ref := b.refs[i]
+			if ref < refBroad || ref >= refBitmap && ref < refWide {
+				b.left[i] -= 8
+				ref = follow(d.nodes, ref, byte(b.hi[i]>>(b.left[i]&63)))
+			} else {
+				b.left[i] -= 16
+				ref = followWide(d.nodes, ref, uint32(b.hi[i]>>(b.left[i]&63))&0xffff)
+			}
+			if b.refs[i] = ref; ref >= refSmall {
+				b.active[still&(batch-1)] = i
+				still++
+			}
+		}
+		active = still
+	}
+	for i := range addrs {
+		dst[i] = dst[i].WithAnswer(b.refs[i&(batch-1)])
+	}
 	return true
 }

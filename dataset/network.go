@@ -179,7 +179,7 @@ func (d *Dataset) Networks(within netip.Prefix) iter.Seq2[netip.Prefix, ipwarden
 			for {
 				n := largestPrefix(fam, a.from, a.to)
 				addr := a.from.addr(fam)
-				if !yield(netip.PrefixFrom(addr, n), ipwarden.MakeRecord(addr, d, a.row)) {
+				if !yield(netip.PrefixFrom(addr, n), ipwarden.MakeRecord(addr, d.store, a.row)) {
 					return
 				}
 				end := a.from.endOf(fam, n)

@@ -28,14 +28,16 @@ type Dataset struct {
 	locs, as, secs []byte
 	numbers        []byte
 	profiles       []byte
-	traits         []byte
+	hot            []ipwarden.Hot
+	store          *ipwarden.Store // of the answers
 	orgs, orgTable []byte
 	listings       []byte
 	evidence       []byte
 	claims         []byte
 	dir            []byte
 
-	// strings is a copy: what a Record returns may outlive the mapping.
+	// strings and hot are copies: what a Record returns may outlive the mapping,
+	// and reading a word from the Go heap needs no care for it.
 	strings   string
 	manifest  manifest
 	info      Info
@@ -129,7 +131,8 @@ func (d *Dataset) open() error {
 	d.root4, d.root6 = (*[4 << 16]byte)(roots[0]), (*[4 << 16]byte)(roots[1])
 	d.reach4, d.reach6 = (*[1 << 16]byte)(reaches[0]), (*[1 << 16]byte)(reaches[1])
 	d.nodes, d.rows, d.locs, d.as, d.secs = sec[secNodes], sec[secRows], sec[secLocations], sec[secAS], sec[secSecurity]
-	d.numbers, d.profiles, d.traits = sec[secASNumbers], sec[secASProfiles], sec[secTraits]
+	d.numbers, d.profiles = sec[secASNumbers], sec[secASProfiles]
+	d.hot = hotWords(sec[secHot])
 	d.orgs, d.orgTable, d.listings = sec[secOrgs], sec[secOrgTable], sec[secListings]
 	d.evidence, d.claims, d.dir = sec[secEvidence], sec[secClaims], sec[secDirectory]
 	d.strings = string(sec[secStrings])
@@ -142,6 +145,15 @@ func (d *Dataset) open() error {
 	}
 	d.prepare()
 	return nil
+}
+
+// hotWords copies the section of hot words.
+func hotWords(b []byte) []ipwarden.Hot {
+	hot := make([]ipwarden.Hot, len(b)/hotSize)
+	for i := range hot {
+		hot[i] = ipwarden.Hot(le.Uint64(b[i*hotSize:]))
+	}
+	return hot
 }
 
 // readSections checks the frame of a file and returns its sections.
@@ -208,6 +220,7 @@ func (d *Dataset) prepare() {
 			l.Languages = append(l.Languages, langs[n])
 		}
 	}
+	d.store = ipwarden.NewStore(d, d.hot)
 	d.sets = make([]atomic.Pointer[[]ipwarden.Listing], d.numSets())
 	d.routes = sync.OnceValue(d.collectRoutes)
 }

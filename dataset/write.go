@@ -15,6 +15,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/ipwarden/ipwarden"
 	"github.com/ipwarden/ipwarden/feed"
 )
 
@@ -127,7 +128,7 @@ func write(w io.Writer, cfg *BuildConfig, m *merger, p4, p6 []entry) (*Report, e
 
 var sectionNames = map[int]string{
 	secManifest: "manifest", secStrings: "strings", secRoot4: "root IPv4", secRoot6: "root IPv6", secRootBits4: "reach IPv4",
-	secRootBits6: "reach IPv6", secNodes: "nodes", secRows: "rows", secLocations: "locations", secAS: "autonomous systems", secASNumbers: "AS numbers", secASProfiles: "profiles", secTraits: "traits",
+	secRootBits6: "reach IPv6", secNodes: "nodes", secRows: "rows", secLocations: "locations", secAS: "autonomous systems", secASNumbers: "AS numbers", secASProfiles: "profiles", secHot: "hot words",
 	secSecurity: "security", secListings: "listings", secOrgs: "organisations of rows", secOrgTable: "organisations",
 	secEvidence: "evidence", secClaims: "claims", secDirectory: "directory",
 }
@@ -261,7 +262,6 @@ func (m *merger) writeTables(s *sections, man *manifest, strs *stringTable) erro
 		}
 		sec = le.AppendUint32(sec, v.listings)
 		sec = append(sec, v.byVPN, v.byCrawler, v.byCloud, v.byBogon)
-		s[secTraits] = le.AppendUint16(s[secTraits], uint16(v.traits))
 	}
 	s[secSecurity] = sec
 	var sets []byte
@@ -281,11 +281,15 @@ func (m *merger) writeTables(s *sections, man *manifest, strs *stringTable) erro
 	}
 	rows := make([]byte, 0, len(m.rows.values)*rowSize)
 	for _, r := range m.rows.values {
-		if r.loc|r.as|r.sec > bits24 {
-			return errors.New("more than 16 million distinct locations, autonomous systems or sets of traits")
+		if r.loc|r.sec > bits24 {
+			return errors.New("more than 16 million distinct locations or sets of traits")
 		}
-		rows = append(rows, byte(r.loc), byte(r.loc>>8), byte(r.loc>>16), byte(r.as), byte(r.as>>8), byte(r.as>>16),
-			byte(r.sec), byte(r.sec>>8), byte(r.sec>>16), r.route, r.byOrigin, 0)
+		rows = append(rows, byte(r.loc), byte(r.loc>>8), byte(r.loc>>16), byte(r.sec), byte(r.sec>>8), byte(r.sec>>16), r.route, r.byOrigin)
+		country := m.locs.values[r.loc].country
+		if country != "" && !isCountryCode(country) {
+			return fmt.Errorf("%q is no ISO 3166-1 code of two capital letters", country)
+		}
+		s[secHot] = le.AppendUint64(s[secHot], uint64(ipwarden.HotOf(m.as.number(r.as), country, m.secs.values[r.sec].traits)))
 	}
 	s[secRows] = rows
 	if len(m.orgs.values) > 1 {
@@ -306,6 +310,10 @@ const (
 	locHasCoordinates = 1 << iota
 	locPlaced         // by the gazetteer
 )
+
+func isCountryCode(s string) bool {
+	return len(s) == 2 && 'A' <= s[0] && s[0] <= 'Z' && 'A' <= s[1] && s[1] <= 'Z'
+}
 
 // continentOnly marks the place of addresses of which only that is known.
 const continentOnly = "~"

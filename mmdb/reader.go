@@ -124,7 +124,7 @@ func (r *Reader) Lookup(ctx context.Context, addr netip.Addr) (ipwarden.Record, 
 		row.more(&a.full)
 		a.full.Location.TimeZone.Zone = r.zones.load(a.full.Location.TimeZone.ID)
 	}
-	return ipwarden.MakeRecord(addr, a, 0).Asked(transition, zone), nil
+	return ipwarden.MakeRecord(addr, ipwarden.NewStore(a, nil), 0).Asked(transition, zone), nil
 }
 
 // fullOf puts a fact into an answer.
@@ -175,7 +175,7 @@ var notFacts = ipwarden.FieldsOf(ipwarden.FieldIP, ipwarden.FieldQuery, ipwarden
 // denies, it is no evidence for.
 func (a *answer) Evidence(addr netip.Addr, id uint32) []ipwarden.Evidence {
 	var evidence []ipwarden.Evidence
-	record := ipwarden.MakeRecord(addr, a, id)
+	record := ipwarden.MakeRecord(addr, ipwarden.NewStore(a, nil), id)
 	var view ipwarden.View
 	claims := []ipwarden.Claim{{Feed: a.name, Date: a.full.Date, Match: a.network.String()}}
 	for f := range ipwarden.DefaultFields().All() {

@@ -34,7 +34,7 @@ func (l *laid) Evidence(addr netip.Addr, _ uint32) []ipwarden.Evidence {
 		}
 	}
 	var all []ipwarden.Evidence
-	rec := ipwarden.MakeRecord(addr, l, 0)
+	rec := ipwarden.MakeRecord(addr, ipwarden.NewStore(l, nil), 0)
 	for f := range ipwarden.AllFields() {
 		if unexplained.Has(f) {
 			continue

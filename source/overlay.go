@@ -138,7 +138,7 @@ func (o *Overlay) lay(rec ipwarden.Record) ipwarden.Record {
 	for _, e := range apply {
 		o.apply(&l.full, e)
 	}
-	return ipwarden.MakeRecord(addr, l, 0).Asked(rec.Transition(), rec.Zone())
+	return ipwarden.MakeRecord(addr, ipwarden.NewStore(l, nil), 0).Asked(rec.Transition(), rec.Zone())
 }
 
 // network narrows the answer's network until no entry begins or ends inside.

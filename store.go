@@ -1,0 +1,85 @@
+package ipwarden
+
+// Store is a [Backing] and, for each of its answers, what policies read most in
+// one word, so that reading it costs one load. It is immutable and safe for
+// concurrent use.
+type Store struct {
+	backing Backing
+	hot     []Hot
+}
+
+// Hot holds, of one answer, the AS in 32 bits, the country in 10 and the traits
+// in 22.
+type Hot uint64
+
+const (
+	hotCountry = 32
+	hotTraits  = 42
+)
+
+// HotOf packs what policies read most. The country is an ISO 3166-1 code of two
+// capital letters or empty; any other is taken for unknown.
+func HotOf(as uint32, country string, t Traits) Hot {
+	h := Hot(as) | Hot(t)<<hotTraits
+	if len(country) == 2 && isCapital(country[0]) && isCapital(country[1]) {
+		h |= Hot(int(country[0]-'A')*26+int(country[1]-'A')+1) << hotCountry
+	}
+	return h
+}
+
+func isCapital(c byte) bool { return 'A' <= c && c <= 'Z' }
+
+// ASNumber returns the AS, 0 when unknown.
+func (h Hot) ASNumber() uint32 { return uint32(h) }
+
+// Traits returns the traits.
+func (h Hot) Traits() Traits { return Traits(h >> hotTraits) }
+
+// CountryCode returns the country, "" when unknown.
+func (h Hot) CountryCode() string {
+	n := h >> hotCountry & (1<<10 - 1)
+	return countryCodes[n][:min(n, 1)*2]
+}
+
+// countryCodes has the two letters of each number that a Hot may hold; those of
+// 0, unknown, are not shown.
+var countryCodes = func() (codes [1 << 10]string) {
+	for i := range codes {
+		n := (i + 26*26 - 1) % (26 * 26)
+		codes[i] = string([]byte{byte('A' + n/26), byte('A' + n%26)})
+	}
+	return codes
+}()
+
+// NewStore makes a Store. hot has a word for each answer, by its number; it must
+// not be changed. A Backing of one answer, number 0, may leave hot nil.
+func NewStore(b Backing, hot []Hot) *Store {
+	if hot == nil && b != nil {
+		hot = []Hot{HotOf(b.ASNumber(0), b.CountryCode(0), b.Traits(0))}
+	}
+	return &Store{b, hot}
+}
+
+// Record4 is [MakeRecord] for an IPv4 address as a number.
+func (s *Store) Record4(addr uint32, id uint32) Record {
+	return Record{0, uint64(addr), s, uint64(id) | fourBit}
+}
+
+// Record6 is [MakeRecord] for the two halves of an IPv6 address.
+func (s *Store) Record6(hi, lo uint64, id uint32) Record {
+	return Record{hi, lo, s, uint64(id) | sixBit}
+}
+
+// WithAnswer is the Record of the same address with another answer of its Store.
+func (r Record) WithAnswer(id uint32) Record {
+	r.meta = r.meta&^(1<<32-1) | uint64(id)
+	return r
+}
+
+// hot returns the hot word of the answer.
+func (r Record) hot() Hot {
+	if r.store == nil {
+		return 0
+	}
+	return r.store.hot[uint32(r.meta)]
+}
