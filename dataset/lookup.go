@@ -36,21 +36,26 @@ func (d *Dataset) lookup6(addr netip.Addr) (ipwarden.Record, error) {
 	if !addr.IsValid() {
 		return ipwarden.Record{}, ErrInvalidAddr
 	}
-	zone := addr.Zone() != ""
-	c, wrapped := ipwarden.Canonical(addr)
-	if c.Is4() {
-		b := c.As4()
-		u := binary.BigEndian.Uint32(b[:])
-		return d.store.Record4(u, d.find4(u)).Asked(wrapped, zone), nil
-	}
-	b := c.As16()
+	b := addr.As16()
 	hi, lo := binary.BigEndian.Uint64(b[:8]), binary.BigEndian.Uint64(b[8:])
+	zone := addr.Zone() != ""
+	if !plain6(hi) {
+		if c, wrapped := ipwarden.Canonical(addr); wrapped != ipwarden.NotWrapped {
+			b := c.As4()
+			u := binary.BigEndian.Uint32(b[:])
+			return d.store.Record4(u, d.find4(u)).Asked(wrapped, zone), nil
+		}
+	}
 	r := d.store.Record6(hi, lo, d.find6(hi, lo))
 	if zone {
-		r = r.Asked(wrapped, zone)
+		r = r.Asked(ipwarden.NotWrapped, zone)
 	}
 	return r, nil
 }
+
+// plain6 reports whether an address is of 2000::/3 and neither 6to4 nor Teredo,
+// so that it wraps no IPv4 address.
+func plain6(hi uint64) bool { return hi>>61 == 1 && hi>>48 != 0x2002 && hi>>32 != 0x2001_0000 }
 
 // first4 returns the first reference for an IPv4 address.
 func (d *Dataset) first4(u uint32) uint32 {
@@ -81,31 +86,39 @@ func (d *Dataset) find4(u uint32) uint32 {
 	return ref
 }
 
-// find6 returns the row of an IPv6 address.
+// find6 returns the row of an IPv6 address. No node's digit reaches from one
+// half of the address into the other.
 func (d *Dataset) find6(hi, lo uint64) uint32 {
+	nodes := d.nodes
 	ref := le.Uint32(d.root6[(hi>>48)*4:])
-	if ref < refSmall {
-		return ref
-	}
-	ref = descend(d.nodes, ref, hi, 48)
-	if ref >= refSmall {
-		ref = descend(d.nodes, ref, lo, 64)
-	}
-	runtime.KeepAlive(d)
-	return ref
-}
-
-// descend follows the low n bits of word; no node's digit reaches beyond them.
-func descend(nodes []byte, ref uint32, word uint64, n int) uint32 {
-	for ref >= refSmall && n > 0 {
-		if ref < refBroad || ref >= refBitmap && ref < refWide {
-			n -= 8
-			ref = follow(nodes, ref, byte(word>>(n&63)))
+	word, left := hi, uint(48)
+	for ref >= refSmall {
+		if left == 0 {
+			word, left = lo, 64
+		}
+		n := nodes[uint64(ref&refValue)*4:]
+		if ref < refBitmap { // a list of starts, of 8 or 16 bits
+			starts := le.Uint64(n)
+			var k int
+			if ref < refBroad {
+				left -= 8
+				k = beyond(starts, byte(word>>(left&63)))
+			} else {
+				left -= 16
+				k = beyond16(starts, uint16(word>>(left&63)))
+			}
+			ref = le.Uint32(n[smallWords*4+4*k:])
+			continue
+		}
+		if ref < refWide {
+			left -= 8
+			ref = follow(nodes, ref, byte(word>>(left&63)))
 		} else {
-			n -= 16
-			ref = followWide(nodes, ref, uint32(word>>(n&63))&0xffff)
+			left -= 16
+			ref = followWide(nodes, ref, uint32(word>>(left&63))&0xffff)
 		}
 	}
+	runtime.KeepAlive(d)
 	return ref
 }
 
@@ -208,7 +221,7 @@ func (b *batchOf) six(d *Dataset, dst []ipwarden.Record, addrs []netip.Addr) boo
 	for i, a := range addrs {
 		octets := a.As16()
 		hi := binary.BigEndian.Uint64(octets[:8])
-		if hi>>61 != 1 || hi>>48 == 0x2002 || hi>>32 == 0x2001_0000 || a.Zone() != "" {
+		if !plain6(hi) || a.Zone() != "" {
 			return false
 		}
 		i &= batch - 1
