@@ -21,7 +21,10 @@ func (a *API) FastHandler() fasthttp.RequestHandler { return a.serveFast }
 func (a *API) serveFast(c *fasthttp.RequestCtx) { a.answerFast(c, (*fastBody)(&c.Request)) }
 
 func (a *API) answerFast(c *fasthttp.RequestCtx, body bodyReader) {
-	start := time.Now()
+	start := c.Time() // when its first byte came
+	if start.IsZero() {
+		start = time.Now()
+	}
 	x := a.take(start)
 	defer a.give(x)
 	x.fast = true
@@ -202,7 +205,8 @@ const (
 	idleTimeout       = 75 * time.Second
 )
 
-// fastServer returns the server of the fast shell, with its bounds.
+// fastServer returns the server of the fast shell, with its bounds but those of
+// time, which are its listener's (patience).
 func (a *API) fastServer() *fasthttp.Server {
 	return &fasthttp.Server{
 		Handler:                      a.serveFast,
@@ -214,9 +218,6 @@ func (a *API) fastServer() *fasthttp.Server {
 		SecureErrorLogMessage:        true,
 		ReadBufferSize:               maxRequestHeader,
 		MaxRequestBodySize:           maxBulkBody,
-		ReadTimeout:                  readTimeout,
-		WriteTimeout:                 writeTimeout,
-		IdleTimeout:                  idleTimeout,
 		Concurrency:                  2 * maxConnections, // never reached: the listener is bounded
 		MaxIdleWorkerDuration:        10 * time.Second,
 		Logger:                       discard{},

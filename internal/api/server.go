@@ -128,7 +128,7 @@ func (s *Server) Run(ctx context.Context) error {
 	if s.fastLn != nil {
 		serving++
 		s.fast = a.fastServer()
-		go func() { failed <- s.fast.Serve(newBounded(s.fastLn, maxConnections)) }()
+		go func() { failed <- s.fast.Serve(newBounded(newPatience(s.fastLn), maxConnections)) }()
 	}
 	if s.admLn != nil {
 		serving++

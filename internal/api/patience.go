@@ -1,0 +1,144 @@
+package api
+
+import (
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// patience is a listener that ends the connections of slow clients: whose
+// request takes longer than readTimeout, whose reading of an answer longer than
+// writeTimeout, or who send nothing for idleTimeout. It looks once a second.
+//
+// fasthttp would set three deadlines a request instead, which costs as much as
+// the look-up, the JSON and the header lines together.
+type patience struct {
+	net.Listener
+	second atomic.Int64 // since began; what the connections take for the time
+	began  time.Time
+	done   chan struct{}
+	once   sync.Once
+
+	mu    sync.Mutex
+	conns map[*patientConn]struct{} // guarded by mu
+}
+
+func newPatience(ln net.Listener) *patience {
+	p := &patience{Listener: ln, began: time.Now(), done: make(chan struct{}), conns: map[*patientConn]struct{}{}}
+	go p.watch()
+	return p
+}
+
+// watch runs until the listener is closed and its connections have ended.
+func (p *patience) watch() {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	done, closed := p.done, false
+	for !closed || p.look() > 0 {
+		select {
+		case <-tick.C:
+			p.second.Store(int64(time.Since(p.began) / time.Second))
+			p.look()
+		case <-done:
+			closed, done = true, nil
+		}
+	}
+}
+
+// look ends what has lasted too long, and counts the connections.
+func (p *patience) look() int {
+	now := p.second.Load()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for c := range p.conns {
+		c.judge(now)
+	}
+	return len(p.conns)
+}
+
+// Accept waits for a connection.
+func (p *patience) Accept() (net.Conn, error) {
+	c, err := p.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	pc := &patientConn{Conn: c, of: p}
+	pc.enter(reading)
+	p.mu.Lock()
+	p.conns[pc] = struct{}{}
+	p.mu.Unlock()
+	return pc, nil
+}
+
+// Close ends the listener, not its connections.
+func (p *patience) Close() error {
+	p.once.Do(func() { close(p.done) })
+	return p.Listener.Close()
+}
+
+// What a connection is doing.
+const (
+	idle    = iota // waiting for the next request
+	reading        // in a request, or before the first one
+	writing        // in an answer
+	ending         // was told to end
+)
+
+type patientConn struct {
+	net.Conn
+	of    *patience
+	state atomic.Int64 // the second in which it was entered, and what it is
+}
+
+func (c *patientConn) enter(state int64) { c.state.Store(c.of.second.Load()<<2 | state) }
+
+// judge ends the connection if what it does has lasted too long. A read that
+// waits fails, so that the client is told; one that cannot write is just closed.
+func (c *patientConn) judge(now int64) {
+	v := c.state.Load()
+	lasted, limit := time.Duration(now-v>>2)*time.Second, [...]time.Duration{idleTimeout, readTimeout, writeTimeout, time.Second}[v&3]
+	if lasted < limit {
+		return
+	}
+	if v&3 == writing || v&3 == ending {
+		_ = c.Conn.Close() // its owner sees the error
+	} else if c.state.CompareAndSwap(v, now<<2|ending) {
+		_ = c.Conn.SetReadDeadline(c.of.began)
+	}
+}
+
+// Read notes when a request begins.
+func (c *patientConn) Read(b []byte) (int, error) {
+	n, err := c.Conn.Read(b)
+	if n > 0 {
+		if v := c.state.Load(); v&3 == idle {
+			c.state.CompareAndSwap(v, c.of.second.Load()<<2|reading)
+		}
+	}
+	return n, err
+}
+
+// Write notes when an answer begins and ends.
+func (c *patientConn) Write(b []byte) (int, error) {
+	c.enter(writing)
+	n, err := c.Conn.Write(b)
+	c.enter(idle)
+	return n, err
+}
+
+// Close ends the connection.
+func (c *patientConn) Close() error {
+	c.of.mu.Lock()
+	delete(c.of.conns, c)
+	c.of.mu.Unlock()
+	return c.Conn.Close()
+}
+
+// CloseWrite ends the half that writes, where the transport has halves.
+func (c *patientConn) CloseWrite() error {
+	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
+		return half.CloseWrite()
+	}
+	return nil
+}
