@@ -73,7 +73,7 @@ func (v *View) appendKept(dst []byte, r Record) ([]byte, bool) {
 		w = v.writeKept(r)
 		slot.Store(w)
 	}
-	dst = v.appendFields(dst, r, v.Fields.and(groupAddress), nil)
+	dst = v.appendAddress(dst, r, v.Fields)
 	dst = append(dst, w.before...)
 	if w.route >= 0 {
 		p, _ := r.Addr().Prefix(w.route)
@@ -97,5 +97,4 @@ type routeCut struct{ from, to, bits int }
 
 func clone(b []byte) []byte { return append(make([]byte, 0, len(b)), b...) }
 
-func (s Fields) and(t Fields) Fields     { return Fields{s.lo & t.lo, s.hi & t.hi} }
 func (s Fields) without(t Fields) Fields { return Fields{s.lo &^ t.lo, s.hi &^ t.hi} }

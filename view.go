@@ -53,6 +53,13 @@ func (v *View) AppendMembers(dst []byte, r Record) []byte {
 // appendFields appends some fields; where the announced prefix is written goes
 // into cut.
 func (v *View) appendFields(dst []byte, r Record, fields Fields, cut *routeCut) []byte {
+	if fields.Any(groupAddress) {
+		dst = v.appendAddress(dst, r, fields)
+		fields = fields.without(groupAddress)
+	}
+	if fields == (Fields{}) {
+		return dst
+	}
 	rd := reading{r: r, view: v}
 	rd.read(fields)
 	var open1, open2 uint8 // the objects that are open
@@ -102,6 +109,42 @@ func (v *View) appendFields(dst []byte, r Record, fields Fields, cut *routeCut) 
 		}
 	}
 	return closeObjects(dst, open1, open2)
+}
+
+// appendAddress appends what differs between the addresses of one answer: the
+// fields of groupAddress, which come first and are in no object.
+func (v *View) appendAddress(dst []byte, r Record, fields Fields) []byte {
+	addr := r.Addr()
+	if fields.Has(FieldIP) {
+		dst = addr.AppendTo(append(dst, `,"ip":"`...))
+		dst = append(dst, '"')
+	}
+	if v.Query != "" && fields.Has(FieldQuery) {
+		rd := reading{r: r, view: v}
+		if q := rd.query(); q.kind != absent {
+			dst = AppendString(append(dst, `,"query":`...), q.s)
+		}
+	}
+	if fields.Has(FieldVersion) {
+		version := byte('6')
+		if addr.Is4() {
+			version = '4'
+		}
+		dst = append(append(dst, `,"version":`...), version)
+	}
+	if fields.Has(FieldNetwork) {
+		if p := r.Network(); p.IsValid() {
+			dst = p.AppendTo(append(dst, `,"network":"`...))
+			dst = append(dst, '"')
+		}
+	}
+	if t := r.Transition(); t != NotWrapped && fields.Has(FieldTransition) {
+		dst = AppendString(append(dst, `,"transition":`...), t.String())
+	}
+	if r.Zone() && fields.Has(FieldZone) {
+		dst = append(dst, `,"zone":true`...)
+	}
+	return dst
 }
 
 func closeObjects(dst []byte, open1, open2 uint8) []byte {
