@@ -22,9 +22,14 @@ func lookupBars() []bar {
 		row, load string
 		goal      float64 // ns
 	}{
-		{compactRow, random4, 60}, {compactRow, zipf4, 25}, {compactRow, random6, 80},
-		{flatRow, random4, 30}, {flatRow, zipf4, 15}, {flatRow, random6, 80},
-		{flatBatchRow, random4, 18}, {flatBatchRow, zipf4, 9},
+		{compactRow, random4, 60},
+		{compactRow, zipf4, 25},
+		{compactRow, random6, 80},
+		{flatRow, random4, 30},
+		{flatRow, zipf4, 15},
+		{flatRow, random6, 80},
+		{flatBatchRow, random4, 18},
+		{flatBatchRow, zipf4, 9},
 	}
 	var out []bar
 	for _, g := range goals {
