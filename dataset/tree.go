@@ -3,7 +3,8 @@ package dataset
 import "errors"
 
 // treeBuilder writes the index: for each family a root of 65536 references,
-// and below it nodes of 8 bits a step (16 where a root's entry is crowded).
+// and below it nodes of 8 bits a step; in IPv6 of 16 where a block is nearly empty,
+// or a root's entry crowded.
 type treeBuilder struct {
 	words []uint32
 	runs  []run // scratch, used as a stack
