@@ -73,10 +73,14 @@ func (v *View) appendKept(dst []byte, r Record) ([]byte, bool) {
 		w = v.writeKept(r)
 		slot.Store(w)
 	}
+	start := len(dst)
 	dst = v.appendAddress(dst, r, v.Fields)
 	dst = append(dst, w.before...)
 	if w.route >= 0 {
-		p, _ := r.Addr().Prefix(w.route)
+		p, err := r.Addr().Prefix(w.route)
+		if err != nil { // a route of the other family
+			return v.appendFields(dst[:start], r, v.Fields, nil), true
+		}
 		dst = p.AppendTo(dst)
 		dst = append(dst, w.after...)
 	}

@@ -224,7 +224,9 @@ func claim[T any](d *Dataset, kind uint8, n uint32, decode func(*reader) T) (c T
 	}
 	r.skip = true
 	for range uint64(n) - e.first.lo {
-		decode(&r)
+		if decode(&r); r.bad {
+			return c
+		}
 	}
 	r.skip = false
 	if c = decode(&r); r.bad {

@@ -73,11 +73,12 @@ func run(args []string, e *env) (status int) {
 		}
 	}()
 	var c cli
+	file := &settings{getenv: e.getenv}
 	parser, err := kong.New(
 		&c, kong.Name("ipwarden"), kong.Description("Tells a service who is knocking.\n\nStart with 'ipwarden lookup 8.8.8.8' or 'ipwarden serve'."),
 		kong.Writers(e.stdout, e.stderr), kong.Exit(func(code int) { panic(exit(code)) }),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 96}),
-		kong.Resolvers(&settings{getenv: e.getenv}),
+		kong.Resolvers(file),
 		kong.Vars{"index": "auto,compact,flat"},
 	)
 	if err != nil {
@@ -87,6 +88,10 @@ func run(args []string, e *env) (status int) {
 		args = []string{"--help"}
 	}
 	ctx, err := parser.Parse(args)
+	if err == nil && file.err != nil {
+		fmt.Fprintf(e.stderr, "ipwarden: the configuration file: %v\n", file.err)
+		return exitUsage
+	}
 	if err != nil {
 		var wrong *kong.ParseError
 		node := parser.Model.Node
@@ -150,7 +155,7 @@ func (s *settings) Resolve(ctx *kong.Context, _ *kong.Path, flag *kong.Flag) (an
 		s.file, s.err = config.LoadSettings(configName(ctx, s.getenv))
 	}
 	if s.err != nil {
-		return nil, s.err
+		return nil, nil //nolint:nilerr // run reports it once; kong would blame a flag
 	}
 	if v, ok := s.file.Get(flag.Name); ok {
 		return v, nil

@@ -127,7 +127,11 @@ func (l *loader) load() (*data, error) {
 	if err != nil {
 		return nil, err
 	}
-	ds, err := openDataset(name)
+	open := openDataset
+	if l.flags.Dataset != "" {
+		open = readDataset
+	}
+	ds, err := open(name)
 	if err != nil {
 		return nil, err
 	}

@@ -16,7 +16,7 @@ type buildCmd struct {
 	From      string `required:"" placeholder:"DIR" help:"The folder of feeds."`
 	Output    string `short:"o" required:"" placeholder:"FILE" help:"Where the dataset goes."`
 	EmbedOnly bool   `help:"Only feeds whose licence lets them be passed on: what the embedded dataset is made of."`
-	Date      string `placeholder:"2026-08-22" help:"Date of the dataset; default the one that half of its feeds have reached."`
+	Date      string `placeholder:"2026-08-22" help:"Date of the dataset; default the one that a quarter of its feeds have reached."`
 	Notice    string `placeholder:"FILE" help:"Write the licence and the credits that must go with the dataset to FILE."`
 	catalogueFlag
 }

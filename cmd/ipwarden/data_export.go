@@ -18,7 +18,7 @@ import (
 
 type exportCmd struct {
 	Format string `required:"" enum:"mmdb,csv,jsonl" help:"${enum}."`
-	Output string `short:"o" required:"" placeholder:"FILE" help:"Where it goes; the licence goes beside it, as FILE.LICENSE.txt."`
+	Output string `short:"o" required:"" placeholder:"FILE" help:"Where it goes, - for standard output; the licence goes beside it, as FILE.LICENSE.txt."`
 	Fields string `placeholder:"a,b.c" help:"Only these fields; csv and jsonl."`
 	dataFlags
 }
@@ -54,6 +54,14 @@ func (c *exportCmd) Run(e *env) error {
 		}
 	}
 	export := exporters()[c.Format]
+	if c.Output == "-" {
+		w := bufio.NewWriterSize(e.stdout, 1<<20)
+		if err := errors.Join(export(w, ds, &view), w.Flush()); err != nil {
+			return err
+		}
+		fmt.Fprintf(e.stderr, "ipwarden: data of %s; 'ipwarden data notice' prints the licence and credits that go with it\n", day(info.Date))
+		return nil
+	}
 	if err := writeWhole(c.Output, func(f *os.File) error {
 		w := bufio.NewWriterSize(f, 1<<20)
 		return errors.Join(export(w, ds, &view), w.Flush())

@@ -231,6 +231,12 @@ func (c *updateCmd) build(ctx context.Context, e *env, dir string, cfg update.Co
 	case err != nil:
 		return leftOut, err
 	}
+	if diff == nil && c.DryRun { // nothing is installed: the embedded one is in use
+		if embedded, err := openDataset(""); err == nil {
+			d := dataset.Diff(embedded, next)
+			diff = &d
+		}
+	}
 	if diff != nil {
 		writeDiff(e.stdout, diff)
 	}

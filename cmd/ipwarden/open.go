@@ -44,6 +44,30 @@ func (f *dataFlags) datasetName(e *env) (string, error) {
 	return name, err
 }
 
+// readDataset reads a file that somebody else looks after. It is not mapped: a
+// program that writes into it, as cp does, would take the mapping away under the
+// look-ups. (Those of the data directory are only ever replaced whole.)
+func readDataset(name string) (*dataset.Dataset, error) {
+	info, err := os.Stat(name)
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() || info.Size() > maxDataset {
+		return nil, fmt.Errorf("%s is no regular file of at most 4 GiB", name)
+	}
+	b, err := os.ReadFile(name)
+	if err != nil {
+		return nil, err
+	}
+	ds, err := dataset.OpenData(b)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	return ds, nil
+}
+
+const maxDataset = 4 << 30
+
 // openDataset opens a file, or the embedded dataset when name is "".
 func openDataset(name string) (*dataset.Dataset, error) {
 	if name != "" {

@@ -15,7 +15,8 @@ const pollInterval = time.Second
 
 // watch reloads on SIGHUP and when a file has changed, until ctx ends.
 func (s *server) watch(ctx context.Context, seen string, hangup <-chan os.Signal, tick <-chan time.Time) {
-	pending := seen // what the last look saw
+	pending := seen     // what the last look saw
+	var tried time.Time // the expiry that a reload was tried for
 	for {
 		select {
 		case <-ctx.Done():
@@ -33,7 +34,8 @@ func (s *server) watch(ctx context.Context, seen string, hangup <-chan os.Signal
 			if now != seen && settled {
 				seen = now
 				s.reload("a file has changed")
-			} else if at := s.live.Load().expires; !at.IsZero() && !s.loader.env.now().Before(at) {
+			} else if at := s.live.Load().expires; !at.IsZero() && at != tried && !s.loader.env.now().Before(at) {
+				tried = at // look-ups leave the entry out anyway; one attempt says what is wrong
 				s.reload("an entry of an overlay has expired")
 			}
 		}

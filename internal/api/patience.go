@@ -64,7 +64,7 @@ func (p *patience) Accept() (net.Conn, error) {
 		return nil, err
 	}
 	pc := &patientConn{Conn: c, of: p}
-	pc.enter(reading)
+	pc.enter(fresh)
 	p.mu.Lock()
 	p.conns[pc] = struct{}{}
 	p.mu.Unlock()
@@ -79,10 +79,14 @@ func (p *patience) Close() error {
 
 // What a connection is doing.
 const (
-	idle    = iota // waiting for the next request
-	reading        // in a request, or before the first one
+	fresh   = iota // nothing came yet
+	idle           // waiting for the next request
+	reading        // in a request
 	writing        // in an answer
 	ending         // was told to end
+
+	stateBits = 3
+	stateMask = 1<<stateBits - 1
 )
 
 type patientConn struct {
@@ -91,19 +95,21 @@ type patientConn struct {
 	state atomic.Int64 // the second in which it was entered, and what it is
 }
 
-func (c *patientConn) enter(state int64) { c.state.Store(c.of.second.Load()<<2 | state) }
+func (c *patientConn) enter(state int64) { c.state.Store(c.of.second.Load()<<stateBits | state) }
 
-// judge ends the connection if what it does has lasted too long. A read that
-// waits fails, so that the client is told; one that cannot write is just closed.
+// judge ends the connection if what it does has lasted too long. In the midst of
+// a request its reading fails, so that the client is told; otherwise it is just
+// closed: behind a proxy, what is said unasked would be taken for the answer to
+// the next request.
 func (c *patientConn) judge(now int64) {
 	v := c.state.Load()
-	lasted, limit := time.Duration(now-v>>2)*time.Second, [...]time.Duration{idleTimeout, readTimeout, writeTimeout, time.Second}[v&3]
-	if lasted < limit {
+	lasted := time.Duration(now-v>>stateBits) * time.Second
+	limits := [...]time.Duration{fresh: readTimeout, idle: idleTimeout, reading: readTimeout, writing: writeTimeout, ending: time.Second}
+	if state := v & stateMask; lasted < limits[state] {
 		return
-	}
-	if v&3 == writing || v&3 == ending {
+	} else if state != reading {
 		_ = c.Conn.Close() // its owner sees the error
-	} else if c.state.CompareAndSwap(v, now<<2|ending) {
+	} else if c.state.CompareAndSwap(v, now<<stateBits|ending) {
 		_ = c.Conn.SetReadDeadline(c.of.began)
 	}
 }
@@ -112,8 +118,8 @@ func (c *patientConn) judge(now int64) {
 func (c *patientConn) Read(b []byte) (int, error) {
 	n, err := c.Conn.Read(b)
 	if n > 0 {
-		if v := c.state.Load(); v&3 == idle {
-			c.state.CompareAndSwap(v, c.of.second.Load()<<2|reading)
+		if v := c.state.Load(); v&stateMask <= idle {
+			c.state.CompareAndSwap(v, c.of.second.Load()<<stateBits|reading)
 		}
 	}
 	return n, err

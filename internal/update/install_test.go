@@ -90,8 +90,8 @@ func TestInstall(t *testing.T) {
 		if got, err := Current(dir); err != nil || got != name {
 			t.Fatalf("current is %s, %v; want %s", got, err, name)
 		}
-		if !strings.HasPrefix(filepath.Base(name), "2026-08-01-") {
-			t.Errorf("%s does not begin with the date that half of the feeds have reached", name)
+		if !strings.HasPrefix(filepath.Base(name), "2026-08-02-") {
+			t.Errorf("%s does not begin with the date that a quarter of the feeds have reached", name)
 		}
 	}
 	left, err := os.ReadDir(filepath.Join(dir, datasetsDir))
