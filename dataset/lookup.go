@@ -23,13 +23,12 @@ func (d *Dataset) Lookup(_ context.Context, addr netip.Addr) (ipwarden.Record, e
 	}
 	b := addr.As4()
 	u := binary.BigEndian.Uint32(b[:])
-	// The first level stands here rather than in find4, since most look-ups end
-	// with it, or wait for it.
-	ref := d.first4(u)
-	if ref >= refSmall {
-		ref = d.find4(u)
+	if f := d.flat.Load(); f != nil { // the commonest case without a call
+		if ref := f.table[u>>8]; ref < refSmall {
+			return d.store.Record4(u, ref), nil
+		}
 	}
-	return d.store.Record4(u, ref), nil
+	return d.store.Record4(u, d.find4(u)), nil
 }
 
 func (d *Dataset) lookup6(addr netip.Addr) (ipwarden.Record, error) {
@@ -57,30 +56,28 @@ func (d *Dataset) lookup6(addr netip.Addr) (ipwarden.Record, error) {
 // so that it wraps no IPv4 address.
 func plain6(hi uint64) bool { return hi>>61 == 1 && hi>>48 != 0x2002 && hi>>32 != 0x2001_0000 }
 
-// first4 returns the first reference for an IPv4 address.
-func (d *Dataset) first4(u uint32) uint32 {
-	if f := d.flat.Load(); f != nil {
-		return f.table[u>>8]
-	}
-	return le.Uint32(d.root4[(u>>16)*4:])
-}
-
 // find4 returns the row of an IPv4 address: one load in the root, and at most
 // two nodes; with the flat index one load, and at most one node.
 func (d *Dataset) find4(u uint32) uint32 {
+	var ref uint32
+	shift := uint(16)
 	if f := d.flat.Load(); f != nil {
-		ref := f.table[u>>8]
-		if ref >= refSmall {
-			ref = follow(d.nodes, ref, byte(u))
-		}
-		runtime.KeepAlive(d)
-		return ref
+		ref, shift = f.table[u>>8], 8
+	} else {
+		ref = le.Uint32(d.root4[(u>>16)*4:])
 	}
-	ref := le.Uint32(d.root4[(u>>16)*4:])
-	if ref >= refSmall {
-		if ref = follow(d.nodes, ref, byte(u>>8)); ref >= refSmall {
-			ref = follow(d.nodes, ref, byte(u))
+	for ref >= refSmall {
+		shift -= 8
+		n := d.nodes[uint64(ref&refValue)*4:]
+		x := byte(u >> (shift & 31))
+		if ref < refBroad {
+			ref = le.Uint32(n[smallWords*4+4*beyond(le.Uint64(n), x):])
+			continue
 		}
+		w := uint(x >> 6)
+		word := le.Uint64(n[4+8*w:])
+		rank := int(le.Uint32(n)>>(8*w)&0xff) + bits.OnesCount64(word<<(63-x&63)) - 1
+		ref = le.Uint32(n[bitmapWords*4+4*rank:])
 	}
 	runtime.KeepAlive(d)
 	return ref
