@@ -24,7 +24,7 @@ lint: ## go vet, staticcheck, gofumpt
 	@scripts/lint
 
 bench: ## ipwarden beside its peers, as ratios (docs/benchmarks.md)
-	@cd bench && go run . $(if $(FEEDS),-feeds "$(FEEDS)")
+	@cd bench && go run $(if $(wildcard /usr/include/maxminddb.h),-tags libmaxminddb) . $(if $(FEEDS),-feeds "$(FEEDS)")
 
 dataset: ## the embedded dataset and its NOTICE, from a folder of feeds: FEEDS=DIR
 	@test -n "$(FEEDS)" || { echo "make dataset: say where the feeds are, such as make dataset FEEDS=/srv/feeds" >&2; exit 2; }
