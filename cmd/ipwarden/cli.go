@@ -87,6 +87,12 @@ func run(args []string, e *env) (status int) {
 	if len(args) == 0 {
 		args = []string{"--help"}
 	}
+	switch args[0] { // as other programs spell it
+	case "--version":
+		args[0] = "version"
+	case "help":
+		args = append(args[1:len(args):len(args)], "--help")
+	}
 	ctx, err := parser.Parse(args)
 	if err == nil && file.err != nil {
 		fmt.Fprintf(e.stderr, "ipwarden: the configuration file: %v\n", file.err)

@@ -46,6 +46,9 @@ func fieldList() string {
 // Run answers every question it can.
 func (c *lookupCmd) Run(ctx context.Context, e *env) error {
 	if c.JSON {
+		if c.Format != "text" && c.Format != "json" {
+			return usagef("--json and --format %s contradict each other; give one of them", c.Format)
+		}
 		c.Format = "json"
 	}
 	view := ipwarden.NewView(e.now())

@@ -53,6 +53,7 @@ type Config struct {
 type API struct {
 	cfg     Config
 	queries *queryCache
+	zones   zoneEnds
 	pages   *pages
 	metrics *metrics
 
