@@ -49,6 +49,17 @@ func TestDamagedFilesAreRefused(t *testing.T) {
 			binary.LittleEndian.PutUint64(b[64+8:], 1<<40)
 			return reseal(b)
 		}, "lies outside of it"},
+		{"a node reached twice", func() []byte {
+			b := bytes.Clone(good)
+			root := b[binary.LittleEndian.Uint64(b[64+2*24+8:]):] // the third section, IPv4's first 16 bits
+			for h := range 1<<16 - 1 {
+				if ref := binary.LittleEndian.Uint32(root[4*h:]); ref >= 1<<29 {
+					binary.LittleEndian.PutUint32(root[4*(h+1):], ref)
+					return reseal(b)
+				}
+			}
+			panic("no node")
+		}, "the index refers twice to node"},
 		{"too many sections", func() []byte { b := bytes.Clone(good); b[12] = 200; return reseal(b) }, "it claims 200 sections"},
 		{"a date in the year 40000", func() []byte { b := bytes.Clone(good); b[21] = 200; return reseal(b) }, "its date is out of range"},
 	} {

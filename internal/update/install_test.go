@@ -246,6 +246,29 @@ func TestAssemble(t *testing.T) {
 	}
 }
 
+// A path with a * takes the last of the files that it fits, and a copy of it
+// keeps its name.
+func TestPathWithADate(t *testing.T) {
+	from, to := t.TempDir(), t.TempDir()
+	for _, day := range []string{"2025-01-01", "2026-01-01"} {
+		must(t, os.WriteFile(filepath.Join(from, "countries-"+day+".txt"), []byte(goodCountries), 0o600))
+	}
+	spec := smallSpecs()[0]
+	spec.Files = []feed.SpecFile{{Path: "countries-*.txt"}}
+	u, err := New(Config{Dir: to, From: from, Formats: feed.Formats()})
+	must(t, err)
+	results, err := u.Run(context.Background(), []feed.Spec{spec}, nil)
+	must(t, err)
+	if len(results) != 1 || results[0].Status != Updated {
+		t.Fatalf("%v", results)
+	}
+	found, err := filepath.Glob(filepath.Join(to, "countries*.txt"))
+	must(t, err)
+	if len(found) != 1 || filepath.Base(found[0]) != "countries-2026-01-01.txt" {
+		t.Errorf("copied as %q", found)
+	}
+}
+
 // What a file says of itself goes before what is said about it.
 func TestDates(t *testing.T) {
 	header := "# Generated: Thu, 25 Jun 2026 04:33:59 GMT\n"

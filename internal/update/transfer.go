@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/ipwarden/ipwarden/feed"
@@ -21,6 +22,7 @@ type readCloser = io.ReadCloser
 // arrival is one file that was fetched or taken.
 type arrival struct {
 	temp     string // "" when the copy is current
+	path     string // where it belongs, when the catalogue's path has a * for a date
 	packed   bool   // gzip
 	size     int64
 	meta     Meta
@@ -176,6 +178,9 @@ func (u *Updater) take(it *item, i int, old *copyOf) (arrival, error) {
 	a, err := u.store(f, it, i, old)
 	if err != nil {
 		return a, err
+	}
+	if strings.Contains(path, "*") { // it keeps the name it has
+		a.path = filepath.ToSlash(filepath.Join(filepath.Dir(filepath.FromSlash(path)), strings.TrimSuffix(filepath.Base(name), ".gz")))
 	}
 	sum := a.meta.SHA256
 	date, meta, err := u.from.dateOf(path, name, sum)

@@ -363,6 +363,9 @@ func (u *Updater) commit(path string, old *copyOf, a *arrival) error {
 		}
 		return writeMeta(old.name, &a.meta)
 	}
+	if a.path != "" {
+		path = a.path
+	}
 	name := filepath.Join(u.dest(), filepath.FromSlash(path))
 	other := name + ".gz"
 	if a.packed && !strings.HasSuffix(name, ".gz") && !strings.HasSuffix(name, ".tgz") {
