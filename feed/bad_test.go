@@ -11,7 +11,7 @@ import (
 // TestBad reads the broken files of testdata/bad. The good rows among the bad
 // are still read, and each bad one is reported with its line and reason.
 func TestBad(t *testing.T) {
-	for _, tt := range badFiles {
+	for _, tt := range slices.Concat(badFiles, badLists) {
 		t.Run(tt.file+" as "+tt.format, func(t *testing.T) {
 			body, err := os.ReadFile(filepath.Join("testdata", "bad", tt.file))
 			if err != nil {
@@ -25,10 +25,12 @@ func TestBad(t *testing.T) {
 	}
 }
 
-var badFiles = []struct {
+type badFile struct {
 	file, format string
 	want         []string // the facts, the bad rows, the end
-}{
+}
+
+var badFiles = []badFile{
 	{"tor-geoip.txt", "tor-geoip", []string{
 		`1.0.0.0/24 Country="AU"`,
 		`bad line 2: the range ends before it begins: "16777471,16777216,AU"`,

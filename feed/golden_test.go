@@ -5,6 +5,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"maps"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -52,8 +53,15 @@ var goodFiles = map[string]string{
 	"x4b-ASN.txt":                "asn-text",
 }
 
+// excerpts are all of them, those of clouds and lists too.
+func excerpts() map[string]string {
+	all := maps.Clone(goodFiles)
+	maps.Copy(all, goodLists)
+	return all
+}
+
 func TestGood(t *testing.T) {
-	for name, format := range goodFiles {
+	for name, format := range excerpts() {
 		t.Run(name, func(t *testing.T) {
 			path := filepath.Join("testdata", "good", name)
 			body, err := os.ReadFile(path)
@@ -80,7 +88,7 @@ func TestGood(t *testing.T) {
 // A parser must not depend on how its reader cuts the bytes, nor go on once
 // its caller has enough.
 func TestReaders(t *testing.T) {
-	for name, format := range goodFiles {
+	for name, format := range excerpts() {
 		t.Run(name, func(t *testing.T) {
 			body, err := os.ReadFile(filepath.Join("testdata", "good", name))
 			if err != nil {

@@ -1,10 +1,7 @@
 package feed
 
 // badLists are the broken files of clouds and lists; see badFiles.
-var badLists = []struct {
-	file, format string
-	want         []string
-}{
+var badLists = []badFile{
 	{"aws.json", "aws", []string{
 		`3.4.12.0/24 CloudRegion="eu-west-1" CloudService="EC2"`,
 		`bad line 1: an IPv4 prefix length goes to 32: "3.4.12.4/33"`,

@@ -1,12 +1,8 @@
 package feed
 
 import (
-	"bytes"
-	"errors"
 	"os"
 	"path/filepath"
-	"reflect"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -51,61 +47,6 @@ var goodLists = map[string]string{
 	"iana-ipv6-special.csv":   "iana-special",
 }
 
-func TestGoodLists(t *testing.T) {
-	for name, format := range goodLists {
-		t.Run(name, func(t *testing.T) {
-			path := filepath.Join("testdata", "good", name)
-			body, err := os.ReadFile(path)
-			if err != nil {
-				t.Fatal(err)
-			}
-			got := transcript(format, name, body)
-			if *update {
-				if err := os.WriteFile(path+".want", []byte(got), 0o644); err != nil {
-					t.Fatal(err)
-				}
-			}
-			want, err := os.ReadFile(path + ".want")
-			if err != nil {
-				t.Fatal(err)
-			}
-			if got != string(want) {
-				t.Errorf("got:\n%s\nwant:\n%s", got, want)
-			}
-		})
-	}
-}
-
-// As TestReaders: how the bytes come does not matter, and the caller may stop
-// anywhere.
-func TestListReaders(t *testing.T) {
-	for name, format := range goodLists {
-		t.Run(name, func(t *testing.T) {
-			body, err := os.ReadFile(filepath.Join("testdata", "good", name))
-			if err != nil {
-				t.Fatal(err)
-			}
-			whole := readAll(format, name, bytes.NewReader(body))
-			if slow := readAll(format, name, oneByte{bytes.NewReader(body)}); !reflect.DeepEqual(whole, slow) {
-				t.Errorf("byte by byte: %+v\nwant %+v", slow, whole)
-			}
-			for stop := range len(whole.facts) {
-				n := 0
-				for range Formats()[format](bytes.NewReader(body), &Meta{}) {
-					if n++; n > stop { // yield panics when it is called again
-						break
-					}
-				}
-			}
-			broken := errors.New("the disk is gone")
-			cut := readAll(format, name, &failing{r: bytes.NewReader(body[:len(body)/2]), err: broken})
-			if !errors.Is(cut.end, broken) {
-				t.Errorf("a failing reader ended with %v", cut.end)
-			}
-		})
-	}
-}
-
 // A byte order mark before a document is no part of it.
 func TestDocumentWithBOM(t *testing.T) {
 	body := "\ufeff" + `{"prefixes":[{"ipv4Prefix":"192.0.2.0/24"}]}`
@@ -113,21 +54,6 @@ func TestDocumentWithBOM(t *testing.T) {
 		if got := transcript(format, "", []byte(body)); got != "192.0.2.0/24\n" {
 			t.Errorf("%s: %q", format, got)
 		}
-	}
-}
-
-func TestBadLists(t *testing.T) {
-	for _, tt := range badLists {
-		t.Run(tt.file+" as "+tt.format, func(t *testing.T) {
-			body, err := os.ReadFile(filepath.Join("testdata", "bad", tt.file))
-			if err != nil {
-				t.Fatal(err)
-			}
-			got := strings.Split(strings.TrimSpace(transcript(tt.format, tt.file, body)), "\n")
-			if !slices.Equal(got, tt.want) {
-				t.Errorf("got:\n%s\nwant:\n%s", strings.Join(got, "\n"), strings.Join(tt.want, "\n"))
-			}
-		})
 	}
 }
 
