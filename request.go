@@ -1,0 +1,101 @@
+package ipwarden
+
+import "net/netip"
+
+// A Request is what a door tells of a request before anybody believes it:
+// neutral facts, so that net/http, a proxy's subrequest, an agent's frame and a
+// gRPC message are thin shells round one decision. It is read-only while in use.
+type Request struct {
+	// Peer is the transport's other end, or what an allowed PROXY header put in
+	// its place. It is invalid on a Unix socket, which has no address.
+	Peer netip.Addr
+	// Header has all field lines as they came; nil is an empty one.
+	Header Header
+	// Method is the transport's own, whatever an override header says.
+	Method string
+	// Scheme is "http" or "https"; Host as the upstream will see it, in lower
+	// case, without a port; Path decoded and normalised, with a leading slash;
+	// Query what follows the question mark, as sent.
+	Scheme, Host, Path, Query string
+	// Account is what the application knows about who is signed in: an opaque
+	// map that policies and limits read. nil is an empty one.
+	Account map[string]string
+}
+
+// A Header is the header of a request. http.Header is one, and so is *Lines.
+type Header interface {
+	// Values returns the values of the field called name, in the order in which
+	// they came. The name is in canonical form ("X-Forwarded-For"). The result
+	// must not be changed, and holds until the next call.
+	Values(name string) []string
+}
+
+// Lines is a Header for doors that get a list of field lines. The zero value is
+// an empty one. It is not safe for concurrent use.
+type Lines struct {
+	names, values []string
+	many          []string // of the last answer with several values
+}
+
+// Add appends a field line. The name may be in any case.
+func (l *Lines) Add(name, value string) {
+	l.names = append(l.names, name)
+	l.values = append(l.values, value)
+}
+
+// Reset empties l and keeps its memory.
+func (l *Lines) Reset() {
+	clear(l.names)
+	clear(l.values)
+	l.names, l.values = l.names[:0], l.values[:0]
+}
+
+// Len counts the field lines.
+func (l *Lines) Len() int { return len(l.names) }
+
+// At returns the field line i, which counts from 0.
+func (l *Lines) At(i int) (name, value string) { return l.names[i], l.values[i] }
+
+// Values returns the values of the field called name, in any case. It does not
+// allocate but when a field has more lines than any asked for before.
+func (l *Lines) Values(name string) []string {
+	first, n := 0, 0
+	for i, have := range l.names {
+		if !equalFold(have, name) {
+			continue
+		}
+		switch n {
+		case 0:
+			first = i
+		case 1:
+			l.many = append(l.many[:0], l.values[first], l.values[i])
+		default:
+			l.many = append(l.many, l.values[i])
+		}
+		n++
+	}
+	switch n {
+	case 0:
+		return nil
+	case 1:
+		return l.values[first : first+1 : first+1]
+	}
+	return l.many
+}
+
+// equalFold compares field names, which are ASCII (RFC 9110 section 5.1).
+func equalFold(a, b string) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	for i := range len(a) {
+		x, y := a[i], b[i]
+		if x == y {
+			continue
+		}
+		if x |= 0x20; x != y|0x20 || x < 'a' || x > 'z' {
+			return false
+		}
+	}
+	return true
+}
