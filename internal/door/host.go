@@ -1,0 +1,35 @@
+package door
+
+// Host makes of a Host field what [ipwarden.Request] holds: lower case, without
+// the port. It does not allocate where it is so already, as it mostly is.
+func Host(field string) string {
+	host := field
+	for i := len(host) - 1; i >= 0; i-- {
+		c := host[i]
+		if c == ':' {
+			host = host[:i]
+			break
+		}
+		if c < '0' || c > '9' { // no port; the colons of an IPv6 address are in brackets
+			break
+		}
+	}
+	for i := range len(host) {
+		if c := host[i]; c >= 'A' && c <= 'Z' {
+			return lower(host)
+		}
+	}
+	return host
+}
+
+// lower is strings.ToLower for ASCII: a name of the DNS has no other capitals
+// (RFC 4343 section 2).
+func lower(s string) string {
+	b := []byte(s)
+	for i, c := range b {
+		if c >= 'A' && c <= 'Z' {
+			b[i] = c | 0x20
+		}
+	}
+	return string(b)
+}
