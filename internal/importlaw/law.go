@@ -36,6 +36,10 @@ func Rules() []Rule {
 			Why: "pure, and small enough for the edge",
 		},
 		{
+			Package: "limit", Without: heavy,
+			Why: "counts in memory: small enough for the edge, and on the way of every request",
+		},
+		{
 			Package: "source", Project: []string{""}, Modules: []string{"github.com/gaissmai/bart"}, Without: server,
 			Why: "an overlay is a table of prefixes: bart is one, without dependencies of its own",
 		},

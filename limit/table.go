@@ -1,0 +1,165 @@
+package limit
+
+import (
+	"math/bits"
+	"sync"
+)
+
+// The table is set-associative: a key has one bucket, and a place in any of its
+// eight ways. Its size never changes. What a spray of new keys costs is decided
+// when a bucket is full: an entry that holds nothing any more goes first, then
+// one that was seen only once (the spray's own kind), then, by CLOCK, one that
+// was not seen lately; one that is over its limit goes only when all eight are,
+// and then the one that is over for the shortest time.
+
+const ways = 8
+
+// EntrySize is the memory of one entry in bytes.
+const EntrySize = 24
+
+// A bucket is three cache lines: of a look-up that misses one is read, of GCRA
+// two, of cells three.
+type bucket struct {
+	tags  [ways]uint64 // the key's second half, and in the low byte what is below
+	until [ways]int64
+	cells [ways]uint64 // current, and previous << 32
+}
+
+// The low byte of a tag.
+const (
+	metaUsed  = 1 << iota // there is an entry
+	metaAgain             // seen a second time: no longer on probation
+	metaRef               // seen since the hand came by
+	metaOver              // was over its limit at the last look
+	metaMask  = 0xff
+)
+
+// A stripe locks the buckets whose number ends in its own. It fills a cache
+// line, so that two of them do not share one.
+type stripe struct {
+	mu sync.Mutex // guards its buckets, and what is below
+	stripeCounts
+	_ [64 - 8 - 6*8]byte
+}
+
+type stripeCounts struct {
+	allowed, denied        uint64
+	evicted, evictedOver   uint64
+	evictedUsed, evictHand uint64
+}
+
+type table struct {
+	buckets []bucket
+	stripes []stripe // a power of two, at most as many as buckets
+}
+
+// maxStripes bounds what locks cost in memory: 16 KiB.
+const maxStripes = 256
+
+func newTable(entries int) *table {
+	n := max(1, (entries+ways-1)/ways)
+	return &table{
+		buckets: make([]bucket, n),
+		stripes: make([]stripe, min(maxStripes, 1<<(bits.Len(uint(n))-1))),
+	}
+}
+
+// index is the number of a key's bucket: its first half, scaled.
+func (t *table) index(k Key) int {
+	hi, _ := bits.Mul64(k[0], uint64(len(t.buckets)))
+	return int(hi)
+}
+
+// stripe is the number of the lock of bucket i.
+func (t *table) stripe(i int) int { return i & (len(t.stripes) - 1) }
+
+// find returns the way of a key, or -1.
+func (b *bucket) find(k Key) int {
+	want := k[1]&^metaMask | metaUsed
+	for i := range b.tags {
+		if b.tags[i]&(^uint64(metaMask)|metaUsed) == want {
+			return i
+		}
+	}
+	return -1
+}
+
+func (b *bucket) state(way int) state {
+	return state{until: b.until[way], current: uint32(b.cells[way]), previous: uint32(b.cells[way] >> 32)}
+}
+
+// get returns the state of a key; what is not there is empty.
+func (b *bucket) get(k Key) state {
+	if way := b.find(k); way >= 0 {
+		return b.state(way)
+	}
+	return state{}
+}
+
+// put writes the state of a key that has the given way, or none yet (-1).
+func (t *table) put(b *bucket, c *stripeCounts, k Key, way int, s state, over bool, now int64) {
+	var meta uint64
+	if way < 0 {
+		way = b.victim(c, now)
+		meta = metaUsed
+	} else {
+		meta = metaUsed | metaAgain | metaRef
+	}
+	if over {
+		meta |= metaOver
+	}
+	b.tags[way] = k[1]&^metaMask | meta
+	b.until[way] = s.until
+	b.cells[way] = uint64(s.current) | uint64(s.previous)<<32
+}
+
+// mark notes that the key of a way was seen, and whether it was over.
+func (b *bucket) mark(way int, over bool) {
+	meta := b.tags[way] | metaAgain | metaRef
+	if over {
+		meta |= metaOver
+	}
+	if b.tags[way] != meta { // most often it is: a line that stays clean is cheap
+		b.tags[way] = meta
+	}
+}
+
+// victim returns the way for a new entry.
+func (b *bucket) victim(c *stripeCounts, now int64) int {
+	for i := range b.tags {
+		if b.tags[i]&metaUsed == 0 || b.until[i] <= now {
+			return i
+		}
+	}
+	c.evicted++
+	// The hand starts elsewhere each time: by itself a bucket has no room for one.
+	c.evictHand++
+	hand := int(c.evictHand)
+	for i := range ways {
+		way := (hand + i) % ways
+		if b.tags[way]&(metaAgain|metaOver) == 0 {
+			return way
+		}
+	}
+	for range 2 { // the first round may take every second chance
+		for i := range ways {
+			way := (hand + i) % ways
+			switch {
+			case b.tags[way]&metaOver != 0:
+			case b.tags[way]&metaRef != 0:
+				b.tags[way] &^= metaRef
+			default:
+				c.evictedUsed++
+				return way
+			}
+		}
+	}
+	c.evictedOver++
+	way := 0
+	for i := range b.until {
+		if b.until[i] < b.until[way] {
+			way = i
+		}
+	}
+	return way
+}
