@@ -36,8 +36,22 @@ func TestTuples(t *testing.T) {
 	h := NewHasher([16]byte{7})
 	seen := map[Key][]string{}
 	for _, parts := range [][]string{
-		{}, {""}, {"", ""}, {"a", "bc"}, {"ab", "c"}, {"abc"}, {"a|b"}, {"a", "b"}, {"a:b"}, {"1.1.1.1", "x"}, {"1.1.1.1x"},
-		{"a\x01b"}, {"a", "\x01b"}, {"\x01a\x01b"}, {string(make([]byte, 127))}, {string(make([]byte, 128))},
+		{},
+		{""},
+		{"", ""},
+		{"a", "bc"},
+		{"ab", "c"},
+		{"abc"},
+		{"a|b"},
+		{"a", "b"},
+		{"a:b"},
+		{"1.1.1.1", "x"},
+		{"1.1.1.1x"},
+		{"a\x01b"},
+		{"a", "\x01b"},
+		{"\x01a\x01b"},
+		{string(make([]byte, 127))},
+		{string(make([]byte, 128))},
 	} {
 		var tuple []byte
 		for _, p := range parts {
