@@ -61,6 +61,7 @@ type API struct {
 	zippers   sync.Pool // of *zipper
 	state     atomic.Pointer[state]
 	draining  atomic.Bool
+	date      atomic.Pointer[dateLine]
 }
 
 // state is what is made once for each dataset.

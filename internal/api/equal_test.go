@@ -12,6 +12,24 @@ import (
 // HTTP gives no meaning, is each transport's own.
 func TestListenersAnswerAlike(t *testing.T) {
 	s, _ := serve(t, ServerConfig{FastListen: "127.0.0.1:0"})
+	for _, raw := range goodAndHostile() {
+		var got [2]reply
+		c, br := dial(t, s.Addr())
+		got[0] = ask(t, c, br, raw)
+		c, br = dial(t, s.FastAddr())
+		got[1] = ask(t, c, br, raw)
+		if got[0].line != got[1].line || !slices.Equal(got[0].lines, got[1].lines) || got[0].body != got[1].body {
+			t.Errorf("%s\nnet/http: %s\n%s\n%s\nfast:     %s\n%s\n%s", short(raw), got[0].line, strings.Join(got[0].lines, "\n"), short(got[0].body),
+				got[1].line, strings.Join(got[1].lines, "\n"), short(got[1].body))
+		}
+		if got[0].status >= 400 && !slices.Contains(got[0].lines, "Content-Type: application/problem+json") {
+			t.Errorf("%s\n%d is no problem document: %v", short(raw), got[0].status, got[0].lines)
+		}
+	}
+}
+
+// goodAndHostile returns requests, as they are on the wire.
+func goodAndHostile() []string {
 	get := func(target string, header ...string) string {
 		return "GET " + target + " HTTP/1.1\r\nHost: x\r\n" + lines(header) + "\r\n"
 	}
@@ -19,7 +37,7 @@ func TestListenersAnswerAlike(t *testing.T) {
 		return "POST " + target + " HTTP/1.1\r\nHost: x\r\nContent-Type: " + kind + "\r\nContent-Length: " + strconv.Itoa(len(body)) + "\r\n" + lines(header) + "\r\n" + body
 	}
 	const json = "application/json"
-	requests := []string{
+	return []string{
 		get("/v1/ip/8.8.8.8"),
 		get("/v1/ip/8.8.8.8?"),
 		get("/v1/ip/8.8.8.8?fields=location.country_code"),
@@ -162,20 +180,6 @@ func TestListenersAnswerAlike(t *testing.T) {
 		"POST /v1/ip HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/form-data; boundary=a\r\nContent-Length: 3\r\n\r\nabc",
 		"GET /v1/ip/8.8.8.8\r\n\r\n",
 		"NONSENSE\r\n\r\n",
-	}
-	for _, raw := range requests {
-		var got [2]reply
-		c, br := dial(t, s.Addr())
-		got[0] = ask(t, c, br, raw)
-		c, br = dial(t, s.FastAddr())
-		got[1] = ask(t, c, br, raw)
-		if got[0].line != got[1].line || !slices.Equal(got[0].lines, got[1].lines) || got[0].body != got[1].body {
-			t.Errorf("%s\nnet/http: %s\n%s\n%s\nfast:     %s\n%s\n%s", short(raw), got[0].line, strings.Join(got[0].lines, "\n"), short(got[0].body),
-				got[1].line, strings.Join(got[1].lines, "\n"), short(got[1].body))
-		}
-		if got[0].status >= 400 && !slices.Contains(got[0].lines, "Content-Type: application/problem+json") {
-			t.Errorf("%s\n%d is no problem document: %v", short(raw), got[0].status, got[0].lines)
-		}
 	}
 }
 

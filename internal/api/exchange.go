@@ -16,9 +16,13 @@ import (
 // strings may alias the transport's buffers and must not outlive it.
 type exchange struct {
 	api *API
-	ctx context.Context
+	request
+	response
+	kept
+}
 
-	// The request.
+type request struct {
+	ctx                 context.Context
 	method, path, query string // path and query as on the wire, still encoded
 	accept              string // field lines joined by commas
 	acceptEncoding      string
@@ -27,10 +31,10 @@ type exchange struct {
 	peer                netip.Addr
 	fast                bool
 	body                bodyReader // of a POST
+}
 
-	// The response.
+type response struct {
 	status  int
-	lines   [maxHeaderLines]headerLine // sorted by name
 	nLines  int
 	payload []byte                      // as sent: perhaps compressed, empty for 304
 	stream  func(w *streamWriter) error // writes the body instead of payload; net/http only
@@ -40,7 +44,6 @@ type exchange struct {
 	// What the core decided on the way.
 	now         time.Time
 	st          *state
-	out         []byte // the body
 	contentType string
 	cache       cachePolicy
 	negotiated  bool // the answer depends on Accept
@@ -48,17 +51,18 @@ type exchange struct {
 	csp         string
 	allow       string
 	shown       ipwarden.View // here, since it would move to the heap anyway
-
-	// Memory that stays when the exchange is reused.
-	kept
 }
 
+// kept is memory that stays when the exchange is reused.
 type kept struct {
-	zipped  []byte // the compressed body
+	lines   [maxHeaderLines]headerLine // the first nLines of them, sorted by name
+	out     []byte                     // the body
+	zipped  []byte                     // the compressed body
 	etag    [48]byte
 	control [64]byte
 	hash    xxhash.Digest
-	batch   *batch // made by the first bulk request
+	batch   *batch       // made by the first bulk request
+	loop    *loopBuffers // made by the first connection of the fast loop
 }
 
 // bodyReader reads the body of a request.
@@ -79,11 +83,16 @@ const keepBuffer = 1 << 20
 // take returns an exchange that knows the time and the data; give ends it.
 func (a *API) take(now time.Time) *exchange {
 	x := a.exchanges.Get().(*exchange)
-	if x.now = now; a.cfg.Now != nil {
-		x.now = a.cfg.Now()
-	}
-	x.st = a.current()
+	x.begin(now)
 	return x
+}
+
+// begin tells the exchange the time and the data.
+func (x *exchange) begin(now time.Time) {
+	if x.now = now; x.api.cfg.Now != nil {
+		x.now = x.api.cfg.Now()
+	}
+	x.st = x.api.current()
 }
 
 // clock returns the time now, for an exchange that lasts.
@@ -95,18 +104,22 @@ func (x *exchange) clock() time.Time {
 }
 
 func (a *API) give(x *exchange) {
-	out, k := x.out[:0], x.kept
-	if cap(out) > keepBuffer {
-		out = nil
-	}
-	if cap(k.zipped) > keepBuffer {
-		k.zipped = nil
-	}
-	if k.batch != nil {
-		clear(k.batch.recs[:]) // a Record holds on to its dataset
-	}
-	*x = exchange{api: a, out: out, kept: k}
+	x.reset()
 	a.exchanges.Put(x)
+}
+
+// reset forgets the request and its response.
+func (x *exchange) reset() {
+	if x.out = x.out[:0]; cap(x.out) > keepBuffer {
+		x.out = nil
+	}
+	if cap(x.zipped) > keepBuffer {
+		x.zipped = nil
+	}
+	if x.batch != nil {
+		clear(x.batch.recs[:]) // a Record holds on to its dataset
+	}
+	x.request, x.response = request{}, response{}
 }
 
 // line adds a header line. Callers add them in the order of their names, so

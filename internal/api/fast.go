@@ -144,14 +144,6 @@ var (
 	protocol10 = []byte("HTTP/1.0")
 )
 
-// tokenByte holds the characters of a token (RFC 9110 section 5.6.2).
-var tokenByte = func() (set [256]bool) {
-	for _, c := range []byte("!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ") {
-		set[c] = true
-	}
-	return set
-}()
-
 // fastBody is a body that fasthttp has read already, within its limit.
 type fastBody fasthttp.Request
 
@@ -205,9 +197,9 @@ const (
 	idleTimeout       = 75 * time.Second
 )
 
-// fastServer returns the server of the fast shell, with its bounds but those of
+// fasthttpServer returns the server of the fast shell, with its bounds but those of
 // time, which are its listener's (patience).
-func (a *API) fastServer() *fasthttp.Server {
+func (a *API) fasthttpServer() *fasthttp.Server {
 	return &fasthttp.Server{
 		Handler:                      a.serveFast,
 		ErrorHandler:                 a.fastError,

@@ -25,9 +25,14 @@ type patience struct {
 }
 
 func newPatience(ln net.Listener) *patience {
-	p := &patience{Listener: ln, began: time.Now(), done: make(chan struct{}), conns: map[*patientConn]struct{}{}}
+	p := stillPatience(ln)
 	go p.watch()
 	return p
+}
+
+// stillPatience does not look by itself, and its time stands.
+func stillPatience(ln net.Listener) *patience {
+	return &patience{Listener: ln, began: time.Now(), done: make(chan struct{}), conns: map[*patientConn]struct{}{}}
 }
 
 // watch runs until the listener is closed and its connections have ended.
@@ -52,7 +57,11 @@ func (p *patience) look() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for c := range p.conns {
-		c.judge(now)
+		if c.looped {
+			c.remind(now)
+		} else {
+			c.judge(now)
+		}
 	}
 	return len(p.conns)
 }
@@ -91,8 +100,10 @@ const (
 
 type patientConn struct {
 	net.Conn
-	of    *patience
-	state atomic.Int64 // the second in which it was entered, and what it is
+	of     *patience
+	state  atomic.Int64 // the second in which it was entered, and what it is
+	looped bool         // guarded by of.mu: the fast loop has it
+	woken  int64        // guarded by of.mu: the state in which the loop was woken last
 }
 
 func (c *patientConn) enter(state int64) { c.state.Store(c.of.second.Load()<<stateBits | state) }

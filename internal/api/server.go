@@ -12,8 +12,6 @@ import (
 	"os"
 	"strings"
 	"time"
-
-	"github.com/valyala/fasthttp"
 )
 
 // ServerConfig says where a [Server] listens.
@@ -50,7 +48,7 @@ type Server struct {
 	cfg               ServerConfig
 	ln, fastLn, admLn net.Listener
 	http, admin       *http.Server
-	fast              *fasthttp.Server
+	fast              *fastServer
 }
 
 // Listen opens the listeners without serving yet, so that a port that is taken
@@ -127,8 +125,8 @@ func (s *Server) Run(ctx context.Context) error {
 	go func() { failed <- s.http.Serve(&plainErrors{Listener: newBounded(s.ln, maxConnections), api: a}) }()
 	if s.fastLn != nil {
 		serving++
-		s.fast = a.fastServer()
-		go func() { failed <- s.fast.Serve(newBounded(newPatience(s.fastLn), maxConnections)) }()
+		s.fast = a.newFastServer(newPatience(s.fastLn))
+		go func() { failed <- s.fast.serve() }()
 	}
 	if s.admLn != nil {
 		serving++
@@ -160,7 +158,7 @@ func (s *Server) stop(failed <-chan error, serving int) error {
 	go func() { ends <- s.http.Shutdown(ctx) }()
 	if s.fast != nil {
 		n++
-		go func() { ends <- s.fast.ShutdownWithContext(ctx) }()
+		go func() { ends <- s.fast.shutdown(ctx) }()
 	}
 	if s.admin != nil {
 		n++

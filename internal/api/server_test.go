@@ -299,7 +299,7 @@ func TestHeaderBounds(t *testing.T) {
 	if h := httpServer(nil, nil); h.ReadHeaderTimeout == 0 || h.ReadTimeout == 0 || h.WriteTimeout == 0 || h.IdleTimeout == 0 {
 		t.Error("the net/http server has no bound on time")
 	}
-	if f := newAPI(t, nil).fastServer(); f.MaxRequestBodySize == 0 {
+	if f := newAPI(t, nil).fasthttpServer(); f.MaxRequestBodySize == 0 {
 		t.Error("the fast server has no bound on size")
 	}
 }

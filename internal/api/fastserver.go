@@ -1,0 +1,160 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"net"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/valyala/fasthttp"
+)
+
+// fastServer serves the fast listener: the loop (loopConn) takes the
+// connections, and fasthttp those that the loop hands over. Where there is no
+// loop, fasthttp takes all.
+type fastServer struct {
+	api      *API
+	patient  *patience
+	ln       net.Listener   // bounded and patient
+	accepted chan struct{}  // closed when no more connections come
+	loops    sync.WaitGroup // of the connections
+	rest     *fasthttp.Server
+	handed   *handedOver
+	ending   atomic.Bool
+}
+
+func (a *API) newFastServer(p *patience) *fastServer {
+	s := &fastServer{api: a, patient: p, ln: newBounded(p, maxConnections), accepted: make(chan struct{}), rest: a.fasthttpServer()}
+	s.handed = &handedOver{conns: make(chan net.Conn), closed: make(chan struct{}), addr: p.Addr()}
+	return s
+}
+
+// serve accepts until the listener is closed, which is no error. It is called
+// once; shutdown is called in any case.
+func (s *fastServer) serve() error {
+	defer close(s.accepted)
+	go func() { _ = s.rest.Serve(s.handed) }() // until shutdown; its listener does not fail
+	for wait := time.Duration(0); ; {
+		c, err := s.ln.Accept()
+		switch {
+		case errors.Is(err, net.ErrClosed):
+			return nil
+		case err != nil && !errors.Is(err, syscall.EMFILE) && !errors.Is(err, syscall.ENFILE) && !errors.Is(err, syscall.ECONNABORTED):
+			return err
+		case err != nil: // it may pass; net/http waits in the same way
+			wait = min(max(2*wait, 5*time.Millisecond), time.Second)
+			time.Sleep(wait)
+			continue
+		}
+		wait = 0
+		s.start(c)
+	}
+}
+
+// start serves one connection on a goroutine of its own, which ends with it.
+func (s *fastServer) start(c net.Conn) {
+	patient := c.(*boundedConn).Conn.(*patientConn)
+	raw := loopSocket(patient.Conn)
+	if raw != nil {
+		patient.enterLoop()
+	}
+	s.loops.Go(func() {
+		if raw != nil {
+			l := &loopConn{api: s.api, conn: c, patient: patient, ending: &s.ending}
+			if c = l.serve(raw); c == nil {
+				return
+			}
+		}
+		s.handed.give(c)
+	})
+}
+
+// loopSocket returns the socket of a connection that the loop can serve, else nil.
+func loopSocket(c net.Conn) syscall.RawConn {
+	if !loopWorks {
+		return nil
+	}
+	switch c := c.(type) {
+	case *net.TCPConn:
+		if raw, err := c.SyscallConn(); err == nil {
+			return raw
+		}
+	case *net.UnixConn:
+		if raw, err := c.SyscallConn(); err == nil {
+			return raw
+		}
+	}
+	return nil
+}
+
+// shutdown ends the listener, waits for the requests that were accepted, and
+// ends idle connections. Each loop looks once more for a request before it ends,
+// so that none is lost that has come already.
+func (s *fastServer) shutdown(ctx context.Context) error {
+	s.ending.Store(true)
+	err := s.ln.Close()
+	<-s.accepted
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for s.patient.hurry() > 0 {
+		select {
+		case <-tick.C:
+			continue
+		case <-ctx.Done():
+			s.patient.cut()
+		}
+		return errors.Join(ctx.Err(), s.rest.ShutdownWithContext(ctx), s.handed.Close())
+	}
+	s.loops.Wait()                                                             // for those that hand over
+	return errors.Join(err, s.rest.ShutdownWithContext(ctx), s.handed.Close()) // which is open if fasthttp had not begun
+}
+
+// handedOver is the listener that fasthttp accepts from.
+type handedOver struct {
+	conns  chan net.Conn
+	closed chan struct{}
+	once   sync.Once
+	addr   net.Addr
+}
+
+func (l *handedOver) give(c net.Conn) {
+	select {
+	case l.conns <- c:
+	case <-l.closed:
+		_ = c.Close() // the server has ended
+	}
+}
+
+// Accept waits for a connection.
+func (l *handedOver) Accept() (net.Conn, error) {
+	select {
+	case c := <-l.conns:
+		return c, nil
+	case <-l.closed:
+		return nil, net.ErrClosed
+	}
+}
+
+func (l *handedOver) Close() error   { l.once.Do(func() { close(l.closed) }); return nil }
+func (l *handedOver) Addr() net.Addr { return l.addr }
+
+// resumedConn is a connection of which something was read already.
+type resumedConn struct {
+	net.Conn
+	before []byte
+}
+
+// Read returns what was read before, then what comes.
+func (c *resumedConn) Read(b []byte) (int, error) {
+	if len(c.before) == 0 {
+		return c.Conn.Read(b)
+	}
+	n := copy(b, c.before)
+	if c.before = c.before[n:]; len(c.before) == 0 {
+		c.before = nil
+	}
+	return n, nil
+}
