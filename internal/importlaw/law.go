@@ -40,6 +40,10 @@ func Rules() []Rule {
 			Why: "counts in memory: small enough for the edge, and on the way of every request",
 		},
 		{
+			Package: "policy", Project: []string{""}, Without: heavy,
+			Why: "decides on every request, and small enough for the edge: YAML and CEL are its compiler's",
+		},
+		{
 			Package: "source", Project: []string{""}, Modules: []string{"github.com/gaissmai/bart"}, Without: server,
 			Why: "an overlay is a table of prefixes: bart is one, without dependencies of its own",
 		},

@@ -1,0 +1,170 @@
+package policy
+
+import (
+	"net/netip"
+	"strings"
+	"time"
+	"unsafe"
+
+	"github.com/ipwarden/ipwarden"
+)
+
+// A Crawler is how far a claim to be a crawler has been checked.
+type Crawler uint8
+
+const (
+	NotCrawler Crawler = iota // it claims nothing
+	Verified                  // by its published ranges, or its name both ways
+	Pending                   // the names are being asked for
+	Failed                    // it claims to be one and is none
+)
+
+var crawlerNames = [...]string{"none", "verified", "pending", "failed"}
+
+// String returns the word.
+func (c Crawler) String() string { return named(crawlerNames[:], int(c)) }
+
+// An Input is what a program decides about. It may be used again for the next
+// request, and is not safe for concurrent use: it holds the memory in which
+// texts are put together.
+type Input struct {
+	Request *ipwarden.Request // nil is an empty one
+	// Client is the address that the request is counted under, canonical.
+	Client       netip.Addr
+	ClientStatus string // how it was found: "direct", "forwarded", …
+	// Unverified: Client is only the nearest hop that can be believed. No entry
+	// of a list is asked about it, and no crawler is believed.
+	Unverified bool
+	// Safe puts the request into the safe tier: nothing can be known of it.
+	Safe   bool
+	Record ipwarden.Record
+	Score  uint8 // 0 to 100
+	// Shared: many people are behind the address. Reputation alone does not block
+	// it, and its limits are raised.
+	Shared  bool
+	Crawler Crawler
+	// CrawlerName and CrawlerPurpose are of who it claims to be; "" leaves them to
+	// the Record.
+	CrawlerName, CrawlerPurpose string
+	Cleared                     bool // it brought a valid clearance: no challenge again
+	Now                         time.Time
+	Sample                      uint32 // uniform over all values, for rules that apply to a share
+
+	// Read once, in prepare.
+	traits  ipwarden.Traits
+	asn     uint32
+	country string
+	tier    *Tier
+	outcome Outcome
+	errors  uint8  // foreign expressions that failed
+	scratch []byte // texts that were put together
+	program *Program
+}
+
+// An Outcome is what became of a request, for limits that count only some.
+type Outcome struct {
+	Status int    // of the response, 0 when unknown
+	Event  string // what the application reports, such as "login_failed"
+}
+
+var noRequest ipwarden.Request
+
+func (in *Input) prepare(p *Program) {
+	if in.Request == nil {
+		in.Request = &noRequest
+	}
+	in.traits, in.asn, in.country = in.Record.Traits(), in.Record.ASNumber(), in.Record.CountryCode()
+	in.scratch = in.scratch[:0]
+	in.tier, in.errors = nil, 0
+	in.program = p
+}
+
+// maxJoined bounds a text that is put together, in bytes.
+const maxJoined = 64 << 10
+
+// built returns what was appended to the scratch memory since from. The text
+// holds until the next request: when the memory grows, the old one stays with
+// those who have it.
+func (in *Input) built(from int) string {
+	b := in.scratch[from:]
+	if len(b) == 0 {
+		return ""
+	}
+	return unsafe.String(&b[0], len(b))
+}
+
+func (in *Input) push(s string) {
+	if len(in.scratch)+len(s) > maxJoined {
+		s = s[:max(0, maxJoined-len(in.scratch))]
+	}
+	in.scratch = append(in.scratch, s...)
+}
+
+// Header returns the field called name, which is in canonical form; several
+// lines are one value (RFC 9110 section 5.2). "" when there is none.
+func (in *Input) Header(name string) string {
+	if in.Request == nil || in.Request.Header == nil {
+		return ""
+	}
+	lines := in.Request.Header.Values(name)
+	switch len(lines) {
+	case 0:
+		return ""
+	case 1:
+		return lines[0]
+	}
+	from := len(in.scratch)
+	for i, l := range lines {
+		if i > 0 {
+			in.push(", ")
+		}
+		in.push(l)
+	}
+	return in.built(from)
+}
+
+// HasHeader reports whether there is a field called name.
+func (in *Input) HasHeader(name string) bool {
+	return in.Request != nil && in.Request.Header != nil && len(in.Request.Header.Values(name)) > 0
+}
+
+// Cookie returns the first cookie called name (RFC 6265 section 5.4).
+func (in *Input) Cookie(name string) (value string, ok bool) {
+	if in.Request == nil || in.Request.Header == nil {
+		return "", false
+	}
+	for _, line := range in.Request.Header.Values("Cookie") {
+		for line != "" {
+			var pair string
+			pair, line, _ = strings.Cut(line, ";")
+			n, v, found := strings.Cut(trim(pair), "=")
+			if !found || trim(n) != name {
+				continue
+			}
+			if v = trim(v); len(v) > 1 && v[0] == '"' && v[len(v)-1] == '"' {
+				v = v[1 : len(v)-1]
+			}
+			return v, true
+		}
+	}
+	return "", false
+}
+
+// trim takes spaces and tabs away (OWS, RFC 9110 section 5.6.3).
+func trim(s string) string { return strings.Trim(s, " \t") }
+
+// account returns what the application says under key.
+func (in *Input) account(key string) (string, bool) {
+	if in.Request == nil {
+		return "", false
+	}
+	v, ok := in.Request.Account[key]
+	return v, ok
+}
+
+func (in *Input) tierName() string {
+	if in.tier == nil {
+		return ""
+	}
+	return in.tier.Name
+}

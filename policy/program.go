@@ -1,0 +1,347 @@
+package policy
+
+import (
+	"errors"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/ipwarden/ipwarden"
+)
+
+// Config is a program as data. New copies what it keeps. Conditions refer to
+// lists by their index, and everything refers to limits by their index plus one,
+// so that the zero value is none.
+type Config struct {
+	Lists []List
+	// Tiers, of which the first that holds counts; default none.
+	Tiers []Tier
+	// Rules in the order in which they are asked.
+	Rules []Rule
+	// Thresholds in any order; the highest that the score reaches counts.
+	Thresholds []Threshold
+	Crawlers   Crawlers
+	Limits     []Limit
+	Routes     []Route // the first that holds counts
+	Responses  []Response
+	// Default is what happens when nothing else decides; NoVerdict is Allow.
+	Default ipwarden.Verdict
+	// DefaultRoute is for requests that no route is for. A budget of 0 is
+	// DefaultBudget.
+	DefaultRoute Route
+	// Safe is the number of the safe tier's limit plus one; 0 is 20 a minute for
+	// each address.
+	Safe  int
+	Paths Paths
+	// Foreign runs what has no form in an Expr.
+	Foreign []Foreign
+	// Scores answers the fields ip.security.scores.*; nil answers 0.
+	Scores func(ipwarden.Record, time.Time) ipwarden.Scores
+}
+
+// DefaultBudget is how long a decision may take where a route does not say.
+const DefaultBudget = 5 * time.Millisecond
+
+// SafeLimit is the limit of the safe tier where a program gives none.
+const SafeLimit = 20 // a minute, for each address
+
+// A Program decides. It is immutable and safe for concurrent use.
+type Program struct {
+	cfg        Config
+	sets       []*Set
+	entries    *entries
+	rules      []builtRule
+	tiers      []builtTier
+	thresholds []Threshold // the highest score first
+	limits     []*Limit
+	general    []*Limit // those of no tier, rule or list
+	safe       *Limit
+	safeTier   Tier
+	responses  responses
+	scores     func(ipwarden.Record, time.Time) ipwarden.Scores
+}
+
+type builtRule struct {
+	when condition // nil: always
+	rule *Rule
+}
+
+type builtTier struct {
+	when condition
+	tier *Tier
+}
+
+// maxParts bounds each kind of part of a program.
+const maxParts = 10_000
+
+// New checks a program and prepares it. The error joins all mistakes.
+func New(cfg Config) (*Program, error) {
+	cfg.Lists, cfg.Tiers, cfg.Rules = slices.Clone(cfg.Lists), slices.Clone(cfg.Tiers), slices.Clone(cfg.Rules)
+	cfg.Thresholds, cfg.Limits = slices.Clone(cfg.Thresholds), slices.Clone(cfg.Limits)
+	cfg.Routes, cfg.Responses, cfg.Foreign = slices.Clone(cfg.Routes), slices.Clone(cfg.Responses), slices.Clone(cfg.Foreign)
+	if len(cfg.Lists) > maxParts || len(cfg.Tiers) > maxParts || len(cfg.Rules) > maxParts || len(cfg.Limits) > maxParts {
+		return nil, errors.New("policy: more than " + strconv.Itoa(maxParts) + " lists, tiers, rules or limits")
+	}
+	if cfg.Safe == 0 {
+		cfg.Limits = append(cfg.Limits, Limit{
+			Name: "safe", Algorithm: GCRA, Limit: SafeLimit, Window: time.Minute,
+			Rollup: [2]uint32{4, 16}, FromTier: true,
+		})
+		cfg.Safe = len(cfg.Limits)
+	}
+	if cfg.Default == ipwarden.NoVerdict {
+		cfg.Default = ipwarden.Allow
+	}
+	if cfg.DefaultRoute.Name == "" {
+		cfg.DefaultRoute.Name = "default"
+	}
+	if cfg.DefaultRoute.Budget == 0 {
+		cfg.DefaultRoute.Budget = DefaultBudget
+	}
+	for i := range cfg.Routes {
+		if cfg.Routes[i].Budget == 0 {
+			cfg.Routes[i].Budget = cfg.DefaultRoute.Budget
+		}
+	}
+	p := &Program{cfg: cfg, scores: cfg.Scores}
+	b := &builder{foreign: cfg.Foreign}
+	for i := range cfg.Lists {
+		b.errs = append(b.errs, cfg.Lists[i].check(len(cfg.Limits))...)
+		p.sets = append(p.sets, newSet(&cfg.Lists[i]))
+	}
+	b.sets = p.sets
+	p.entries = newEntries(cfg.Lists)
+	p.buildResponses(b)
+	p.buildLimits(b)
+	p.buildTiers(b)
+	p.buildRules(b)
+	p.buildThresholds(b)
+	p.checkCrawlers(b)
+	for i, e := range b.errs {
+		b.errs[i] = errors.New("policy: " + e.Error())
+	}
+	if err := errors.Join(b.errs...); err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+func (p *Program) buildResponses(b *builder) {
+	p.responses.all = map[string]*Response{}
+	for i := range p.cfg.Responses {
+		r := &p.cfg.Responses[i]
+		b.errs = append(b.errs, r.check()...)
+		r.build(b)
+		if p.responses.all[r.Name] != nil {
+			b.errs = append(b.errs, errors.New("response "+r.Name+": the name was given before"))
+		}
+		p.responses.all[r.Name] = r
+		if v, ok := ipwarden.VerdictNamed(r.Name); ok {
+			p.responses.owned[v] = r
+		}
+	}
+}
+
+// response checks that a response is there.
+func (p *Program) response(b *builder, name string) {
+	if name != "" && p.responses.all[name] == nil {
+		b.bad("there is no response " + name)
+	}
+}
+
+func (p *Program) buildLimits(b *builder) {
+	names := map[string]bool{}
+	for i := range p.cfg.Limits {
+		l := &p.cfg.Limits[i]
+		l.Index = i
+		l.Key = slices.Clone(l.Key)
+		b.where = "limit " + l.Name
+		b.errs = append(b.errs, l.check()...)
+		if names[l.Name] {
+			b.bad("the name was given before")
+		}
+		names[l.Name] = true
+		l.when = b.optional(&l.When)
+		if l.CostExpr.Op != NoOp {
+			l.cost = b.number(&l.CostExpr)
+		}
+		b.counts = true
+		l.count = b.optional(&l.Count)
+		b.counts = false
+		l.parts = make([]func(*Input) (string, bool), len(l.Key))
+		for j := range l.Key {
+			l.parts[j] = b.keyPart(&l.Key[j])
+		}
+		p.response(b, l.Response)
+		p.limits = append(p.limits, l)
+		if !l.FromTier {
+			p.general = append(p.general, l)
+		}
+	}
+	if p.cfg.Safe < 1 || p.cfg.Safe > len(p.limits) {
+		b.errs = append(b.errs, errors.New("the safe limit is none of the program's"))
+		return
+	}
+	p.safe = p.limits[p.cfg.Safe-1]
+	p.safeTier = Tier{Name: "safe", Limits: []int{p.cfg.Safe - 1}, limits: []*Limit{p.safe}}
+}
+
+func (b *builder) keyPart(k *KeyPart) func(*Input) (string, bool) {
+	name := k.Name
+	switch k.Kind {
+	case KeyAddress, KeyASN:
+		return nil // AppendKey reads them itself
+	case KeyCountry:
+		return func(in *Input) (string, bool) { c := in.Record.CountryCode(); return c, c != "" }
+	case KeyAccount:
+		return func(in *Input) (string, bool) { return in.account(name) }
+	case KeyHeader:
+		return func(in *Input) (string, bool) { v := in.Header(name); return v, v != "" }
+	case KeyCookie:
+		return func(in *Input) (string, bool) { return in.Cookie(name) }
+	case KeyAPIKey:
+		return apiKey
+	case KeyExpr:
+		t := b.text(&k.Expr)
+		return func(in *Input) (string, bool) { v := t(in); return v, v != "" }
+	}
+	b.bad("a part of the key is of no kind")
+	return nil
+}
+
+// apiKey is where keys are usually put: X-Api-Key, or a bearer token (RFC 6750
+// section 2.1).
+func apiKey(in *Input) (string, bool) {
+	if v := in.Header("X-Api-Key"); v != "" {
+		return v, true
+	}
+	const bearer = "bearer "
+	v := in.Header("Authorization")
+	if len(v) <= len(bearer) {
+		return "", false
+	}
+	for i := range len(bearer) {
+		c := v[i]
+		if 'A' <= c && c <= 'Z' {
+			c |= 0x20
+		}
+		if c != bearer[i] {
+			return "", false
+		}
+	}
+	return v[len(bearer):], true
+}
+
+func (p *Program) buildTiers(b *builder) {
+	for i := range p.cfg.Tiers {
+		t := &p.cfg.Tiers[i]
+		b.where = "tier " + t.Name
+		for _, n := range t.Limits {
+			if n < 0 || n >= len(p.limits) {
+				b.bad("its limit is none of the program's")
+				continue
+			}
+			t.limits = append(t.limits, p.limits[n])
+		}
+		t.When.Walk(func(e *Expr) {
+			if e.Op == OpTier {
+				b.bad("a tier cannot ask for the tier")
+			}
+		})
+		p.response(b, t.Response)
+		p.tiers = append(p.tiers, builtTier{b.optional(&t.When), t})
+	}
+}
+
+func (p *Program) buildRules(b *builder) {
+	for i := range p.cfg.Rules {
+		r := &p.cfg.Rules[i]
+		b.where = "rule " + r.Name
+		b.errs = append(b.errs, r.check(len(p.limits))...)
+		p.response(b, r.Response)
+		r.reputation, r.salt = r.When.Reputation(), salt(r.Name)
+		p.rules = append(p.rules, builtRule{b.optional(&r.When), r})
+	}
+	for i := range p.cfg.Lists {
+		b.where = "list " + p.cfg.Lists[i].Name
+		p.response(b, p.cfg.Lists[i].Response)
+	}
+}
+
+func (p *Program) buildThresholds(b *builder) {
+	p.thresholds = p.cfg.Thresholds
+	slices.SortStableFunc(p.thresholds, func(x, y Threshold) int { return int(y.Score) - int(x.Score) })
+	for i := range p.thresholds {
+		t := &p.thresholds[i]
+		b.where = "threshold " + strconv.Itoa(int(t.Score))
+		p.response(b, t.Response)
+		switch {
+		case t.Score < 1 || t.Score > 100:
+			b.bad("the score must be from 1 to 100")
+		case t.Action == ipwarden.NoVerdict || t.Action > ipwarden.Block:
+			b.bad("it needs an action, such as challenge")
+		case t.Limit < 0 || t.Limit > len(p.limits):
+			b.bad("its limit is none of the program's")
+		case i > 0 && p.thresholds[i-1].Score == t.Score:
+			b.bad("there are two for one score")
+		}
+	}
+}
+
+func (p *Program) checkCrawlers(b *builder) {
+	b.where = "crawlers"
+	c := &p.cfg.Crawlers
+	if c.Limit < 0 || c.Limit > len(p.limits) || c.PendingLimit < 0 || c.PendingLimit > len(p.limits) {
+		b.bad("their limit is none of the program's")
+	}
+	switch c.Pending {
+	case ipwarden.NoVerdict:
+		c.Pending = ipwarden.Challenge
+	case ipwarden.Challenge, ipwarden.Throttle:
+	default:
+		b.bad("while one is being verified it is challenged or throttled, neither allowed nor blocked")
+	}
+}
+
+// Limits returns every limit, by its index; that of the safe tier, of the tiers,
+// of rules and of lists among them.
+func (p *Program) Limits() []*Limit { return p.limits }
+
+// Safe is the limit of the safe tier, for requests of which nothing can be known.
+func (p *Program) Safe() *Limit { return p.safe }
+
+// Paths says how the upstream reads a path.
+func (p *Program) Paths() Paths { return p.cfg.Paths }
+
+// Rules, Tiers, Routes, Lists and Thresholds return the parts, in their order;
+// thresholds from the highest score down. They must not be changed.
+func (p *Program) Rules() []Rule           { return p.cfg.Rules }
+func (p *Program) Tiers() []Tier           { return p.cfg.Tiers }
+func (p *Program) Routes() []Route         { return p.cfg.Routes }
+func (p *Program) Lists() []List           { return p.cfg.Lists }
+func (p *Program) Thresholds() []Threshold { return p.thresholds }
+
+// Response returns the response of a name, or what a verdict has of its own;
+// nil when the policy says nothing.
+func (p *Program) Response(name string, v ipwarden.Verdict) *Response {
+	return p.responses.of(name, v)
+}
+
+// OverLimit returns the response for who is over a limit; nil when the policy
+// says nothing.
+func (p *Program) OverLimit(l *Limit) *Response {
+	return p.responses.of(l.Response, ipwarden.Throttle)
+}
+
+// Route returns the route of a request: never nil. A gate asks before the
+// look-up, whose budget the route has.
+func (p *Program) Route(q *ipwarden.Request) *Route {
+	if q != nil {
+		for i := range p.cfg.Routes {
+			if r := &p.cfg.Routes[i]; r.holds(q) {
+				return r
+			}
+		}
+	}
+	return &p.cfg.DefaultRoute
+}
