@@ -95,8 +95,11 @@ func TestPrecedence(t *testing.T) {
 			}
 			t.Run(high.name+" before "+low.name, func(t *testing.T) {
 				for _, v := range [][2]ipwarden.Verdict{
-					{ipwarden.Allow, ipwarden.Block}, {ipwarden.Block, ipwarden.Allow}, {ipwarden.Challenge, ipwarden.Block},
-					{ipwarden.StepUp, ipwarden.Challenge}, {ipwarden.Throttle, ipwarden.Block},
+					{ipwarden.Allow, ipwarden.Block},
+					{ipwarden.Block, ipwarden.Allow},
+					{ipwarden.Challenge, ipwarden.Block},
+					{ipwarden.StepUp, ipwarden.Challenge},
+					{ipwarden.Throttle, ipwarden.Block},
 				} {
 					cfg, in := Config{}, testInput("203.0.113.66", 0)
 					low.put(&cfg, in, v[1])
