@@ -6,7 +6,13 @@ package ipwarden
 type Store struct {
 	backing Backing
 	hot     []Hot
+	name    *storeName // nil unless the answers are shared
 }
+
+// storeName tells one Store from all others, also after it is gone, without
+// keeping it: the names are different because they are different places in
+// memory, for which they have to take some.
+type storeName struct{ _ byte }
 
 // Hot holds, of one answer, the AS in 32 bits, the country in 10 and the traits
 // in 22.
@@ -57,7 +63,11 @@ func NewStore(b Backing, hot []Hot) *Store {
 	if hot == nil && b != nil {
 		hot = []Hot{HotOf(b.ASNumber(0), b.CountryCode(0), b.Traits(0))}
 	}
-	return &Store{b, hot}
+	s := &Store{backing: b, hot: hot}
+	if _, ok := b.(Shared); ok {
+		s.name = new(storeName)
+	}
+	return s
 }
 
 // Record4 is [MakeRecord] for an IPv4 address as a number.

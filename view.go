@@ -36,13 +36,18 @@ func (v *View) AppendJSON(dst []byte, r Record) []byte {
 
 // AppendMembers appends the members of the answer, each with a comma before
 // it, for callers that put members of their own first.
-func (v *View) AppendMembers(dst []byte, r Record) []byte {
-	if v.Kept != nil {
-		if out, ok := v.appendKept(dst, r); ok {
+func (v *View) AppendMembers(dst []byte, r Record) []byte { return v.AppendMembersOf(dst, r, "") }
+
+// AppendMembersOf is [View.AppendMembers] for callers who have the text of the
+// canonical address already: copying it is cheaper than writing it.
+func (v *View) AppendMembersOf(dst []byte, r Record, addr string) []byte {
+	if v.Kept != nil && !v.Explain {
+		if out, ok := v.appendKept(dst, r, addr); ok {
 			return out
 		}
 	}
-	dst = v.appendFields(dst, r, v.Fields, nil)
+	dst = v.appendAddress(dst, r, v.Fields, addr)
+	dst = v.appendFields(dst, r, v.Fields.without(groupAddress), nil)
 	if v.Explain {
 		dst = append(dst, `,"evidence":`...)
 		dst = appendEvidence(dst, r.Evidence(), v.Fields)
@@ -50,13 +55,9 @@ func (v *View) AppendMembers(dst []byte, r Record) []byte {
 	return dst
 }
 
-// appendFields appends some fields; where the announced prefix is written goes
-// into cut.
+// appendFields appends some fields, none of groupAddress; where the announced
+// prefix is written goes into cut.
 func (v *View) appendFields(dst []byte, r Record, fields Fields, cut *routeCut) []byte {
-	if fields.Any(groupAddress) {
-		dst = v.appendAddress(dst, r, fields)
-		fields = fields.without(groupAddress)
-	}
 	if fields == (Fields{}) {
 		return dst
 	}
@@ -112,11 +113,17 @@ func (v *View) appendFields(dst []byte, r Record, fields Fields, cut *routeCut) 
 }
 
 // appendAddress appends what differs between the addresses of one answer: the
-// fields of groupAddress, which come first and are in no object.
-func (v *View) appendAddress(dst []byte, r Record, fields Fields) []byte {
+// fields of groupAddress, which come first and are in no object. text is that of
+// the address, if the caller has it.
+func (v *View) appendAddress(dst []byte, r Record, fields Fields, text string) []byte {
 	addr := r.Addr()
 	if fields.Has(FieldIP) {
-		dst = addr.AppendTo(append(dst, `,"ip":"`...))
+		dst = append(dst, `,"ip":"`...)
+		if text != "" {
+			dst = append(dst, text...)
+		} else {
+			dst = addr.AppendTo(dst)
+		}
 		dst = append(dst, '"')
 	}
 	if v.Query != "" && fields.Has(FieldQuery) {

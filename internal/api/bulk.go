@@ -1,6 +1,7 @@
 package api
 
 import (
+	"encoding/binary"
 	"errors"
 	"net"
 	"net/http"
@@ -109,20 +110,17 @@ func (x *exchange) bulkArray(body []byte, o *options, f format) *problem {
 	}
 	var s arrayScanner
 	b := x.batchMemory()
-	index, n, ok := 0, 0, s.open(body)
-	for ok {
-		b.queries[n], ok = s.next()
-		if ok {
-			if n++; index+n > limit {
-				x.out = out
-				return tooLarge("An array may have " + strconv.Itoa(limit) + " items" + ifExplain(o) + ".")
-			}
+	index := 0
+	for more := s.open(body); more; {
+		var n int
+		n, more = s.fill(b.queries[:])
+		if index+n > limit {
+			x.out = out
+			return tooLarge("An array may have " + strconv.Itoa(limit) + " items" + ifExplain(o) + ".")
 		}
-		if n == batchSize || !ok && n > 0 {
-			b.look(x, n)
-			out = b.append(out, v, index, n, f)
-			index, n = index+n, 0
-		}
+		b.look(x, n)
+		out = b.append(out, v, index, n, f)
+		index += n
 	}
 	if f == formatJSON {
 		out = append(out, ']', '\n')
@@ -168,13 +166,21 @@ var (
 func (b *batch) look(x *exchange, n int) {
 	good := 0
 	for i := range n {
-		if !b.queries[i].isText {
+		q := &b.queries[i]
+		if q.dotted {
+			var octets [4]byte
+			binary.BigEndian.PutUint32(octets[:], q.addr)
+			b.addrs[good] = netip.AddrFrom4(octets)
+			good++
+			continue
+		}
+		if !q.isText {
 			if b.errs[i] == nil {
 				b.errs[i] = errNotText
 			}
 			continue
 		}
-		addr, err := ipwarden.ParseAddr(b.queries[i].text)
+		addr, err := ipwarden.ParseAddr(q.text)
 		if b.errs[i] = err; err != nil {
 			continue
 		}
@@ -189,15 +195,25 @@ func (b *batch) look(x *exchange, n int) {
 func (b *batch) append(dst []byte, v *ipwarden.View, index, n int, f format) []byte {
 	good := 0
 	for i := range n {
-		query, err := b.queries[i].text, b.errs[i]
+		q := &b.queries[i]
+		if q.dotted && f == formatJSON {
+			dst = appendItemStart(dst, index+i, q.text)
+			dst = append(v.AppendMembersOf(dst, b.recs[good], q.text), '}')
+			good++
+			continue
+		}
+		query, err := q.text, b.errs[i]
 		b.errs[i] = nil
 		if len(query) > maxItem {
 			query = strings.ToValidUTF8(query[:maxItem], "") + "…"
 		}
 		rec := ipwarden.Record{}
 		if err == nil {
-			_, transition := ipwarden.Canonical(b.asked[good])
-			rec = b.recs[good].Asked(transition, b.asked[good].Zone() != "")
+			rec = b.recs[good]
+			if !q.dotted {
+				_, transition := ipwarden.Canonical(b.asked[good])
+				rec = rec.Asked(transition, b.asked[good].Zone() != "")
+			}
 			good++
 		}
 		switch f {
@@ -223,6 +239,16 @@ func (b *batch) append(dst []byte, v *ipwarden.View, index, n int, f format) []b
 		}
 	}
 	return dst
+}
+
+// appendItemStart begins the answer to a query that needs no escapes.
+func appendItemStart(dst []byte, index int, query string) []byte {
+	if index > 0 {
+		dst = append(dst, ',')
+	}
+	dst = strconv.AppendInt(append(dst, "\n{\"index\":"...), int64(index), 10)
+	dst = append(append(dst, `,"query":"`...), query...)
+	return append(dst, '"')
 }
 
 func appendItemError(dst []byte, query string, err error) []byte {

@@ -6,9 +6,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"strconv"
 	"strings"
 	"testing"
@@ -165,7 +167,7 @@ func TestLongLines(t *testing.T) {
 // the strings in it.
 func FuzzArrayScanner(f *testing.F) {
 	for _, s := range []string{
-		`["8.8.8.8","1.1.1.1"]`, `[]`, ` [ "a" , 1.5e-3, {"a":[true,null]}, [[]] ]`, `["\u00e9\ud83d\ude00\ud800\n"]`, `["a",]`, `[01]`, `[-]`, `["`, `[{"a"}]`, "[\"\xff\"]",
+		`["8.8.8.8","1.1.1.1"]`, `["127.0.0.1","8.8.8.8", "255.255.255.255","1.02.3.4","1.2.3.256","1.2.3.4" ,"1.2.3.4.5","1.1.1.1"]`, `[]`, ` [ "a" , 1.5e-3, {"a":[true,null]}, [[]] ]`, `["\u00e9\ud83d\ude00\ud800\n"]`, `["a",]`, `[01]`, `[-]`, `["`, `[{"a"}]`, "[\"\xff\"]",
 	} {
 		f.Add([]byte(s))
 	}
@@ -178,6 +180,7 @@ func FuzzArrayScanner(f *testing.F) {
 				got = append(got, e)
 			}
 		}
+		checkFill(t, src, got, s.err)
 		var want []json.RawMessage
 		err := json.Unmarshal(src, &want)
 		if string(bytes.TrimSpace(src)) == "null" {
@@ -212,3 +215,81 @@ func FuzzArrayScanner(f *testing.F) {
 // jsonValid reports whether a string's source is UTF-8; of other bytes each
 // reader makes what it likes.
 func jsonValid(w []byte) bool { return bytes.Equal(bytes.ToValidUTF8(w, nil), w) }
+
+// checkFill compares fill, in batches of any size, with what next has read.
+func checkFill(t *testing.T, src []byte, want []element, wantErr string) {
+	t.Helper()
+	for _, size := range []int{1, 3, batchSize} {
+		var s arrayScanner
+		var got []element
+		for more := s.open(src); more; {
+			dst := make([]element, size)
+			var n int
+			n, more = s.fill(dst)
+			got = append(got, dst[:n]...)
+		}
+		if s.err != wantErr || len(got) != len(want) {
+			t.Fatalf("%q in batches of %d: %d items and %q, one by one %d and %q", src, size, len(got), s.err, len(want), wantErr)
+		}
+		for i, e := range got {
+			if e.text != want[i].text || e.isText != want[i].isText {
+				t.Fatalf("%q in batches of %d: item %d is %+v, alone %+v", src, size, i, e, want[i])
+			}
+			if e.dotted && ipAt(e.addr).String() != e.text {
+				t.Fatalf("%q: item %d is read as %v", src, i, ipAt(e.addr))
+			}
+		}
+	}
+}
+
+func ipAt(u uint32) netip.Addr {
+	return netip.AddrFrom4([4]byte{byte(u >> 24), byte(u >> 16), byte(u >> 8), byte(u)})
+}
+
+// Of strings, readDotted reads those that are the canonical text of an IPv4
+// address, and no others.
+func TestReadDotted(t *testing.T) {
+	check := func(text string) {
+		t.Helper()
+		src := []byte(`[""` + "\"" + text + `",""""""""""""""""""`)
+		addr, n := readDotted((*[dottedRoom]byte)(src))
+		want, err := netip.ParseAddr(text)
+		if err != nil || !want.Is4() {
+			if n != 0 {
+				t.Fatalf("%q is read as %v", text, ipAt(addr))
+			}
+			return
+		}
+		if n != len(text) || ipAt(addr) != want {
+			t.Fatalf("%q is read as %v, %d bytes", text, ipAt(addr), n)
+		}
+	}
+	rng := rand.New(rand.NewPCG(1, 1))
+	parts := func(octet func() string) string {
+		return octet() + "." + octet() + "." + octet() + "." + octet()
+	}
+	for i := range 1000 { // every number of three digits in every place, leading zeros too
+		for place := range 4 {
+			s := []string{"1", "2", "3", "4"}
+			for _, form := range []string{"%d", "%02d", "%03d"} {
+				s[place] = fmt.Sprintf(form, i)
+				check(strings.Join(s, "."))
+			}
+		}
+	}
+	for range 100_000 {
+		good := parts(func() string { return strconv.Itoa(rng.IntN(256)) })
+		check(good)
+		bad := []byte(good) // one byte other, one more, one less
+		at := rng.IntN(len(bad))
+		bad[at] = byte(rng.IntN(256))
+		if bad[at] != '"' && bad[at] != '\\' { // the string would be another
+			check(string(bad))
+		}
+		check(good[:at] + good[at+1:])
+		check(good[:at] + string("0123456789.:x"[rng.IntN(13)]) + good[at:])
+	}
+	for _, s := range []string{"", ".", "...", "1.2.3", "1.2.3.4.5", "1.2.3.4.", ".1.2.3.4", "1..2.3", "1111.2.3.4", "1.2.3.4444", "::", "1.2.3.4%a", "255.255.255.255", "0.0.0.0", "1.2.3.\xb4"} {
+		check(s)
+	}
+}

@@ -49,7 +49,7 @@ var zonedFields = ipwarden.FieldsOf(ipwarden.FieldTimeZoneAbbr, ipwarden.FieldTi
 // a new one takes the place of any other.
 //
 // For the queries that are asked most, what was written of answers is kept as
-// well: for maxKept of them and for requests without a query, at most 15 MB each.
+// well: for maxKept of them and for requests without a query, at most 16.5 MiB each.
 type queryCache struct {
 	defaults *options // of a request without a query
 

@@ -21,6 +21,8 @@ type arrayScanner struct {
 type element struct {
 	text   string // aliases the source unless the string has escapes
 	isText bool
+	dotted bool // it is an IPv4 address in canonical form, addr
+	addr   uint32
 }
 
 const (
@@ -46,6 +48,40 @@ func (s *arrayScanner) open(src []byte) bool {
 	}
 	s.more = true
 	return true
+}
+
+// fill reads items into dst, and returns how many; more is false when they were
+// the last, or err is set.
+func (s *arrayScanner) fill(dst []element) (n int, more bool) {
+	for n < len(dst) && s.more {
+		e, ok := s.dotted()
+		if !ok {
+			if e, ok = s.next(); !ok {
+				break
+			}
+		}
+		dst[n] = e
+		n++
+	}
+	return n, s.more
+}
+
+// dotted returns the next item if it is an IPv4 address in canonical form and
+// not the last; otherwise it reads nothing.
+func (s *arrayScanner) dotted() (element, bool) {
+	src, start := s.src, s.pos+1
+	if s.pos < 3 || len(src) < s.pos+dottedRoom || src[s.pos] != '"' {
+		return element{}, false
+	}
+	addr, n := readDotted((*[dottedRoom]byte)(src[s.pos-3:]))
+	end := start + n
+	if n == 0 || src[end+1] != ',' {
+		return element{}, false
+	}
+	if s.pos = end + 2; s.pos < len(src) && src[s.pos] != '"' {
+		s.space()
+	}
+	return element{text: alias(src[start:end]), isText: true, dotted: true, addr: addr}, true
 }
 
 // next returns the next item; false at the end of the array, or when err is set.
@@ -83,7 +119,7 @@ func (s *arrayScanner) next() (element, bool) {
 func (s *arrayScanner) value() (element, bool) {
 	if s.pos < len(s.src) && s.src[s.pos] == '"' {
 		text, ok := s.text()
-		return element{text, true}, ok
+		return element{text: text, isText: true}, ok
 	}
 	start := s.pos
 	if !s.skip(0) {
