@@ -40,8 +40,7 @@ func Canonical(a netip.Addr) (netip.Addr, Transition) {
 	if a.Is4() || !a.IsValid() {
 		return a, NotWrapped
 	}
-	b := a.As16()
-	hi, lo := binary.BigEndian.Uint64(b[:8]), binary.BigEndian.Uint64(b[8:])
+	hi, lo := halves(a)
 	switch {
 	case hi == 0 && lo>>32 == 0xffff:
 		return v4(uint32(lo)), Mapped
@@ -56,6 +55,19 @@ func Canonical(a netip.Addr) (netip.Addr, Transition) {
 		return a.WithZone(""), NotWrapped
 	}
 	return a, NotWrapped
+}
+
+// halves returns the bits of an IPv6 address. The compiler moves what As16 returns
+// in one piece of 16 bytes, though it was stored in two of 8, and no processor
+// forwards that from its store buffer: each look-up would wait until all before it
+// are done with their memory. A slice is read where it was stored, and does not
+// escape.
+func halves(a netip.Addr) (hi, lo uint64) {
+	b := a.AsSlice()
+	if len(b) != 16 {
+		return 0, 0
+	}
+	return binary.BigEndian.Uint64(b), binary.BigEndian.Uint64(b[8:])
 }
 
 func v4(u uint32) netip.Addr {

@@ -62,8 +62,8 @@ func MakeRecord(addr netip.Addr, s *Store, id uint32) Record {
 		b := addr.As4()
 		return s.Record4(binary.BigEndian.Uint32(b[:]), id)
 	case addr.IsValid():
-		b := addr.As16()
-		return s.Record6(binary.BigEndian.Uint64(b[:8]), binary.BigEndian.Uint64(b[8:]), id)
+		hi, lo := halves(addr)
+		return s.Record6(hi, lo, id)
 	}
 	return Record{store: s, meta: uint64(id)}
 }
@@ -118,14 +118,14 @@ func (r Record) Network() netip.Prefix {
 }
 
 // Traits returns the security traits.
-func (r Record) Traits() Traits { return r.hot().Traits() }
+func (r Record) Traits() Traits { return r.Hot().Traits() }
 
 // CountryCode returns the ISO 3166-1 alpha-2 code, or "" when unknown.
-func (r Record) CountryCode() string { return r.hot().CountryCode() }
+func (r Record) CountryCode() string { return r.Hot().CountryCode() }
 
 // ASNumber returns the number of the autonomous system that announces the
 // address, or 0 when unknown.
-func (r Record) ASNumber() uint32 { return r.hot().ASNumber() }
+func (r Record) ASNumber() uint32 { return r.Hot().ASNumber() }
 
 // Location returns where the address is used.
 func (r Record) Location() Location {

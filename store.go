@@ -44,16 +44,22 @@ func (h Hot) Traits() Traits { return Traits(h >> hotTraits) }
 // CountryCode returns the country, "" when unknown.
 func (h Hot) CountryCode() string {
 	n := h >> hotCountry & (1<<10 - 1)
-	return countryCodes[n][:min(n, 1)*2]
+	return countryCodes[n]
 }
 
-// countryCodes has the two letters of each number that a Hot may hold; those of
-// 0, unknown, are not shown.
+// countryCodes has the text of each number that a Hot may hold; that of 0 is
+// empty. All are parts of one text, so that those in use share cache lines.
 var countryCodes = func() (codes [1 << 10]string) {
+	letters := make([]byte, 0, 2*len(codes))
 	for i := range codes {
 		n := (i + 26*26 - 1) % (26 * 26)
-		codes[i] = string([]byte{byte('A' + n/26), byte('A' + n%26)})
+		letters = append(letters, byte('A'+n/26), byte('A'+n%26))
 	}
+	all := string(letters)
+	for i := range codes {
+		codes[i] = all[2*i : 2*i+2]
+	}
+	codes[0] = ""
 	return codes
 }()
 
@@ -86,8 +92,9 @@ func (r Record) WithAnswer(id uint32) Record {
 	return r
 }
 
-// hot returns the hot word of the answer.
-func (r Record) hot() Hot {
+// Hot returns the AS, the country and the traits in one word: for who reads more
+// than one of them of many Records. It is 0 when the Record knows nothing.
+func (r Record) Hot() Hot {
 	if r.store == nil {
 		return 0
 	}

@@ -34,9 +34,9 @@ func openDataset(name string, flat bool) (*single, error) {
 }
 
 // touch reads of a Record what a policy reads.
-func touch(r *ipwarden.Record) uint64 {
-	sum := uint64(r.ASNumber()) + uint64(r.Traits())
-	if cc := r.CountryCode(); cc != "" {
+func touch(h ipwarden.Hot) uint64 {
+	sum := uint64(h.ASNumber()) + uint64(h.Traits())
+	if cc := h.CountryCode(); cc != "" {
 		sum += uint64(cc[0])
 	}
 	return sum
@@ -49,7 +49,7 @@ func (c *single) pass(addrs []netip.Addr) (sum uint64) {
 		if err != nil {
 			continue
 		}
-		sum += touch(&r)
+		sum += touch(r.Hot())
 	}
 	return sum
 }
@@ -81,7 +81,7 @@ func (c *batches) pass(addrs []netip.Addr) (sum uint64) {
 		n := min(len(addrs), len(c.records))
 		c.ds.LookupBatch(c.records[:n], addrs[:n])
 		for i := range c.records[:n] {
-			sum += touch(&c.records[i])
+			sum += touch(c.records[i].Hot())
 		}
 		addrs = addrs[n:]
 	}

@@ -4,9 +4,7 @@ import "runtime"
 
 // flat is the large index for machines with memory to spare: a reference for
 // every /24 of IPv4 (DIR-24-8; Gupta, Lin and McKeown, INFOCOM 1998), 64 MiB.
-type flat struct {
-	table *[1 << 24]uint32
-}
+type flat [1 << 24]uint32
 
 // BuildFlat builds the flat index, which makes IPv4 look-ups faster by 64 MiB.
 // Look-ups go on meanwhile with the compact index, and use the flat one as soon
@@ -32,9 +30,11 @@ func (d *Dataset) BuildFlat() error {
 			out[i] = follow(d.nodes, ref, byte(i))
 		}
 	}
-	f := &flat{table}
-	runtime.AddCleanup(f, func(free func()) { free() }, free)
-	d.flat.CompareAndSwap(nil, f)
+	if !d.flat.CompareAndSwap(nil, table) {
+		free() // another caller was faster
+		return nil
+	}
+	runtime.AddCleanup(d, func(free func()) { free() }, free)
 	return nil
 }
 

@@ -2,6 +2,6 @@
 
 package dataset
 
-func newFlatTable() (*[1 << 24]uint32, func(), error) {
-	return new([1 << 24]uint32), func() {}, nil
+func newFlatTable() (*flat, func(), error) {
+	return new(flat), func() {}, nil
 }

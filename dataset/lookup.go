@@ -23,9 +23,11 @@ func (d *Dataset) Lookup(_ context.Context, addr netip.Addr) (ipwarden.Record, e
 	}
 	b := addr.As4()
 	u := binary.BigEndian.Uint32(b[:])
-	if f := d.flat.Load(); f != nil { // the commonest case without a call
-		if ref := f.table[u>>8]; ref < refSmall {
-			return d.store.Record4(u, ref), nil
+	if table := d.flat.Load(); table != nil { // the commonest case without a call
+		if ref := table[u>>8]; ref < refSmall {
+			r := d.store.Record4(u, ref)
+			runtime.KeepAlive(d)
+			return r, nil
 		}
 	}
 	return d.store.Record4(u, d.find4(u)), nil
@@ -35,8 +37,7 @@ func (d *Dataset) lookup6(addr netip.Addr) (ipwarden.Record, error) {
 	if !addr.IsValid() {
 		return ipwarden.Record{}, ErrInvalidAddr
 	}
-	b := addr.As16()
-	hi, lo := binary.BigEndian.Uint64(b[:8]), binary.BigEndian.Uint64(b[8:])
+	hi, lo := halves(addr)
 	zone := addr.Zone() != ""
 	if !plain6(hi) {
 		if c, wrapped := ipwarden.Canonical(addr); wrapped != ipwarden.NotWrapped {
@@ -52,6 +53,19 @@ func (d *Dataset) lookup6(addr netip.Addr) (ipwarden.Record, error) {
 	return r, nil
 }
 
+// halves returns the bits of an IPv6 address. The compiler moves what As16 returns
+// in one piece of 16 bytes, though it was stored in two of 8, and no processor
+// forwards that from its store buffer: each look-up would wait until all before it
+// are done with their memory. A slice is read where it was stored, and does not
+// escape.
+func halves(addr netip.Addr) (hi, lo uint64) {
+	b := addr.AsSlice()
+	if len(b) != 16 {
+		return 0, 0
+	}
+	return binary.BigEndian.Uint64(b), binary.BigEndian.Uint64(b[8:])
+}
+
 // plain6 reports whether an address is of 2000::/3 and neither 6to4 nor Teredo,
 // so that it wraps no IPv4 address.
 func plain6(hi uint64) bool { return hi>>61 == 1 && hi>>48 != 0x2002 && hi>>32 != 0x2001_0000 }
@@ -61,8 +75,8 @@ func plain6(hi uint64) bool { return hi>>61 == 1 && hi>>48 != 0x2002 && hi>>32 !
 func (d *Dataset) find4(u uint32) uint32 {
 	var ref uint32
 	shift := uint(16)
-	if f := d.flat.Load(); f != nil {
-		ref, shift = f.table[u>>8], 8
+	if table := d.flat.Load(); table != nil {
+		ref, shift = table[u>>8], 8
 	} else {
 		ref = le.Uint32(d.root4[(u>>16)*4:])
 	}
@@ -154,17 +168,47 @@ const batch = 64
 // addresses overlap. An invalid address gives the zero Record.
 func (d *Dataset) LookupBatch(dst []ipwarden.Record, addrs []netip.Addr) {
 	_ = dst[:len(addrs)]
-	var b batchOf
 	for len(addrs) > 0 {
 		n := min(batch, len(addrs))
-		if !b.four(d, dst[:n], addrs[:n]) && !b.six(d, dst[:n], addrs[:n]) {
-			for i, a := range addrs[:n] {
-				dst[i], _ = d.Lookup(context.Background(), a)
-			}
+		if table := d.flat.Load(); table == nil || !d.batchFlat(table, dst[:n], addrs[:n]) {
+			d.batchLevels(dst[:n], addrs[:n])
 		}
 		addrs, dst = addrs[n:], dst[n:]
 	}
 	runtime.KeepAlive(d)
+}
+
+// batchFlat looks up IPv4 addresses in the flat index; false when one of them is
+// not IPv4. Few need more than one load, and the processor overlaps the loads of
+// neighbours by itself where so little lies between them.
+func (d *Dataset) batchFlat(table *flat, dst []ipwarden.Record, addrs []netip.Addr) bool {
+	dst = dst[:len(addrs)]
+	store := d.store
+	for i, a := range addrs {
+		if !a.Is4() {
+			return false
+		}
+		octets := a.As4()
+		u := binary.BigEndian.Uint32(octets[:])
+		ref := table[u>>8]
+		if ref >= refSmall {
+			ref = follow(d.nodes, ref, byte(u))
+		}
+		dst[i] = store.Record4(u, ref)
+	}
+	return true
+}
+
+// batchLevels looks up at most 64 addresses, all of them on one level of the
+// index before any goes to the next.
+func (d *Dataset) batchLevels(dst []ipwarden.Record, addrs []netip.Addr) {
+	var b batchOf
+	if b.four(d, dst, addrs) || b.six(d, dst, addrs) {
+		return
+	}
+	for i, a := range addrs {
+		dst[i], _ = d.Lookup(context.Background(), a)
+	}
 }
 
 // batchOf is the memory of one batch.
@@ -175,38 +219,30 @@ type batchOf struct {
 	active [batch]uint8  // those that are not at an answer yet
 }
 
-// four looks up IPv4 addresses, one level of the index after the other; false
-// when one of them is not IPv4.
+// four looks up IPv4 addresses in the compact index; false when one of them is
+// not IPv4.
 func (b *batchOf) four(d *Dataset, dst []ipwarden.Record, addrs []netip.Addr) bool {
 	for i, a := range addrs {
 		if !a.Is4() {
 			return false
 		}
 		octets := a.As4()
-		b.lo[i&(batch-1)] = uint64(binary.BigEndian.Uint32(octets[:]))
+		u := binary.BigEndian.Uint32(octets[:])
+		i &= batch - 1
+		b.lo[i], b.refs[i] = uint64(u), le.Uint32(d.root4[(u>>16)*4:])
 	}
 	keys, refs := b.lo[:len(addrs)], b.refs[:len(addrs)]
-	if f := d.flat.Load(); f != nil {
-		for i, k := range keys {
-			refs[i] = f.table[uint32(k)>>8]
-		}
-	} else {
-		for i, k := range keys {
-			refs[i] = le.Uint32(d.root4[(uint32(k)>>16)*4:])
-		}
-		for i, k := range keys {
-			if refs[i] >= refSmall {
-				refs[i] = follow(d.nodes, refs[i], byte(k>>8))
-			}
-		}
-	}
 	for i, k := range keys {
 		if refs[i] >= refSmall {
-			refs[i] = follow(d.nodes, refs[i], byte(k))
+			refs[i] = follow(d.nodes, refs[i], byte(k>>8))
 		}
 	}
 	for i, k := range keys {
-		dst[i] = d.store.Record4(uint32(k), refs[i])
+		ref := refs[i]
+		if ref >= refSmall {
+			ref = follow(d.nodes, ref, byte(k))
+		}
+		dst[i] = d.store.Record4(uint32(k), ref)
 	}
 	return true
 }
@@ -216,13 +252,12 @@ func (b *batchOf) four(d *Dataset, dst []ipwarden.Record, addrs []netip.Addr) bo
 func (b *batchOf) six(d *Dataset, dst []ipwarden.Record, addrs []netip.Addr) bool {
 	active := 0
 	for i, a := range addrs {
-		octets := a.As16()
-		hi := binary.BigEndian.Uint64(octets[:8])
+		hi, lo := halves(a)
 		if !plain6(hi) || a.Zone() != "" {
 			return false
 		}
 		i &= batch - 1
-		b.hi[i], b.lo[i], b.left[i] = hi, binary.BigEndian.Uint64(octets[8:]), 48
+		b.hi[i], b.lo[i], b.left[i] = hi, lo, 48
 		dst[i] = d.store.Record6(b.hi[i], b.lo[i], 0)
 		if b.refs[i] = le.Uint32(d.root6[(hi>>48)*4:]); b.refs[i] >= refSmall {
 			b.active[active&(batch-1)] = uint8(i)
