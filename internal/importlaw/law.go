@@ -44,6 +44,10 @@ func Rules() []Rule {
 			Why: "decides on every request, and small enough for the edge: YAML and CEL are its compiler's",
 		},
 		{
+			Package: "clientip", Project: []string{""}, Without: heavy,
+			Why: "addresses out of bytes that anybody may send: small enough to read, and for the edge",
+		},
+		{
 			Package: "source", Project: []string{""}, Modules: []string{"github.com/gaissmai/bart"}, Without: server,
 			Why: "an overlay is a table of prefixes: bart is one, without dependencies of its own",
 		},

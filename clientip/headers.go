@@ -1,0 +1,132 @@
+package clientip
+
+import (
+	"net/netip"
+	"strings"
+)
+
+// SourceHeaders lists every header in which some proxy or platform tells a
+// client's address, in canonical form. They are rewritten or removed together
+// before a request goes on, so that the application cannot read another one
+// than was judged. The slice is the caller's.
+func SourceHeaders() []string {
+	return []string{
+		forwardedFor, forwarded, realIP,
+		"True-Client-Ip", "X-Client-Ip", "X-Cluster-Client-Ip", "X-Original-Forwarded-For",
+		"Cf-Connecting-Ip", "Cf-Connecting-Ipv6", "Cf-Pseudo-Ipv4",
+		"Fastly-Client-Ip", "Fly-Client-Ip", viewerAddress,
+		"X-Vercel-Forwarded-For", "X-Vercel-Proxied-For", "X-Nf-Client-Connection-Ip", "Do-Connecting-Ip",
+		"X-Azure-Clientip", "X-Azure-Socketip", "X-Appengine-User-Ip", "X-Appengine-Remote-Addr",
+		"X-Envoy-External-Address", "X-Ms-Forwarded-Client-Ip",
+		"Incap-Client-Ip", "X-Sucuri-Clientip", "Ali-Cdn-Real-Ip", "Cdn-Src-Ip", "Eo-Connecting-Ip", "X-Oss-Client-Ip",
+		"Client-Ip", "Forwarded-For", "Forwarded-For-Ip", "X-Forwarded", "X-Forwarded-Client-Ip", "X-Forwarder-For", "X-Forwarded-For-Original", "X-Forwarded-By",
+		"X-Originating-Ip", "X-Original-Remote-Addr", "X-Remote-Ip", "X-Remote-Addr", "Remote-Addr", "X-Real-Client-Ip", "X-Proxyuser-Ip",
+		"Proxy-Client-Ip", "Wl-Proxy-Client-Ip", "X-Coming-From", "Coming-From", "X-True-Ip", "Real-Ip", "X-Ip", "Http-Client-Ip",
+	}
+}
+
+// Headers of a request that would make somebody else's middleware believe it
+// has run: Next.js (CVE-2025-29927).
+var subrequest = [...]string{"X-Middleware-Subrequest", "X-Middleware-Subrequest-Id"}
+
+// ownPrefix is the namespace of the headers we add, folded.
+const ownPrefix = "x-ipwarden-"
+
+// removals answers which inbound headers do not go on. Names are compared
+// folded: in lower case, with '-' for '_', because what a CGI or WSGI program
+// sees of "X_Real_IP" and "X-Real-IP" is the same (RFC 3875 section 4.1.18).
+type removals struct {
+	names map[string]struct{}
+	// letters[n] has a bit for each letter that a name of n bytes begins with:
+	// most headers are passed over by it.
+	letters [maxName + 1]uint32
+}
+
+const maxName = 64
+
+func newRemovals(names []string) (r removals) {
+	r.names = map[string]struct{}{}
+	for _, name := range append(names, subrequest[:]...) {
+		var buf [maxName]byte
+		folded := string(fold(buf[:0], name))
+		r.names[folded] = struct{}{}
+		r.letters[len(folded)] |= 1 << (folded[0] & 31)
+	}
+	return r
+}
+
+func fold(dst []byte, name string) []byte {
+	for i := range len(name) {
+		c := name[i]
+		switch {
+		case 'A' <= c && c <= 'Z':
+			c |= 0x20
+		case c == '_':
+			c = '-'
+		}
+		dst = append(dst, c)
+	}
+	return dst
+}
+
+func (r *removals) has(name string) bool {
+	if name == "" {
+		return false
+	}
+	if own(name) {
+		return true
+	}
+	if len(name) > maxName || r.letters[len(name)]&(1<<(name[0]&31)) == 0 {
+		return false
+	}
+	var buf [maxName]byte
+	_, ok := r.names[string(fold(buf[:0], name))]
+	return ok
+}
+
+// own reports whether a name is in our namespace, in any spelling.
+func own(name string) bool {
+	if len(name) < len(ownPrefix) || name[0]|0x20 != 'x' {
+		return false
+	}
+	var buf [len(ownPrefix)]byte
+	return string(fold(buf[:0], name[:len(ownPrefix)])) == ownPrefix
+}
+
+// Removes reports whether an inbound header must be taken off a request before
+// it goes on: all of SourceHeaders, the configured source, our own X-Ipwarden-*
+// and what forges a subrequest, in any spelling that an application could take
+// for them ("x_real_ip"). Ask for each header that came, then set those of
+// [Extractor.AppendUpstream]. It does not allocate.
+func (x *Extractor) Removes(name string) bool { return x.removed.has(name) }
+
+// A Field is a header to set.
+type Field struct{ Name, Value string }
+
+// AppendUpstream appends what the application gets in place of the headers that
+// were removed: X-Forwarded-For, X-Real-Ip and Forwarded with the client alone.
+// Set them after hop-by-hop headers were removed: a request may say
+// "Connection: X-Forwarded-For". Nothing is appended for a client without an
+// address.
+func (x *Extractor) AppendUpstream(dst []Field, c Client) []Field {
+	if !c.Addr.IsValid() {
+		return dst
+	}
+	addr := c.Addr.String()
+	return append(dst, Field{forwardedFor, addr}, Field{realIP, addr}, Field{forwarded, forwardedOf(c.Addr, addr)})
+}
+
+// forwardedOf writes a node: IPv6 in brackets and quotes (RFC 7239 section 6).
+func forwardedOf(a netip.Addr, text string) string {
+	var b strings.Builder
+	b.Grow(len(`for="[]"`) + len(text))
+	b.WriteString("for=")
+	if a.Is4() {
+		b.WriteString(text)
+		return b.String()
+	}
+	b.WriteString(`"[`)
+	b.WriteString(text)
+	b.WriteString(`]"`)
+	return b.String()
+}
