@@ -1,0 +1,174 @@
+package proxytest
+
+import (
+	"bytes"
+	"errors"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// patience bounds each wait: these are two shared cores at worst.
+const patience = 20 * time.Second
+
+// Need finds a program, or ends the test and names its package. Where the
+// variable CI is set, not having it is a failure.
+func Need(t *testing.T, program, debian string) string {
+	t.Helper()
+	name, err := exec.LookPath(program)
+	if err == nil {
+		return name
+	}
+	// Debian keeps servers where only root looks.
+	for _, dir := range []string{"/usr/sbin", "/usr/local/sbin"} {
+		if name := filepath.Join(dir, program); exec.Command(name, "-v").Run() == nil {
+			return name
+		}
+	}
+	if os.Getenv("CI") != "" {
+		t.Fatalf("%s is not installed (Debian: %s)", program, debian)
+	}
+	t.Skipf("%s is not installed (Debian: %s)", program, debian)
+	return ""
+}
+
+// FreeAddr returns an address of this machine on which nobody listens.
+func FreeAddr(t *testing.T) string {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	return ln.Addr().String()
+}
+
+// Config copies the file name into dir, with each old text replaced by the new
+// one that follows it. Old text that is not in the file fails the test: the file
+// is not what the test takes it for.
+func Config(t *testing.T, dir, name string, oldnew ...string) string {
+	t.Helper()
+	b, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := string(b)
+	for i := 0; i < len(oldnew); i += 2 {
+		if !strings.Contains(text, oldnew[i]) {
+			t.Fatalf("%s does not have %q", name, oldnew[i])
+		}
+	}
+	path := filepath.Join(dir, filepath.Base(name))
+	if err := os.WriteFile(path, []byte(strings.NewReplacer(oldnew...).Replace(text)), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// A Process is a program that runs until the test ends.
+type Process struct {
+	t     *testing.T
+	cmd   *exec.Cmd
+	out   *output
+	ended chan struct{}
+}
+
+// Start runs a program in the folder dir and waits until it listens on addr. It
+// is ended, by its own number, when the test ends.
+func Start(t *testing.T, dir, addr, program string, args ...string) *Process {
+	t.Helper()
+	p := &Process{t: t, cmd: exec.Command(program, args...), out: &output{}, ended: make(chan struct{})}
+	p.cmd.Dir, p.cmd.Stdout, p.cmd.Stderr = dir, p.out, p.out
+	p.cmd.WaitDelay = time.Second
+	p.cmd.Env = append(os.Environ(), "HOME="+dir, "XDG_DATA_HOME="+dir, "XDG_CONFIG_HOME="+dir)
+	if err := p.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go func() { _ = p.cmd.Wait(); close(p.ended) }()
+	t.Cleanup(func() {
+		p.Stop()
+		if t.Failed() {
+			t.Logf("%s said:\n%s", program, p.out)
+		}
+	})
+	Eventually(t, program+" listens on "+addr, func() bool {
+		select {
+		case <-p.ended:
+			t.Fatalf("%s ended: %v", program, p.cmd.ProcessState)
+		default:
+		}
+		c, err := net.DialTimeout("tcp", addr, time.Second)
+		if err == nil {
+			c.Close()
+		}
+		return err == nil
+	})
+	return p
+}
+
+// Pid is the program's process id.
+func (p *Process) Pid() int { return p.cmd.Process.Pid }
+
+// Output is what the program said so far.
+func (p *Process) Output() string { return p.out.String() }
+
+// Signal sends the program a signal.
+func (p *Process) Signal(s syscall.Signal) {
+	p.t.Helper()
+	if err := p.cmd.Process.Signal(s); err != nil {
+		p.t.Error(err)
+	}
+}
+
+// Stop ends the program: at its request first, then at once.
+func (p *Process) Stop() {
+	_ = p.cmd.Process.Signal(syscall.SIGTERM)
+	select {
+	case <-p.ended:
+		return
+	case <-time.After(3 * time.Second):
+	}
+	if err := p.cmd.Process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		p.t.Error(err)
+	}
+	<-p.ended
+}
+
+// Eventually waits until what is so, and fails the test when it does not come.
+func Eventually(t *testing.T, what string, is func() bool) {
+	t.Helper()
+	for end := time.Now().Add(patience); !is(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("after %v it is not so that %s", patience, what)
+		}
+	}
+}
+
+// output keeps the end of what a program says.
+type output struct {
+	mu sync.Mutex
+	b  bytes.Buffer // guarded by mu
+}
+
+const maxOutput = 1 << 20
+
+func (o *output) Write(b []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.b.Len() > maxOutput {
+		o.b.Next(maxOutput / 2)
+	}
+	return o.b.Write(b)
+}
+
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.b.String()
+}
