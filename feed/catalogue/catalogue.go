@@ -18,6 +18,7 @@ import (
 	"slices"
 
 	"github.com/ipwarden/ipwarden/feed"
+	"github.com/ipwarden/ipwarden/internal/yamldoc"
 )
 
 //go:embed catalogue.yaml
@@ -41,10 +42,12 @@ func Default() (*Catalogue, error) { return Load(bytes.NewReader(embedded), "cat
 // [Mistakes] when the file is not right: an unknown key, a value of another
 // type, an entry that makes no sense.
 func Load(r io.Reader, name string) (*Catalogue, error) {
-	d := &decoder{file: name, where: map[string]position{}}
-	c := d.read(r)
-	if len(d.mistakes) > 0 {
-		return nil, d.sorted()
+	doc, body := yamldoc.Parse(r, name, maxFile)
+	d := &decoder{Document: doc, where: map[string]position{}}
+	c := &Catalogue{file: name, where: d.where}
+	d.top(body, c)
+	if err := d.Err(); err != nil {
+		return nil, err
 	}
 	return c, nil
 }
@@ -85,15 +88,12 @@ func (c *Catalogue) Merge(over *Catalogue) *Catalogue {
 // [Mistakes]. The formats are those of [feed.Formats] and of package mmdb,
 // which this package does not import.
 func (c *Catalogue) CheckFormats(known func(format string) bool) error {
-	d := &decoder{file: c.file}
+	d := &decoder{Document: yamldoc.New(c.file)}
 	for i := range c.Feeds {
 		s := &c.Feeds[i]
 		if !known(s.Format) {
 			d.add(c.where[s.Name], "feed "+s.Name+": there is no format \""+clip(s.Format)+"\"")
 		}
 	}
-	if len(d.mistakes) > 0 {
-		return d.mistakes
-	}
-	return nil
+	return d.Err()
 }

@@ -2,34 +2,29 @@ package catalogue
 
 import (
 	"fmt"
-	"io"
 	"reflect"
 	"slices"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
-	"github.com/goccy/go-yaml/parser"
 
 	"github.com/ipwarden/ipwarden/feed"
+	"github.com/ipwarden/ipwarden/internal/yamldoc"
 )
 
 // Bounds of a catalogue file. The embedded one is of 50 KiB and nests six deep.
 const (
 	maxFile  = 4 << 20
-	maxDepth = 100 // brackets inside each other, which the YAML parser recurses into
 	maxFeeds = 1000
 )
 
 // decoder reads a file into Specs and collects mistakes where a decoder into
 // structs would stop at the first.
 type decoder struct {
-	file     string
-	lines    []string
-	mistakes Mistakes
-	where    map[string]position
+	*yamldoc.Document
+	where map[string]position
 }
 
 // entry is one feed of a file.
@@ -41,47 +36,8 @@ type entry struct {
 	keys map[string]position // of each value, by dotted path
 }
 
-func (d *decoder) read(r io.Reader) *Catalogue {
-	data, err := io.ReadAll(io.LimitReader(r, maxFile+1))
-	switch {
-	case err != nil:
-		d.add(position{}, "cannot be read: "+err.Error())
-		return nil
-	case len(data) > maxFile:
-		d.add(position{}, "is larger than 4 MiB")
-		return nil
-	case !utf8.Valid(data):
-		d.add(position{}, "is not UTF-8 text")
-		return nil
-	case tooDeep(data):
-		d.add(position{}, fmt.Sprintf("nests more than %d brackets", maxDepth))
-		return nil
-	}
-	d.lines = strings.Split(string(data), "\n")
-	f, err := parser.ParseBytes(data, 0)
-	if err != nil {
-		at := position{}
-		what := err.Error()
-		if e, ok := err.(yaml.Error); ok && e.GetToken() != nil {
-			at = position{e.GetToken().Position.Line, e.GetToken().Position.Column}
-			what = e.GetMessage()
-		}
-		d.add(at, "this is not YAML: "+clip(what))
-		return nil
-	}
-	c := &Catalogue{file: d.file, where: d.where}
-	for i, doc := range f.Docs {
-		if i > 0 {
-			d.add(at(doc.Body), "only one document is read from a file")
-			break
-		}
-		d.document(doc.Body, c)
-	}
-	return c
-}
-
-// document reads the top of the file: one key, feeds.
-func (d *decoder) document(body ast.Node, c *Catalogue) {
+// top reads the top of the file: one key, feeds.
+func (d *decoder) top(body ast.Node, c *Catalogue) {
 	if isEmpty(body) {
 		return
 	}
@@ -114,9 +70,9 @@ func (d *decoder) document(body ast.Node, c *Catalogue) {
 
 func (d *decoder) entry(node ast.Node, c *Catalogue, seen map[string]position) {
 	e := entry{at: at(node), keys: map[string]position{}}
-	before := len(d.mistakes)
+	before := d.Count()
 	d.decode(node, reflect.ValueOf(&e).Elem(), "", e.keys)
-	if before != len(d.mistakes) {
+	if before != d.Count() {
 		return // what it says is not known: checking it would only add noise
 	}
 	d.check(&e)
@@ -290,34 +246,9 @@ func isEmpty(n ast.Node) bool {
 }
 
 func at(n ast.Node) position {
-	if n == nil || n.GetToken() == nil || n.GetToken().Position == nil {
+	t := yamldoc.Start(n)
+	if t == nil || t.Position == nil {
 		return position{}
 	}
-	// A mapping's own token is the first colon; its first key is where it begins.
-	switch m := n.(type) {
-	case *ast.MappingValueNode:
-		return at(m.Key)
-	case *ast.MappingNode:
-		if len(m.Values) > 0 && !m.IsFlowStyle {
-			return at(m.Values[0].Key)
-		}
-	}
-	p := n.GetToken().Position
-	return position{p.Line, p.Column}
-}
-
-// tooDeep keeps a file of brackets from exhausting the parser's stack.
-func tooDeep(data []byte) bool {
-	depth := 0
-	for _, c := range data {
-		switch c {
-		case '[', '{':
-			if depth++; depth > maxDepth {
-				return true
-			}
-		case ']', '}':
-			depth--
-		}
-	}
-	return false
+	return position{t.Position.Line, t.Position.Column}
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/goccy/go-yaml/ast"
 
 	"github.com/ipwarden/ipwarden"
+	"github.com/ipwarden/ipwarden/internal/yamldoc"
 	"github.com/ipwarden/ipwarden/source"
 )
 
@@ -36,56 +37,56 @@ var words = map[ipwarden.Field][]string{
 }
 
 // fact reads one pair of an entry's facts.
-func (d *document) fact(p pair) (source.Fact, bool) {
-	f, ok := ipwarden.FieldNamed(p.key)
+func (d *document) fact(p yamldoc.Pair) (source.Fact, bool) {
+	f, ok := ipwarden.FieldNamed(p.Key)
 	if !ok {
-		_, err := ipwarden.ParseFields(p.key)
+		_, err := ipwarden.ParseFields(p.Key)
 		if err == nil {
-			d.at(p.token, fmt.Sprintf("%s is a group; set its fields one by one, such as %s", p.key, firstOf(p.key)))
+			d.At(p.Token, fmt.Sprintf("%s is a group; set its fields one by one, such as %s", p.Key, firstOf(p.Key)))
 			return source.Fact{}, false
 		}
 		var unknown *ipwarden.FieldError
 		if errors.As(err, &unknown) && unknown.Nearest == "" {
-			unknown.Nearest = nearest(p.key, fieldNames())
+			unknown.Nearest = yamldoc.Nearest(p.Key, fieldNames())
 		}
-		d.at(p.token, err.Error())
+		d.At(p.Token, err.Error())
 		return source.Fact{}, false
 	}
 	if derivedFields.Has(f) {
-		d.at(p.token, p.key+" cannot be set: it follows from the address, from other fields or from the time")
+		d.At(p.Token, p.Key+" cannot be set: it follows from the address, from other fields or from the time")
 		return source.Fact{}, false
 	}
 	v, ok := d.factValue(f, p)
 	return source.Fact{Field: f, Value: v}, ok
 }
 
-func (d *document) factValue(f ipwarden.Field, p pair) (any, bool) {
-	n := p.value
+func (d *document) factValue(f ipwarden.Field, p yamldoc.Pair) (any, bool) {
+	n := p.Value
 	switch f {
 	case ipwarden.FieldLatitude:
-		return d.number(n, p.key, -90, 90)
+		return d.Number(n, p.Key, -90, 90)
 	case ipwarden.FieldLongitude:
-		return d.number(n, p.key, -180, 180)
+		return d.Number(n, p.Key, -180, 180)
 	case ipwarden.FieldAccuracyKM:
-		return d.integer(n, p.key, 1, 20037) // km: half the way round the Earth
+		return d.Integer(n, p.Key, 1, 20037) // km: half the way round the Earth
 	case ipwarden.FieldASNumber:
-		return d.integer(n, p.key, 1, 1<<32-1)
+		return d.Integer(n, p.Key, 1, 1<<32-1)
 	case ipwarden.FieldIsEU:
-		return d.boolean(n, p.key)
+		return d.Boolean(n, p.Key)
 	case ipwarden.FieldLanguages:
-		return d.languages(n, p.key)
+		return d.languages(n, p.Key)
 	case ipwarden.FieldListings:
-		return d.listings(n, p.key)
+		return d.listings(n, p.Key)
 	}
 	if f.Traits() != 0 {
-		return d.boolean(n, p.key)
+		return d.Boolean(n, p.Key)
 	}
-	s, ok := d.text(n, p.key)
+	s, ok := d.Text(n, p.Key)
 	if !ok {
 		return nil, false
 	}
 	if why := checkText(f, s); why != "" {
-		d.at(n.GetToken(), p.key+" "+why)
+		d.At(n.GetToken(), p.Key+" "+why)
 		return nil, false
 	}
 	if f == ipwarden.FieldASRoute {
@@ -149,12 +150,12 @@ func (d *document) languages(n ast.Node, what string) ([]ipwarden.Language, bool
 	items, ok := d.list(n, what)
 	codes := make([]ipwarden.Language, 0, len(items))
 	for _, item := range items {
-		s, isText := d.text(item, what)
+		s, isText := d.Text(item, what)
 		if !isText {
 			return nil, false
 		}
 		if why := checkText(ipwarden.FieldLanguages, s); why != "" {
-			d.at(item.GetToken(), what+" "+why)
+			d.At(item.GetToken(), what+" "+why)
 			return nil, false
 		}
 		codes = append(codes, ipwarden.Language{Code: s})
@@ -165,7 +166,7 @@ func (d *document) languages(n ast.Node, what string) ([]ipwarden.Language, bool
 func (d *document) list(n ast.Node, what string) ([]ast.Node, bool) {
 	seq, isList := n.(*ast.SequenceNode)
 	if !isList || len(seq.Values) > maxList {
-		d.at(n.GetToken(), fmt.Sprintf("%s must be a list of at most %d items", what, maxList))
+		d.At(n.GetToken(), fmt.Sprintf("%s must be a list of at most %d items", what, maxList))
 		return nil, false
 	}
 	return seq.Values, true
@@ -175,24 +176,24 @@ func (d *document) listings(n ast.Node, what string) ([]ipwarden.Listing, bool) 
 	items, ok := d.list(n, what)
 	listings := make([]ipwarden.Listing, 0, len(items))
 	for _, item := range items {
-		pairs, isMap := d.mapping(item, "a listing")
+		pairs, isMap := d.Mapping(item, "a listing")
 		ok = ok && isMap
 		var l ipwarden.Listing
 		for _, p := range pairs {
 			var s string
-			switch p.key {
+			switch p.Key {
 			case "name", "type", "url", "date":
 				var good bool
-				if s, good = d.text(p.value, p.key); !good {
+				if s, good = d.Text(p.Value, p.Key); !good {
 					ok = false
 					continue
 				}
 				if why := checkText(ipwarden.FieldListings, s); why != "" {
-					d.at(p.value.GetToken(), p.key+" "+why)
+					d.At(p.Value.GetToken(), p.Key+" "+why)
 					ok = false
 				}
 			}
-			switch p.key {
+			switch p.Key {
 			case "name":
 				l.Name = s
 			case "type":
@@ -200,15 +201,15 @@ func (d *document) listings(n ast.Node, what string) ([]ipwarden.Listing, bool) 
 			case "url":
 				l.URL = s
 			case "date":
-				date, good := d.date(p.value, "date")
+				date, good := d.date(p.Value, "date")
 				l.Date, ok = date, ok && good
 			default:
-				d.unknownKey(p, "a listing", []string{"name", "type", "url", "date"})
+				d.UnknownKey(p, "a listing", []string{"name", "type", "url", "date"})
 				ok = false
 			}
 		}
 		if isMap && (l.Name == "" || l.Type == "") {
-			d.at(item.GetToken(), "a listing needs a name and a type")
+			d.At(item.GetToken(), "a listing needs a name and a type")
 			ok = false
 		}
 		listings = append(listings, l)

@@ -11,6 +11,7 @@ import (
 	"github.com/goccy/go-yaml/ast"
 
 	"github.com/ipwarden/ipwarden"
+	"github.com/ipwarden/ipwarden/internal/yamldoc"
 	"github.com/ipwarden/ipwarden/source"
 )
 
@@ -30,19 +31,19 @@ import (
 func ReadOverlay(r io.Reader, file string) ([]source.Entry, error) {
 	d, body := parse(r, file)
 	var entries []source.Entry
-	pairs, _ := d.mapping(body, "an overlay")
+	pairs, _ := d.Mapping(body, "an overlay")
 	for _, p := range pairs {
-		if p.key != "entries" {
-			d.unknownKey(p, "an overlay", []string{"entries"})
+		if p.Key != "entries" {
+			d.UnknownKey(p, "an overlay", []string{"entries"})
 			continue
 		}
-		for _, item := range d.sequence(p.value, "entries") {
+		for _, item := range d.Sequence(p.Value, "entries") {
 			if e, ok := d.overlayEntry(item); ok {
 				entries = append(entries, e)
 			}
 		}
 	}
-	if err := d.err(); err != nil {
+	if err := d.Err(); err != nil {
 		return nil, err
 	}
 	return entries, nil
@@ -51,62 +52,62 @@ func ReadOverlay(r io.Reader, file string) ([]source.Entry, error) {
 var overlayKeys = []string{"network", "asn", "facts", "reason", "owner", "expires"}
 
 func (d *document) overlayEntry(item ast.Node) (e source.Entry, ok bool) {
-	pairs, ok := d.mapping(item, "an entry")
+	pairs, ok := d.Mapping(item, "an entry")
 	if !ok {
 		return e, false
 	}
 	if len(pairs) == 0 {
-		d.at(item.GetToken(), "an entry is empty; it needs network or asn, facts, reason and owner")
+		d.At(item.GetToken(), "an entry is empty; it needs network or asn, facts, reason and owner")
 		return e, false
 	}
 	has := map[string]bool{}
 	for _, p := range pairs {
-		has[p.key] = true
-		switch p.key {
+		has[p.Key] = true
+		switch p.Key {
 		case "network":
 			e.Network = d.network(p)
 		case "asn":
 			e.ASN = d.asn(p)
 		case "facts":
-			facts, _ := d.mapping(p.value, "facts")
+			facts, _ := d.Mapping(p.Value, "facts")
 			for _, fp := range facts {
 				if f, good := d.fact(fp); good {
 					e.Facts = append(e.Facts, f)
 				}
 			}
 			if len(facts) == 0 {
-				d.at(p.token, "facts is empty; an entry without facts says nothing")
+				d.At(p.Token, "facts is empty; an entry without facts says nothing")
 			}
 		case "reason", "owner":
-			s, good := d.text(p.value, p.key)
+			s, good := d.Text(p.Value, p.Key)
 			if !good {
 				continue
 			}
 			if why := checkText(ipwarden.FieldQuery, strings.TrimRight(s, "\n")); why != "" {
-				d.at(p.token, p.key+" "+why)
+				d.At(p.Token, p.Key+" "+why)
 			}
-			if p.key == "reason" {
+			if p.Key == "reason" {
 				e.Reason = strings.TrimSpace(s)
 			} else {
 				e.Owner = strings.TrimSpace(s)
 			}
 		case "expires":
-			e.Expires, _ = d.expiry(p.value)
+			e.Expires, _ = d.expiry(p.Value)
 		default:
-			d.unknownKey(p, "an entry", overlayKeys)
+			d.UnknownKey(p, "an entry", overlayKeys)
 		}
 	}
-	at := pairs[0].token
+	at := pairs[0].Token
 	if has["network"] == has["asn"] {
-		d.at(at, "an entry speaks of one thing: give either network or asn")
+		d.At(at, "an entry speaks of one thing: give either network or asn")
 	}
 	for _, k := range []string{"facts", "reason", "owner"} {
 		if !has[k] {
-			d.at(at, "an entry needs "+k)
+			d.At(at, "an entry needs "+k)
 		}
 	}
 	if !coordinatesWhole(e.Facts) {
-		d.at(at, "location.latitude and location.longitude go together; give both or neither")
+		d.At(at, "location.latitude and location.longitude go together; give both or neither")
 	}
 	return e, true
 }
@@ -121,8 +122,8 @@ func coordinatesWhole(facts []source.Fact) bool {
 	return n != 1
 }
 
-func (d *document) network(p pair) netip.Prefix {
-	s, ok := d.text(p.value, "network")
+func (d *document) network(p yamldoc.Pair) netip.Prefix {
+	s, ok := d.Text(p.Value, "network")
 	if !ok {
 		return netip.Prefix{}
 	}
@@ -130,18 +131,18 @@ func (d *document) network(p pair) netip.Prefix {
 		if a.Zone() == "" && !a.Is4In6() {
 			return netip.PrefixFrom(a, a.BitLen())
 		}
-		d.at(p.value.GetToken(), fmt.Sprintf("network %q must be written without zone and not as IPv4 inside IPv6", clipRunes(s, 64)))
+		d.At(p.Value.GetToken(), fmt.Sprintf("network %q must be written without zone and not as IPv4 inside IPv6", yamldoc.Clip(s, 64)))
 		return netip.Prefix{}
 	}
 	prefix, err := netip.ParsePrefix(s)
 	switch {
 	case err != nil:
-		d.at(p.value.GetToken(), fmt.Sprintf("network %q is no prefix and no address; write 203.0.113.0/24 or 2001:db8::/32", clipRunes(s, 64)))
+		d.At(p.Value.GetToken(), fmt.Sprintf("network %q is no prefix and no address; write 203.0.113.0/24 or 2001:db8::/32", yamldoc.Clip(s, 64)))
 	case prefix.Addr().Is4In6():
-		d.at(p.value.GetToken(), fmt.Sprintf("network %q is IPv4 inside IPv6; write the IPv4 prefix", clipRunes(s, 64)))
+		d.At(p.Value.GetToken(), fmt.Sprintf("network %q is IPv4 inside IPv6; write the IPv4 prefix", yamldoc.Clip(s, 64)))
 	case prefix != prefix.Masked():
 		// A typing error in the length would otherwise take in a far larger network.
-		d.at(p.value.GetToken(), fmt.Sprintf("network %s has bits set after its length; the network is %s, the address alone %s",
+		d.At(p.Value.GetToken(), fmt.Sprintf("network %s has bits set after its length; the network is %s, the address alone %s",
 			prefix, prefix.Masked(), netip.PrefixFrom(prefix.Addr(), prefix.Addr().BitLen())))
 	default:
 		return prefix
@@ -149,15 +150,15 @@ func (d *document) network(p pair) netip.Prefix {
 	return netip.Prefix{}
 }
 
-func (d *document) asn(p pair) uint32 {
-	s, ok := d.text(p.value, "asn")
+func (d *document) asn(p yamldoc.Pair) uint32 {
+	s, ok := d.Text(p.Value, "asn")
 	if !ok {
 		return 0
 	}
 	digits := strings.TrimPrefix(strings.TrimPrefix(s, "AS"), "as")
 	n, err := strconv.ParseUint(digits, 10, 32)
 	if err != nil || n == 0 {
-		d.at(p.value.GetToken(), fmt.Sprintf("asn %q must be a number from 1 to 4294967295, with or without AS before it", clipRunes(s, 64)))
+		d.At(p.Value.GetToken(), fmt.Sprintf("asn %q must be a number from 1 to 4294967295, with or without AS before it", yamldoc.Clip(s, 64)))
 		return 0
 	}
 	return uint32(n)
@@ -165,7 +166,7 @@ func (d *document) asn(p pair) uint32 {
 
 // expiry is a time, or a day that still counts to its end, UTC.
 func (d *document) expiry(n ast.Node) (time.Time, bool) {
-	s, ok := d.text(n, "expires")
+	s, ok := d.Text(n, "expires")
 	if !ok {
 		return time.Time{}, false
 	}
@@ -174,20 +175,20 @@ func (d *document) expiry(n ast.Node) (time.Time, bool) {
 	}
 	t, err := time.Parse(time.RFC3339, s)
 	if err != nil {
-		d.at(n.GetToken(), fmt.Sprintf("expires %q is no date; write 2027-06-30 or 2027-06-30T12:00:00Z", clipRunes(s, 64)))
+		d.At(n.GetToken(), fmt.Sprintf("expires %q is no date; write 2027-06-30 or 2027-06-30T12:00:00Z", yamldoc.Clip(s, 64)))
 		return time.Time{}, false
 	}
 	return t.UTC(), true
 }
 
 func (d *document) date(n ast.Node, what string) (time.Time, bool) {
-	s, ok := d.text(n, what)
+	s, ok := d.Text(n, what)
 	if !ok {
 		return time.Time{}, false
 	}
 	t, err := time.Parse(time.DateOnly, s)
 	if err != nil {
-		d.at(n.GetToken(), fmt.Sprintf("%s %q is no date; write 2027-06-30", what, clipRunes(s, 64)))
+		d.At(n.GetToken(), fmt.Sprintf("%s %q is no date; write 2027-06-30", what, yamldoc.Clip(s, 64)))
 		return time.Time{}, false
 	}
 	return t, true

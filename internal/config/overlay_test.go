@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/ipwarden/ipwarden"
+	"github.com/ipwarden/ipwarden/internal/yamldoc"
 	"github.com/ipwarden/ipwarden/source"
 )
 
@@ -119,7 +120,7 @@ func FuzzReadOverlay(f *testing.F) {
 	f.Fuzz(func(t *testing.T, in string) {
 		o, err := ReadOverlay(strings.NewReader(in), "o.yaml")
 		if err != nil {
-			if len(err.(Mistakes)) > maxMistakes+1 {
+			if len(err.(Mistakes)) > yamldoc.MaxMistakes+1 {
 				t.Fatal("more mistakes than the bound")
 			}
 			return

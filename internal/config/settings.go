@@ -75,7 +75,7 @@ func LoadSettings(name string) (*Settings, error) {
 		defer f.Close()
 		d, body := parse(f, c)
 		s := d.settings(body)
-		if err := d.err(); err != nil {
+		if err := d.Err(); err != nil {
 			return nil, err
 		}
 		return s, nil
@@ -84,31 +84,31 @@ func LoadSettings(name string) (*Settings, error) {
 }
 
 func (d *document) settings(body ast.Node) *Settings {
-	s := &Settings{File: d.file, values: map[string]string{}}
-	pairs, _ := d.mapping(body, "the configuration")
+	s := &Settings{File: d.File(), values: map[string]string{}}
+	pairs, _ := d.Mapping(body, "the configuration")
 	for _, p := range pairs {
-		sh, ok := known[p.key]
+		sh, ok := known[p.Key]
 		if !ok {
-			d.unknownKey(p, "the configuration", Names())
+			d.UnknownKey(p, "the configuration", Names())
 			continue
 		}
 		switch sh {
 		case text:
-			if v, ok := d.text(p.value, p.key); ok {
-				s.values[p.key] = v
+			if v, ok := d.Text(p.Value, p.Key); ok {
+				s.values[p.Key] = v
 			}
 		case number:
-			if _, ok := d.number(p.value, p.key, 0, 1e9); ok {
-				s.values[p.key] = p.value.GetToken().Value
+			if _, ok := d.Number(p.Value, p.Key, 0, 1e9); ok {
+				s.values[p.Key] = p.Value.GetToken().Value
 			}
 		case list:
 			var items []string
-			for _, item := range d.sequence(p.value, p.key) {
-				if v, ok := d.text(item, p.key); ok {
+			for _, item := range d.Sequence(p.Value, p.Key) {
+				if v, ok := d.Text(item, p.Key); ok {
 					items = append(items, v)
 				}
 			}
-			s.values[p.key] = strings.Join(items, ",")
+			s.values[p.Key] = strings.Join(items, ",")
 		}
 	}
 	return s

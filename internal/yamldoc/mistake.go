@@ -1,4 +1,4 @@
-package config
+package yamldoc
 
 import (
 	"fmt"
@@ -33,7 +33,7 @@ func (m *Mistake) Error() string {
 			return r
 		}
 		return ' '
-	}, clipRunes(m.Excerpt, m.caret))
+	}, Clip(m.Excerpt, m.caret))
 	return s + "\n" + number + " | " + m.Excerpt + "\n" + strings.Repeat(" ", len(number)) + " | " + pad + "^"
 }
 
@@ -73,13 +73,14 @@ const maxExcerpt = 120
 func excerpt(line string, column int) (text string, caret int) {
 	caret = max(column-1, 0)
 	if from := caret - maxExcerpt/2; utf8.RuneCountInString(line) > maxExcerpt && from > 0 {
-		line = "…" + line[len(clipRunes(line, from)):]
+		line = "…" + line[len(Clip(line, from)):]
 		caret -= from - 1
 	}
-	return clipRunes(line, maxExcerpt), caret
+	return Clip(line, maxExcerpt), caret
 }
 
-func clipRunes(s string, n int) string {
+// Clip shortens s to n characters.
+func Clip(s string, n int) string {
 	if n < 0 {
 		return ""
 	}

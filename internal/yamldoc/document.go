@@ -1,0 +1,307 @@
+package yamldoc
+
+import (
+	"fmt"
+	"io"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/goccy/go-yaml"
+	"github.com/goccy/go-yaml/ast"
+	"github.com/goccy/go-yaml/lexer"
+	"github.com/goccy/go-yaml/parser"
+	"github.com/goccy/go-yaml/token"
+)
+
+// Bounds of a file. A real overlay of 100,000 entries is about 12 MiB.
+const (
+	MaxFile     = 32 << 20
+	MaxMistakes = 50  // after that the rest is only counted
+	maxDepth    = 100 // collections inside each other, into which the parser recurses
+)
+
+// A Document is a YAML file being read; it collects mistakes instead of
+// stopping at the first, which a decoder into structs would do.
+type Document struct {
+	file     string
+	lines    []string
+	mistakes Mistakes
+	dropped  int
+}
+
+// New is a Document without text, for mistakes that are found later.
+func New(file string) *Document { return &Document{file: file} }
+
+// Parse reads at most limit bytes of r and returns its only document, nil when
+// the file is empty or is no YAML.
+func Parse(r io.Reader, file string, limit int64) (*Document, ast.Node) {
+	d := &Document{file: file}
+	data, err := io.ReadAll(io.LimitReader(r, limit+1))
+	switch {
+	case err != nil:
+		d.Whole("cannot be read: " + err.Error())
+		return d, nil
+	case int64(len(data)) > limit:
+		d.Whole(fmt.Sprintf("is larger than %d MiB", limit>>20))
+		return d, nil
+	case !utf8.Valid(data):
+		d.Whole("is not UTF-8 text")
+		return d, nil
+	}
+	d.lines = strings.Split(string(data), "\n")
+	tokens := lexer.Tokenize(string(data))
+	if t := tooDeep(tokens); t != nil {
+		d.At(t, fmt.Sprintf("nests more than %d brackets, dashes or keys in one place", maxDepth))
+		return d, nil
+	}
+	f, err := parser.Parse(tokens, 0)
+	if err != nil {
+		if e, ok := err.(yaml.Error); ok && e.GetToken() != nil {
+			d.At(e.GetToken(), "this is not YAML: "+e.GetMessage())
+		} else {
+			d.Whole("is not YAML: " + err.Error())
+		}
+		return d, nil
+	}
+	var body ast.Node
+	for _, doc := range f.Docs {
+		if doc.Body == nil || doc.Body.Type() == ast.CommentType || doc.Body.Type() == ast.NullType {
+			continue
+		}
+		if body != nil {
+			d.At(Start(doc.Body), "only one document is read from a file; remove the --- before it")
+			break
+		}
+		body = doc.Body
+	}
+	return d, body
+}
+
+// Start is the token at which a node begins; a mapping's own is its first colon.
+func Start(n ast.Node) *token.Token {
+	switch m := n.(type) {
+	case nil:
+		return nil
+	case *ast.MappingValueNode:
+		return Start(m.Key)
+	case *ast.MappingNode:
+		if len(m.Values) > 0 && !m.IsFlowStyle {
+			return Start(m.Values[0].Key)
+		}
+	}
+	return n.GetToken()
+}
+
+// File is the name of the file.
+func (d *Document) File() string { return d.file }
+
+// Whole notes a mistake of the file as a whole.
+func (d *Document) Whole(message string) {
+	d.add(&Mistake{File: d.file, Message: message})
+}
+
+// At notes a mistake at a token.
+func (d *Document) At(t *token.Token, message string) {
+	if t == nil || t.Position == nil {
+		d.Whole(message)
+		return
+	}
+	d.Place(t.Position.Line, t.Position.Column, message)
+}
+
+// Place notes a mistake at a line and a column, both from 1; line 0 is the file
+// as a whole.
+func (d *Document) Place(line, column int, message string) {
+	m := &Mistake{File: d.file, Message: message, Line: line, Column: column}
+	if line >= 1 && line <= len(d.lines) {
+		m.Excerpt, m.caret = excerpt(strings.TrimRight(d.lines[line-1], "\r"), column)
+	}
+	d.add(m)
+}
+
+// Count is how many mistakes were noted so far.
+func (d *Document) Count() int { return len(d.mistakes) + d.dropped }
+
+func (d *Document) add(m *Mistake) {
+	if len(d.mistakes) >= MaxMistakes {
+		d.dropped++
+		return
+	}
+	d.mistakes = append(d.mistakes, m)
+}
+
+// Err returns all mistakes, in the order of the file.
+func (d *Document) Err() error {
+	slices.SortStableFunc(d.mistakes, func(a, b *Mistake) int {
+		if a.Line != b.Line {
+			return a.Line - b.Line
+		}
+		return a.Column - b.Column
+	})
+	if d.dropped > 0 {
+		d.mistakes = append(d.mistakes, &Mistake{File: d.file, Message: fmt.Sprintf("and %d more mistakes", d.dropped)})
+		d.dropped = 0
+	}
+	return d.mistakes.orNil()
+}
+
+// A Pair is one key of a mapping.
+type Pair struct {
+	Key   string
+	Token *token.Token
+	Value ast.Node
+}
+
+// Mapping returns the pairs of n; false when it is no mapping.
+func (d *Document) Mapping(n ast.Node, what string) ([]Pair, bool) {
+	if n == nil {
+		return nil, true
+	}
+	m, ok := n.(ast.MapNode)
+	if !ok {
+		d.At(n.GetToken(), what+" must be a mapping of keys to values, not "+KindOf(n))
+		return nil, false
+	}
+	var pairs []Pair
+	for it := m.MapRange(); it.Next(); {
+		kv := it.KeyValue()
+		if kv.Key.IsMergeKey() {
+			d.At(kv.Key.GetToken(), "merge keys are not read here; write the keys out")
+			continue
+		}
+		pairs = append(pairs, Pair{Key: keyText(kv.Key), Token: kv.Key.GetToken(), Value: kv.Value})
+	}
+	return pairs, true
+}
+
+func keyText(k ast.MapKeyNode) string {
+	if s, ok := k.(*ast.StringNode); ok {
+		return s.Value
+	}
+	return k.GetToken().Value
+}
+
+// Sequence returns the items of n; a missing one has none.
+func (d *Document) Sequence(n ast.Node, what string) []ast.Node {
+	switch n := n.(type) {
+	case *ast.SequenceNode:
+		return n.Values
+	case nil, *ast.NullNode:
+		return nil
+	}
+	d.At(n.GetToken(), what+" must be a list, each item after a dash, not "+KindOf(n))
+	return nil
+}
+
+// Text returns the text of a scalar; numbers are taken as they are spelled.
+func (d *Document) Text(n ast.Node, what string) (string, bool) {
+	switch n := n.(type) {
+	case *ast.StringNode:
+		return n.Value, true
+	case *ast.LiteralNode:
+		return n.Value.Value, true
+	case *ast.IntegerNode, *ast.FloatNode, *ast.BoolNode:
+		return n.GetToken().Value, true
+	}
+	d.At(n.GetToken(), what+" must be text, not "+KindOf(n))
+	return "", false
+}
+
+// Boolean returns true or false.
+func (d *Document) Boolean(n ast.Node, what string) (bool, bool) {
+	if b, ok := n.(*ast.BoolNode); ok {
+		return b.Value, true
+	}
+	d.At(n.GetToken(), what+" must be true or false, not "+KindOf(n))
+	return false, false
+}
+
+// Number returns a number between two bounds.
+func (d *Document) Number(n ast.Node, what string, low, high float64) (float64, bool) {
+	f, err := strconv.ParseFloat(strings.TrimSpace(n.GetToken().Value), 64)
+	_, isText := n.(*ast.StringNode)
+	if err != nil || isText || !(f >= low && f <= high) { // also false for NaN
+		d.At(n.GetToken(), fmt.Sprintf("%s must be a number from %s to %s", what, short(low), short(high)))
+		return 0, false
+	}
+	return f, true
+}
+
+// Integer returns a whole number between two bounds.
+func (d *Document) Integer(n ast.Node, what string, low, high int64) (int64, bool) {
+	u, err := strconv.ParseInt(n.GetToken().Value, 10, 64)
+	_, isInt := n.(*ast.IntegerNode)
+	if err != nil || !isInt || u < low || u > high {
+		d.At(n.GetToken(), fmt.Sprintf("%s must be a whole number from %d to %d", what, low, high))
+		return 0, false
+	}
+	return u, true
+}
+
+func short(f float64) string { return strconv.FormatFloat(f, 'g', -1, 64) }
+
+// KindOf says what a node is, for a sentence.
+func KindOf(n ast.Node) string {
+	switch n.(type) {
+	case nil, *ast.NullNode:
+		return "nothing"
+	case *ast.SequenceNode:
+		return "a list"
+	case ast.MapNode:
+		return "a mapping"
+	case *ast.AnchorNode, *ast.AliasNode:
+		return "an anchor or alias, which are not read here"
+	case *ast.TagNode:
+		return "a tagged value"
+	case *ast.BoolNode:
+		return "true or false"
+	case *ast.IntegerNode, *ast.FloatNode:
+		return "a number"
+	}
+	return "text"
+}
+
+// UnknownKey reports a key, with the nearest of those that exist.
+func (d *Document) UnknownKey(p Pair, what string, known []string) {
+	msg := fmt.Sprintf("%s has no %q", what, Clip(p.Key, 64))
+	if near := Nearest(p.Key, known); near != "" {
+		msg += fmt.Sprintf("; did you mean %q?", near)
+	} else {
+		msg += "; it may hold " + strings.Join(known, ", ")
+	}
+	d.At(p.Token, msg)
+}
+
+// Nearest returns the known word at a Levenshtein distance of at most a third
+// of its length, or "".
+func Nearest(word string, known []string) string {
+	best, bestAt := "", 1<<30
+	for _, k := range known {
+		if n := distance(Clip(word, 64), k); n <= len(k)/3 && n < bestAt {
+			best, bestAt = k, n
+		}
+	}
+	return best
+}
+
+func distance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			cost := diagonal
+			if a[i] != b[j] {
+				cost++
+			}
+			diagonal = row[j+1]
+			row[j+1] = min(cost, row[j]+1, row[j+1]+1)
+		}
+	}
+	return row[len(b)]
+}
