@@ -29,22 +29,6 @@ func AppendPart[T ~string | ~[]byte](dst []byte, part T) []byte {
 	return append(dst, part...)
 }
 
-// Sum is the Key of a tuple that AppendPart built, whose first part is the name
-// of the limit.
-func (h Hasher) Sum(tuple []byte) Key {
-	s := h.start()
-	rest := tuple
-	for ; len(rest) >= 8; rest = rest[8:] {
-		s.block(binary.LittleEndian.Uint64(rest))
-	}
-	last := uint64(len(tuple)) << 56
-	for i, b := range rest {
-		last |= uint64(b) << (8 * i)
-	}
-	s.block(last)
-	return s.end()
-}
-
 // A Salt stands for what is before an address in a tuple: the limit's name, and
 // whatever else tells its keys from those of others. It is computed once.
 type Salt uint64
@@ -56,22 +40,26 @@ func (h Hasher) Salt(tuple []byte) Salt {
 }
 
 // SumPrefix is the Key of a network: the fast way for keys that are an address,
-// without building a tuple. Its first block is the Salt, which nobody outside
-// can choose, so no tuple of Sum meets it. p is masked, as [Networks] has it.
+// without building a tuple. Its first eight bytes are the Salt, which nobody
+// outside can choose, so no tuple of Sum meets it. p is masked, as [Networks]
+// has it.
 func (h Hasher) SumPrefix(salt Salt, p netip.Prefix) Key {
-	s := h.start()
-	s.block(uint64(salt))
-	addr, bits := p.Addr(), uint64(uint8(p.Bits()))
+	var tuple [26]byte // the salt, the address, the length, the family
+	binary.LittleEndian.PutUint64(tuple[:], uint64(salt))
+	addr, bits := p.Addr(), byte(p.Bits())
 	if addr.Is4() {
 		a := addr.As4()
-		s.block(uint64(binary.BigEndian.Uint32(a[:])) | bits<<32 | 4<<56)
-		return s.end()
+		copy(tuple[8:], a[:])
+		tuple[12], tuple[13] = bits, 4
+		return h.Sum(tuple[:14])
 	}
 	a := addr.As16()
-	s.block(binary.BigEndian.Uint64(a[:8]))
-	if bits > 64 {
-		s.block(binary.BigEndian.Uint64(a[8:]))
+	if bits <= 64 {
+		copy(tuple[8:], a[:8])
+		tuple[16], tuple[17] = bits, 6
+		return h.Sum(tuple[:18])
 	}
-	s.block(bits | 6<<56)
-	return s.end()
+	copy(tuple[8:], a[:])
+	tuple[24], tuple[25] = bits, 6
+	return h.Sum(tuple[:26])
 }

@@ -17,12 +17,17 @@ const ways = 8
 // EntrySize is the memory of one entry in bytes.
 const EntrySize = 24
 
-// A bucket is three cache lines: of a look-up that misses one is read, of GCRA
-// two, of cells three.
+// A bucket is three cache lines, four slots in a line and the cells in the
+// third. A key is looked for at first where its first half says, and put there
+// when that is free: most often one line is all that GCRA touches.
 type bucket struct {
-	tags  [ways]uint64 // the key's second half, and in the low byte what is below
-	until [ways]int64
+	slots [ways]slot
 	cells [ways]uint64 // current, and previous << 32
+}
+
+type slot struct {
+	tag   uint64 // the key's second half, and in the low byte what is below
+	until int64
 }
 
 // The low byte of a tag.
@@ -75,17 +80,32 @@ func (t *table) stripe(i int) int { return i & (len(t.stripes) - 1) }
 
 // find returns the way of a key, or -1.
 func (b *bucket) find(k Key) int {
-	want := k[1]&^metaMask | metaUsed
-	for i := range b.tags {
-		if b.tags[i]&(^uint64(metaMask)|metaUsed) == want {
+	if first := home(k); b.slots[first].holds(k) {
+		return first
+	}
+	return b.search(k)
+}
+
+// search is the rest of find.
+func (b *bucket) search(k Key) int {
+	for i := range b.slots {
+		if b.slots[i].holds(k) {
 			return i
 		}
 	}
 	return -1
 }
 
+// home is where a key is looked for at first. The bits are none that index uses,
+// unless there are 2⁶¹ buckets.
+func home(k Key) int { return int(k[0] % ways) }
+
+func (s *slot) holds(k Key) bool {
+	return (s.tag^k[1])&^metaMask == 0 && s.tag&metaUsed != 0
+}
+
 func (b *bucket) state(way int) state {
-	return state{until: b.until[way], current: uint32(b.cells[way]), previous: uint32(b.cells[way] >> 32)}
+	return state{until: b.slots[way].until, current: uint32(b.cells[way]), previous: uint32(b.cells[way] >> 32)}
 }
 
 // get returns the state of a key; what is not there is empty.
@@ -100,7 +120,7 @@ func (b *bucket) get(k Key) state {
 func (t *table) put(b *bucket, c *stripeCounts, k Key, way int, s state, over bool, now int64) {
 	var meta uint64
 	if way < 0 {
-		way = b.victim(c, now)
+		way = b.victim(c, home(k), now)
 		meta = metaUsed
 	} else {
 		meta = metaUsed | metaAgain | metaRef
@@ -108,27 +128,25 @@ func (t *table) put(b *bucket, c *stripeCounts, k Key, way int, s state, over bo
 	if over {
 		meta |= metaOver
 	}
-	b.tags[way] = k[1]&^metaMask | meta
-	b.until[way] = s.until
+	b.slots[way] = slot{tag: k[1]&^metaMask | meta, until: s.until}
 	b.cells[way] = uint64(s.current) | uint64(s.previous)<<32
 }
 
 // mark notes that the key of a way was seen, and whether it was over.
 func (b *bucket) mark(way int, over bool) {
-	meta := b.tags[way] | metaAgain | metaRef
+	tag := b.slots[way].tag | metaAgain | metaRef
 	if over {
-		meta |= metaOver
+		tag |= metaOver
 	}
-	if b.tags[way] != meta { // most often it is: a line that stays clean is cheap
-		b.tags[way] = meta
-	}
+	b.slots[way].tag = tag
 }
 
-// victim returns the way for a new entry.
-func (b *bucket) victim(c *stripeCounts, now int64) int {
-	for i := range b.tags {
-		if b.tags[i]&metaUsed == 0 || b.until[i] <= now {
-			return i
+// victim returns the way for a new entry, its first one if that is free.
+func (b *bucket) victim(c *stripeCounts, first int, now int64) int {
+	for i := range ways {
+		way := (first + i) % ways
+		if s := &b.slots[way]; s.tag&metaUsed == 0 || s.until <= now {
+			return way
 		}
 	}
 	c.evicted++
@@ -137,7 +155,7 @@ func (b *bucket) victim(c *stripeCounts, now int64) int {
 	hand := int(c.evictHand)
 	for i := range ways {
 		way := (hand + i) % ways
-		if b.tags[way]&(metaAgain|metaOver) == 0 {
+		if b.slots[way].tag&(metaAgain|metaOver) == 0 {
 			return way
 		}
 	}
@@ -145,9 +163,9 @@ func (b *bucket) victim(c *stripeCounts, now int64) int {
 		for i := range ways {
 			way := (hand + i) % ways
 			switch {
-			case b.tags[way]&metaOver != 0:
-			case b.tags[way]&metaRef != 0:
-				b.tags[way] &^= metaRef
+			case b.slots[way].tag&metaOver != 0:
+			case b.slots[way].tag&metaRef != 0:
+				b.slots[way].tag &^= metaRef
 			default:
 				c.evictedUsed++
 				return way
@@ -156,8 +174,8 @@ func (b *bucket) victim(c *stripeCounts, now int64) int {
 	}
 	c.evictedOver++
 	way := 0
-	for i := range b.until {
-		if b.until[i] < b.until[way] {
+	for i := range b.slots {
+		if b.slots[i].until < b.slots[way].until {
 			way = i
 		}
 	}
