@@ -25,7 +25,7 @@ func BenchmarkTake(b *testing.B) {
 		for pb.Next() {
 			i = (i + 1) & (len(keys) - 1)
 			reqs[0].Key = keys[i]
-			if err := m.Take(nil, reqs, res[:]); err != nil {
+			if err := m.Take(b.Context(), reqs, res[:]); err != nil {
 				b.Fatal(err)
 			}
 		}
@@ -44,7 +44,7 @@ func BenchmarkTakeThree(b *testing.B) {
 		reqs[0].Key = Key{n * 0x9e3779b97f4a7c15, n}
 		reqs[1].Key = Key{n * 0xae3779b97f4a7c15, n}
 		reqs[2].Key = Key{n * 0xbe3779b97f4a7c15, n}
-		if err := m.Take(nil, reqs, res[:]); err != nil {
+		if err := m.Take(b.Context(), reqs, res[:]); err != nil {
 			b.Fatal(err)
 		}
 	}
