@@ -30,7 +30,7 @@ func newAnswerWriter(format string, out *bufio.Writer, view *ipwarden.View, chos
 		return newCSVRows(out, view)
 	}
 	if chosen {
-		return &textRows{out: out, view: view}
+		return newTextRows(out, view)
 	}
 	return &cards{out: out, view: view, palette: p}
 }
@@ -146,21 +146,40 @@ func (w *csvRows) end() error {
 	return errors.Join(err, w.csv.Error())
 }
 
-// textRows writes the chosen fields of an answer on one line, between tabs.
+// textRows writes the chosen fields of an answer on one line, between tabs. What
+// was asked comes first, unless the address is chosen, which says it as well.
 type textRows struct {
-	out  *bufio.Writer
-	view *ipwarden.View
-	buf  []byte
+	out       *bufio.Writer
+	view      *ipwarden.View
+	fields    []ipwarden.Field
+	withQuery bool
+	buf       []byte
+}
+
+func newTextRows(out *bufio.Writer, view *ipwarden.View) *textRows {
+	w := &textRows{out: out, view: view, withQuery: !view.Fields.Has(ipwarden.FieldIP) || view.Fields.Has(ipwarden.FieldQuery)}
+	for f := range view.Fields.All() {
+		if f != ipwarden.FieldQuery { // it comes first
+			w.fields = append(w.fields, f)
+		}
+	}
+	return w
 }
 
 func (w *textRows) answer(query string, r ipwarden.Record) error {
-	w.buf = append(w.buf[:0], printable(query)...)
-	for f := range w.view.Fields.All() {
+	w.buf = w.buf[:0]
+	if w.withQuery {
+		w.buf = append(w.buf, printable(query)...)
+	}
+	for i, f := range w.fields {
+		if w.withQuery || i > 0 {
+			w.buf = append(w.buf, '\t')
+		}
 		text, ok := w.view.AppendText(nil, r, f)
 		if !ok {
 			text = []byte("-")
 		}
-		w.buf = append(append(w.buf, '\t'), printable(string(text))...)
+		w.buf = append(w.buf, printable(string(text))...)
 	}
 	_, err := w.out.Write(append(w.buf, '\n'))
 	return err

@@ -86,8 +86,10 @@ func ask(text string) question {
 			q.err = fmt.Errorf("%q is no network; write 203.0.113.0/24 or 2001:db8::/32", clip(text))
 		case p.Addr().Is4In6():
 			q.err = fmt.Errorf("%q is IPv4 inside IPv6; write the IPv4 network", clip(text))
+		case p != p.Masked():
+			q.err = fmt.Errorf("%q has bits set beyond its prefix; the network is %s", clip(text), p.Masked())
 		default:
-			q.network = p.Masked()
+			q.network = p
 		}
 		return q
 	}

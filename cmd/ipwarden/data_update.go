@@ -91,20 +91,23 @@ func (c *updateCmd) Run(e *env) error {
 	if err != nil {
 		return err
 	}
-	unlock, err := update.Lock(dir)
-	if err != nil {
-		return err
-	}
-	defer unlock()
 	cfg := update.Config{
 		Dir: update.FeedsDir(dir), From: c.From, Formats: formats(), Force: c.Force,
 		UserAgent: "ipwarden/" + version() + " (+https://github.com/ipwarden/ipwarden)", Now: e.now,
 	}
-	if c.DryRun {
-		if cfg.Stage, err = os.MkdirTemp("", "ipwarden-dry-run-"); err != nil {
+	work := dir
+	if c.DryRun { // it leaves no trace in the data directory, which need not be there
+		if work, err = os.MkdirTemp("", "ipwarden-dry-run-"); err != nil {
 			return err
 		}
-		defer os.RemoveAll(cfg.Stage)
+		defer os.RemoveAll(work)
+		cfg.Stage = update.FeedsDir(work)
+	} else {
+		unlock, err := update.Lock(dir)
+		if err != nil {
+			return err
+		}
+		defer unlock()
 	}
 	results, err := fetch(ctx, e, cfg, specs, tables)
 	writeResults(e.stdout, results)
@@ -112,7 +115,7 @@ func (c *updateCmd) Run(e *env) error {
 		return err
 	}
 	failed := slices.ContainsFunc(results, func(r update.Result) bool { return r.Failed() })
-	leftOut, err := c.build(ctx, e, dir, cfg, cat.Feeds)
+	leftOut, err := c.build(ctx, e, dir, work, cfg, cat.Feeds)
 	if err != nil {
 		return err
 	}
@@ -191,16 +194,17 @@ func day(t time.Time) string {
 	return t.UTC().Format(time.DateOnly)
 }
 
-// build makes the dataset and lets it in, or writes it where it was asked for.
-func (c *updateCmd) build(ctx context.Context, e *env, dir string, cfg update.Config, specs []feed.Spec) (leftOut bool, err error) {
+// build makes the dataset in work and lets it into dir, or writes it where it
+// was asked for.
+func (c *updateCmd) build(ctx context.Context, e *env, dir, work string, cfg update.Config, specs []feed.Spec) (leftOut bool, err error) {
 	dirs := []string{cfg.Dir}
 	if cfg.Stage != "" {
 		dirs = []string{cfg.Stage, cfg.Dir}
-		if err := os.MkdirAll(cfg.Dir, 0o700); err != nil {
-			return false, err
+		if _, err := os.Stat(cfg.Dir); errors.Is(err, os.ErrNotExist) {
+			dirs = dirs[:1]
 		}
 	}
-	candidate, err := update.NewCandidate(dir)
+	candidate, err := update.NewCandidate(work)
 	if err != nil {
 		return false, err
 	}
