@@ -129,7 +129,10 @@ func NewRecord(addr netip.Addr, f Full) Record {
 // owned is the Backing of one answer.
 type owned struct{ f Full }
 
-var _ Backing = (*owned)(nil)
+var (
+	_ Backing  = (*owned)(nil)
+	_ Asserter = (*owned)(nil)
+)
 
 func (o *owned) Network(netip.Addr, uint32) netip.Prefix { return o.f.Network }
 func (o *owned) Traits(uint32) Traits                    { return o.f.Traits }
@@ -142,3 +145,20 @@ func (o *owned) Carrier(uint32) Carrier                  { return o.f.Carrier }
 func (o *owned) Security(uint32) Security                { return o.f.Security }
 func (o *owned) Date() time.Time                         { return o.f.Date }
 func (o *owned) Evidence(netip.Addr, uint32) []Evidence  { return o.f.Evidence }
+
+// Asserted is the freshest claim of the evidence.
+func (o *owned) Asserted(_ uint32, t Traits) (feed string, asOf time.Time) {
+	for i := range o.f.Evidence {
+		e := &o.f.Evidence[i]
+		if fieldTraits[min(e.Field, numFields-1)] != t || t == 0 {
+			continue
+		}
+		for j := range e.By {
+			if c := &e.By[j]; feed == "" || c.Date.After(asOf) {
+				feed, asOf = c.Feed, c.Date
+			}
+		}
+		return feed, asOf
+	}
+	return "", o.f.Date
+}

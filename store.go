@@ -14,14 +14,20 @@ type Store struct {
 // memory, for which they have to take some.
 type storeName struct{ _ byte }
 
-// Hot holds, of one answer, the AS in 32 bits, the country in 10 and the traits
-// in 22.
+// Hot holds, of one answer, the AS in 32 bits, the country in 10, the traits in
+// 19 and the kind of the AS in 3.
 type Hot uint64
 
 const (
-	hotCountry = 32
-	hotTraits  = 42
+	hotCountry  = 32
+	hotTraits   = 42
+	hotKind     = 61
+	hotKindMask = 7 << hotKind
 )
+
+// The kinds of an AS that a Hot may hold. Of 0 the Backing is asked, and the
+// last is none.
+var hotKinds = [...]string{"", "business", "education", "government", "hosting", "isp", ""}
 
 // HotOf packs what policies read most. The country is an ISO 3166-1 code of two
 // capital letters or empty; any other is taken for unknown.
@@ -33,13 +39,25 @@ func HotOf(as uint32, country string, t Traits) Hot {
 	return h
 }
 
+// WithKind returns h with the kind of the AS, "" for none, so that reading it
+// need not ask the Backing. Of a kind that is none of [ASN]'s it remembers nothing.
+func (h Hot) WithKind(kind string) Hot {
+	h &^= hotKindMask
+	for i := 1; i < len(hotKinds); i++ {
+		if hotKinds[i] == kind {
+			return h | Hot(i)<<hotKind
+		}
+	}
+	return h
+}
+
 func isCapital(c byte) bool { return 'A' <= c && c <= 'Z' }
 
 // ASNumber returns the AS, 0 when unknown.
 func (h Hot) ASNumber() uint32 { return uint32(h) }
 
 // Traits returns the traits.
-func (h Hot) Traits() Traits { return Traits(h >> hotTraits) }
+func (h Hot) Traits() Traits { return Traits(h &^ hotKindMask >> hotTraits) }
 
 // CountryCode returns the country, "" when unknown.
 func (h Hot) CountryCode() string {
@@ -90,6 +108,15 @@ func (s *Store) Record6(hi, lo uint64, id uint32) Record {
 func (r Record) WithAnswer(id uint32) Record {
 	r.meta = r.meta&^(1<<32-1) | uint64(id)
 	return r
+}
+
+// ASKind returns the kind of the autonomous system, "" when unknown: "isp",
+// "hosting", "education", …
+func (r Record) ASKind() string {
+	if k := r.Hot() >> hotKind; k != 0 && int(k) < len(hotKinds) {
+		return hotKinds[k]
+	}
+	return r.ASN().Kind
 }
 
 // Hot returns the AS, the country and the traits in one word: for who reads more

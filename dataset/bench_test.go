@@ -63,3 +63,30 @@ func BenchmarkJSON(b *testing.B) {
 		}
 	}
 }
+
+// BenchmarkAssess weighs an ordinary home connection, and random addresses.
+func BenchmarkAssess(b *testing.B) {
+	d := world(b)
+	addrs := randomAddrs(1 << 16)
+	recs := make([]ipwarden.Record, len(addrs))
+	d.LookupBatch(recs, addrs)
+	home := []ipwarden.Record{}
+	for _, r := range recs {
+		if r.Traits() == 0 && r.ASKind() == "isp" {
+			home = append(home, r)
+		}
+	}
+	m, now := risk.DefaultModel(), time.Unix(1.79e9, 0)
+	for _, c := range []struct {
+		name string
+		recs []ipwarden.Record
+	}{{"one", home[:1]}, {"homes", home}, {"random", recs}} {
+		b.Run(c.name, func(b *testing.B) {
+			var a risk.Assessment
+			b.ReportAllocs()
+			for i := range b.N {
+				m.Assess(c.recs[i%len(c.recs)], risk.Situation{}, now, &a)
+			}
+		})
+	}
+}

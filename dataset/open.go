@@ -43,6 +43,7 @@ type Dataset struct {
 	info      Info
 	countries []ipwarden.Location // the reference part of each country
 	zones     []zone
+	freshest  [32]int16                            // of each trait: see freshestOfTraits
 	sets      []atomic.Pointer[[]ipwarden.Listing] // decoded when first asked for
 	flat      atomic.Pointer[flat]
 	routes    func() *routes
@@ -220,6 +221,8 @@ func (d *Dataset) prepare() {
 			l.Languages = append(l.Languages, langs[n])
 		}
 	}
+	d.fillKinds()
+	d.freshest = d.freshestOfTraits()
 	d.store = ipwarden.NewStore(d, d.hot)
 	d.sets = make([]atomic.Pointer[[]ipwarden.Listing], d.numSets())
 	d.routes = sync.OnceValue(d.collectRoutes)

@@ -5,6 +5,10 @@
 //
 //	s := risk.Scores(rec, time.Now()) // 0 to 100 for vpn, proxy, threat, trust
 //
+// and the call of a gate, which also knows the visitor's situation:
+//
+//	model.Assess(rec, risk.Situation{BillingCountry: "SE"}, now, &assessment)
+//
 // It is pure: the same Record and time give the same scores. It refuses to
 // count one thing twice: a VPN's exit is in a data centre, and that says nothing
 // more about it.
@@ -115,7 +119,7 @@ func (w Weights) threat(r ipwarden.Record, t ipwarden.Traits, now time.Time) uin
 	if len(lists) > 0 {
 		freshest = 0
 		for i := range lists {
-			freshest = max(freshest, w.freshness(lists[i].Date, now))
+			freshest = max(freshest, freshness(lists[i].Date, now, w.HalfLife, 10))
 		}
 	}
 	sum := said * freshest / 100
@@ -126,20 +130,20 @@ func (w Weights) threat(r ipwarden.Record, t ipwarden.Traits, now time.Time) uin
 }
 
 // freshness is the percentage that a date's word still weighs: half of it for
-// each half-life, by straight lines between, and never less than a tenth.
-func (w Weights) freshness(seen, now time.Time) int {
-	if seen.IsZero() || w.HalfLife <= 0 {
+// each half-life, by straight lines between, and never less than the floor.
+func freshness(seen, now time.Time, halfLife time.Duration, floor int) int {
+	if seen.IsZero() || halfLife <= 0 {
 		return 100
 	}
 	age := now.Sub(seen)
 	weight := 100
-	for ; age >= w.HalfLife && weight > 10; age -= w.HalfLife {
+	for ; age >= halfLife && weight > floor; age -= halfLife {
 		weight /= 2
 	}
-	if age > 0 && age < w.HalfLife {
-		weight -= int(int64(weight) / 2 * int64(age) / int64(w.HalfLife))
+	if age > 0 && age < halfLife {
+		weight -= int(int64(weight) / 2 * int64(age/time.Millisecond) / max(int64(halfLife/time.Millisecond), 1))
 	}
-	return max(weight, 10)
+	return max(weight, floor)
 }
 
 func clamp(n int) uint8 { return uint8(min(max(n, 0), 100)) }

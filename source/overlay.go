@@ -201,7 +201,10 @@ type laid struct {
 	full    ipwarden.Full
 }
 
-var _ ipwarden.Backing = (*laid)(nil)
+var (
+	_ ipwarden.Backing  = (*laid)(nil)
+	_ ipwarden.Asserter = (*laid)(nil)
+)
 
 func (l *laid) Network(netip.Addr, uint32) netip.Prefix { return l.full.Network }
 func (l *laid) Traits(uint32) ipwarden.Traits           { return l.full.Traits }
@@ -213,3 +216,17 @@ func (l *laid) Company(uint32) ipwarden.Company         { return l.full.Company 
 func (l *laid) Carrier(uint32) ipwarden.Carrier         { return l.full.Carrier }
 func (l *laid) Security(uint32) ipwarden.Security       { return l.full.Security }
 func (l *laid) Date() time.Time                         { return l.full.Date }
+
+// Asserted is the overlay, of no date, for a trait that an entry sets, and
+// otherwise what is below. What an operator says does not grow stale: an entry
+// expires instead.
+func (l *laid) Asserted(_ uint32, t ipwarden.Traits) (feed string, asOf time.Time) {
+	for _, e := range l.entries {
+		for i := range e.Facts {
+			if e.Facts[i].Field.Traits() == t {
+				return OverlayFeed, time.Time{}
+			}
+		}
+	}
+	return l.under.Asserted(t)
+}
