@@ -14,8 +14,8 @@ type Request struct {
 	// Method is the transport's own, whatever an override header says.
 	Method string
 	// Scheme is "http" or "https"; Host as the upstream will see it, in lower
-	// case, without a port; Path decoded and normalised, with a leading slash;
-	// Query what follows the question mark, as sent.
+	// case, without a port; Path as in the request target, still encoded: the
+	// gate reads it as the upstream will; Query what follows the question mark.
 	Scheme, Host, Path, Query string
 	// Account is what the application knows about who is signed in: an opaque
 	// map that policies and limits read. nil is an empty one.

@@ -2,7 +2,6 @@ package clientip
 
 import (
 	"net/netip"
-	"strings"
 )
 
 // SourceHeaders lists every header in which some proxy or platform tells a
@@ -112,21 +111,19 @@ func (x *Extractor) AppendUpstream(dst []Field, c Client) []Field {
 	if !c.Addr.IsValid() {
 		return dst
 	}
-	addr := c.Addr.String()
-	return append(dst, Field{forwardedFor, addr}, Field{realIP, addr}, Field{forwarded, forwardedOf(c.Addr, addr)})
+	whole, addr := forwardedOf(c.Addr)
+	return append(dst, Field{forwardedFor, addr}, Field{realIP, addr}, Field{forwarded, whole})
 }
 
-// forwardedOf writes a node: IPv6 in brackets and quotes (RFC 7239 section 6).
-func forwardedOf(a netip.Addr, text string) string {
-	var b strings.Builder
-	b.Grow(len(`for="[]"`) + len(text))
-	b.WriteString("for=")
+// forwardedOf writes a node, IPv6 in brackets and quotes (RFC 7239 section 6),
+// and returns the address in it too: one string is all there is to allocate.
+func forwardedOf(a netip.Addr) (whole, addr string) {
+	var buf [64]byte
+	b := append(buf[:0], "for="...)
 	if a.Is4() {
-		b.WriteString(text)
-		return b.String()
+		whole = string(a.AppendTo(b))
+		return whole, whole[len("for="):]
 	}
-	b.WriteString(`"[`)
-	b.WriteString(text)
-	b.WriteString(`]"`)
-	return b.String()
+	whole = string(append(a.AppendTo(append(b, `"[`...)), `]"`...))
+	return whole, whole[len(`for="[`) : len(whole)-len(`]"`)]
 }

@@ -36,6 +36,9 @@ type Config struct {
 	// Now is the clock. Default: time.Now.
 	Now func() time.Time
 
+	// Gate adds the routes that decide about requests. Default: none.
+	Gate *GateConfig
+
 	// Version of the program, for the pages and the metrics. Default: "devel".
 	Version string
 
@@ -53,6 +56,7 @@ type Config struct {
 type API struct {
 	cfg     Config
 	queries *queryCache
+	gate    *gateRoutes // nil without a policy
 	zones   zoneEnds
 	pages   *pages
 	metrics *metrics
@@ -80,8 +84,10 @@ func New(cfg Config) (*API, error) {
 	if u := cfg.PublicURL; u != "" && !strings.HasPrefix(u, "http://") && !strings.HasPrefix(u, "https://") {
 		errs = append(errs, fmt.Errorf("PublicURL %q is no http:// or https:// address, such as \"https://ip.example\"", u))
 	}
-	if len(errs) > 0 {
-		return nil, fmt.Errorf("api: %w", errors.Join(errs...))
+	routes, err := newGateRoutes(cfg.Gate)
+	errs = append(errs, err)
+	if err := errors.Join(errs...); err != nil {
+		return nil, fmt.Errorf("api: %w", err)
 	}
 	cfg.PublicURL = strings.TrimRight(cfg.PublicURL, "/")
 	if cfg.Version == "" {
@@ -90,10 +96,9 @@ func New(cfg Config) (*API, error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.Default()
 	}
-	a := &API{cfg: cfg, queries: newQueryCache()}
+	a := &API{cfg: cfg, queries: newQueryCache(), gate: routes}
 	a.exchanges.New = func() any { return &exchange{api: a} }
 	a.zippers.New = newZipper
-	var err error
 	if a.pages, err = newPages(cfg.PublicURL, "http://127.0.0.1:8080"); err != nil {
 		return nil, fmt.Errorf("api: %w", err)
 	}

@@ -29,6 +29,9 @@ type request struct {
 	ifNoneMatch         string
 	mediaType           string // Content-Type
 	peer                netip.Addr
+	local               bool            // over a Unix socket
+	host                string          // the Host field
+	header              ipwarden.Header // all field lines, for the gate's routes
 	fast                bool
 	body                bodyReader // of a POST
 }
@@ -40,6 +43,7 @@ type response struct {
 	stream  func(w *streamWriter) error // writes the body instead of payload; net/http only
 	route   route                       // for the metrics
 	closing bool                        // the connection cannot be used again
+	done    bool                        // the lines are written: out is the payload
 
 	// What the core decided on the way.
 	now         time.Time
@@ -55,14 +59,15 @@ type response struct {
 
 // kept is memory that stays when the exchange is reused.
 type kept struct {
-	lines   [maxHeaderLines]headerLine // the first nLines of them, sorted by name
-	out     []byte                     // the body
-	zipped  []byte                     // the compressed body
-	etag    [48]byte
-	control [64]byte
-	hash    xxhash.Digest
-	batch   *batch       // made by the first bulk request
-	loop    *loopBuffers // made by the first connection of the fast loop
+	lines      [maxHeaderLines]headerLine // the first nLines of them, sorted by name
+	out        []byte                     // the body
+	zipped     []byte                     // the compressed body
+	etag       [48]byte
+	control    [64]byte
+	hash       xxhash.Digest
+	batch      *batch       // made by the first bulk request
+	gateAnswer *gateAnswer  // made by the first question to the gate
+	loop       *loopBuffers // made by the first connection of the fast loop
 }
 
 // bodyReader reads the body of a request.
@@ -75,7 +80,7 @@ var errTooLarge = errors.New("the body is too large")
 
 type headerLine struct{ name, value string }
 
-const maxHeaderLines = 16
+const maxHeaderLines = 32
 
 // keepBuffer bounds the memory that one pooled exchange holds on to, bytes.
 const keepBuffer = 1 << 20

@@ -27,6 +27,8 @@ func (a *API) serveHTTP(w http.ResponseWriter, r *http.Request) {
 	if p, err := netip.ParseAddrPort(r.RemoteAddr); err == nil {
 		x.peer = p.Addr()
 	}
+	x.local = !x.peer.IsValid()
+	x.host, x.header = r.Host, r.Header
 	x.body = (*requestBody)(r)
 	x.serve()
 

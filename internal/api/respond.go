@@ -108,6 +108,10 @@ func (x *exchange) finish() {
 		x.headers("", "")
 		return
 	}
+	if x.done {
+		x.payload = x.out
+		return
+	}
 	if x.status == http.StatusNoContent {
 		return // preflight wrote its own
 	}
@@ -258,7 +262,7 @@ func newZipper() any {
 // refuse answers with a problem.
 func (x *exchange) refuse(p *problem) {
 	x.status, x.contentType, x.allow = p.status, "application/problem+json", p.allow
-	x.stream, x.page, x.csp, x.negotiated = nil, false, "", false
+	x.stream, x.page, x.csp, x.negotiated, x.done = nil, false, "", false, false
 	x.cache = neverKept
 	x.nLines = 0
 	x.out = p.append(x.out[:0], x.path)

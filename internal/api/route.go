@@ -21,12 +21,17 @@ const (
 	routeOpenAPI
 	routeHealth
 	routeReady
+	routeGate     // /gate/{family}
+	routeDecide   // POST /v1/decide
+	routeOutcome  // POST /v1/outcome
+	routeDecision // GET /v1/decisions/{id}
 
 	numRoutes
 )
 
 var routeNames = [numRoutes]string{
 	"unknown", "ip", "caller", "field", "bulk", "asn", "network", "dataset", "home", "docs", "openapi", "healthz", "readyz",
+	"gate", "decide", "outcome", "decision",
 }
 
 // serve answers the exchange: this function is the table of what there is. The
@@ -61,6 +66,10 @@ func (x *exchange) handle() *problem {
 			return p
 		}
 		return x.single(rest, addr, field)
+	}
+	if strings.HasPrefix(x.path, "/gate/") {
+		x.route = routeGate
+		return x.gated(x.path)
 	}
 	switch x.path {
 	case "/v1/ip":
@@ -106,6 +115,9 @@ func (x *exchange) handle() *problem {
 			return p
 		}
 		return x.ready()
+	}
+	if x.path == "/v1/decide" || x.path == "/v1/outcome" || strings.HasPrefix(x.path, "/v1/decisions/") {
+		return x.gated(x.path)
 	}
 	if rest, ok := strings.CutPrefix(x.path, "/v1/asn/"); ok {
 		x.route = routeASN

@@ -48,6 +48,11 @@ func Rules() []Rule {
 			Why: "addresses out of bytes that anybody may send: small enough to read, and for the edge",
 		},
 		{
+			Package: "gate", Project: []string{"", "clientip", "limit", "policy", "risk"},
+			Without: []string{"encoding/json", "os/exec", "database/sql"},
+			Why:     "the decision, and net/http round it: the policy's compiler, stores and providers come from outside",
+		},
+		{
 			Package: "source", Project: []string{""}, Modules: []string{"github.com/gaissmai/bart"}, Without: server,
 			Why: "an overlay is a table of prefixes: bart is one, without dependencies of its own",
 		},

@@ -1,0 +1,164 @@
+package gate
+
+import (
+	"context"
+	"math/rand/v2"
+	"time"
+
+	"github.com/ipwarden/ipwarden"
+	"github.com/ipwarden/ipwarden/clientip"
+	"github.com/ipwarden/ipwarden/policy"
+	"github.com/ipwarden/ipwarden/risk"
+)
+
+// Decide settles what to do with a request and writes it into d, which may be
+// used again. It reads top to bottom: who asks, what is known, what it means,
+// what to do, how much. req is not kept. It does not allocate when the Source,
+// the Limiter and the policy's conditions do not.
+func (g *Gate) Decide(ctx context.Context, req *ipwarden.Request, d *Decision) {
+	now := g.cfg.Now()
+	d.reset()
+	d.Time, d.ID = now, newID(now)
+	d.program, d.older = g.core.program.Load(), g.cfg.OlderHeaders
+
+	d.request = *req
+	readable := d.readPath()
+	route := d.program.Route(&d.request)
+	if route.Budget != policy.DefaultBudget {
+		bounded, cancel := context.WithTimeout(ctx, route.Budget)
+		defer cancel()
+		ctx = bounded
+	}
+
+	d.Client = g.client.From(req.Peer, req.Header)
+	known := g.identify(ctx, d)
+	g.assess(d)
+	d.program.Decide(&d.input, &d.Decision)
+
+	switch {
+	case !readable:
+		d.refuse(ipwarden.Block, policy.ByAmbiguousPath)
+	case d.decidedByOperator():
+		// An entry for this very address holds whatever else is unknown.
+	case d.Reason != policy.ByAddress && !d.Client.Safe() && route.FailMode == policy.FailClosed:
+		d.refuse(ipwarden.Block, policy.ByUnresolved)
+	case !known && route.FailMode == policy.FailClosed:
+		d.refuse(ipwarden.Block, policy.ByFailClosed)
+	}
+	if d.Verdict.Passes() {
+		g.charge(ctx, route, d)
+	}
+	g.locate(d)
+	g.note(d)
+}
+
+// readPath puts the path into the form in which the upstream reads it. What can
+// be read in two ways is refused (C14 of the contract).
+func (d *Decision) readPath() (ok bool) {
+	path, err := d.program.Paths().Normalize(d.request.Path)
+	if err != nil {
+		return false
+	}
+	d.request.Path = path
+	return true
+}
+
+// identify looks the client up, and reports whether that could be done.
+func (g *Gate) identify(ctx context.Context, d *Decision) (ok bool) {
+	in := &d.input
+	in.Request = &d.request
+	in.Client, in.ClientStatus = d.Client.Addr, d.Client.Status.String()
+	in.Unverified = !d.Client.Safe()
+	in.Now, in.Sample = d.Time, rand.Uint32()
+	rec, err := g.cfg.Source.Lookup(ctx, d.Client.Addr)
+	if err != nil {
+		g.stats.sourceErrors.Add(1)
+		rec, d.Degraded = ipwarden.Record{}, true
+	}
+	d.Record = rec.Asked(d.Client.Transition, d.Client.Zone)
+	in.Record = d.Record
+	// Nobody's address from a hop that is not trusted (C9), an address that nobody
+	// vouches for (C4, A15), and one that could not be looked up are under the
+	// safe tier's limit, unless the route says otherwise of the last.
+	bogon := d.Record.Traits().Has(ipwarden.Bogon) && d.Client.Status != clientip.Internal
+	in.Safe = in.Unverified || bogon || err != nil && d.program.Route(&d.request).FailMode != policy.FailOpen
+	return err == nil
+}
+
+// assess computes the score, and checks what a crawler says of itself.
+func (g *Gate) assess(d *Decision) {
+	in := &d.input
+	in.Crawler, in.CrawlerName = policy.NotCrawler, ""
+	switch {
+	case in.Unverified:
+	case d.Record.Traits().Has(ipwarden.Crawler):
+		in.Crawler = policy.Verified
+		in.CrawlerName = d.Record.Security().Crawler.Name
+	case g.cfg.Crawlers != nil:
+		if agent := d.header("User-Agent"); agent != "" {
+			in.CrawlerName, in.Crawler = g.cfg.Crawlers.Check(agent, d.Client.Addr, d.Time)
+		}
+	}
+	d.situation = risk.Situation{
+		BillingCountry: d.request.Account["billing_country"],
+		LastCountry:    d.request.Account["last_country"],
+		ClaimsCrawler:  in.Crawler == policy.Failed,
+	}
+	g.cfg.Risk.Assess(d.Record, d.situation, d.Time, &d.risk)
+	d.Score, d.Shared = d.risk.Score, d.risk.Shared
+	in.Score, in.Shared = d.Score, d.Shared
+	in.Cleared = g.cfg.Challenges != nil && !in.Unverified && g.cfg.Challenges.Cleared(&d.request, d.Client.Addr, d.Score, d.Time)
+}
+
+// header returns the first line of a field.
+func (d *Decision) header(name string) string {
+	if d.request.Header == nil {
+		return ""
+	}
+	if v := d.request.Header.Values(name); len(v) > 0 {
+		return v[0]
+	}
+	return ""
+}
+
+// decidedByOperator reports whether an operator's entry is the last word.
+func (d *Decision) decidedByOperator() bool {
+	switch d.Reason {
+	case policy.ByAddress, policy.ByASN, policy.ByCountry:
+		return d.Verdict != ipwarden.Flag
+	}
+	return false
+}
+
+// refuse overrules the program.
+func (d *Decision) refuse(v ipwarden.Verdict, why policy.Reason) {
+	d.Verdict, d.Reason, d.Response, d.Rule, d.List = v, why, nil, nil, nil
+	d.Uses = d.Uses[:0]
+}
+
+// locate fills in where the client is sent.
+func (g *Gate) locate(d *Decision) {
+	switch {
+	case d.Response.IsRedirect():
+		d.location = d.Response.AppendLocation(d.location[:0], &d.input)
+	case d.Verdict == ipwarden.Challenge && g.cfg.Challenges != nil:
+		d.location = g.cfg.Challenges.AppendLocation(d.location[:0], &d.request, d.Client.Addr, d.Score, d.Time)
+	default:
+		return
+	}
+	d.Location = string(d.location)
+}
+
+// note counts the decision, remembers it and writes it down.
+func (g *Gate) note(d *Decision) {
+	g.stats.count(d)
+	if g.recent != nil {
+		g.recent.remember(d)
+	}
+	if g.cfg.Journal != nil {
+		g.cfg.Journal.Write(d)
+	}
+}
+
+// since is how long the decision took.
+func (d *Decision) since(now time.Time) time.Duration { return now.Sub(d.Time) }

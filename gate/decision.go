@@ -1,0 +1,142 @@
+package gate
+
+import (
+	"net/http"
+	"time"
+
+	"github.com/ipwarden/ipwarden"
+	"github.com/ipwarden/ipwarden/clientip"
+	"github.com/ipwarden/ipwarden/limit"
+	"github.com/ipwarden/ipwarden/policy"
+	"github.com/ipwarden/ipwarden/risk"
+)
+
+// A Decision says what to do with a request, and why. [Gate.Decide] fills one
+// that the caller owns and may use again; it is not safe for concurrent use
+// while that happens.
+type Decision struct {
+	ID   ID
+	Time time.Time
+
+	// What the program decided, and after it the limits, the fail mode and the
+	// clearance: Verdict and Reason are the last word.
+	policy.Decision
+
+	Client clientip.Client // who asks, and how the address was found
+	Record ipwarden.Record // what is known of it
+	Score  uint8           // risk, 0 to 100
+	Shared bool            // many people are behind the address
+
+	// Limits are the states of the limits that apply, in the order of the policy.
+	Limits []LimitState
+	// RetryAfter is how long a refused client waits; 0 is unknown.
+	RetryAfter time.Duration
+
+	// Degraded is set when something that the decision wanted was not to be had
+	// (the shared store, a Source), and the fail mode of the route, or what this
+	// process counted by itself, stood in for it.
+	Degraded bool
+
+	// Location is where the client is sent, for a challenge or a redirect.
+	Location string
+
+	// WouldLimit names a limit in shadow that would have refused; "" for none.
+	WouldLimit string
+
+	request   ipwarden.Request // its path as the upstream reads it
+	situation risk.Situation
+	pending   []pendingUse // limits that count outcomes
+	program   *program
+	older     bool // the client gets X-RateLimit fields too
+
+	// Memory that stays when the decision is used again.
+	input    policy.Input
+	risk     risk.Assessment
+	takes    []limit.Request
+	results  []limit.Result
+	from     []takenFrom
+	watched  [1]limit.Request
+	seen     [1]limit.Result
+	tuple    []byte
+	location []byte
+}
+
+// LimitState is a limit as the client sees it.
+type LimitState struct {
+	Name   string
+	Limit  uint32        // requests in the window
+	Window time.Duration //
+	limit.Result
+}
+
+// pendingUse is a limit that is charged when the outcome is known.
+type pendingUse struct {
+	limit   *policy.Limit
+	request limit.Request
+}
+
+// reset empties d and keeps its memory.
+func (d *Decision) reset() {
+	clear(d.takes)
+	clear(d.pending)
+	*d = Decision{
+		Decision: d.Decision, // the program resets it
+		Limits:   d.Limits[:0], pending: d.pending[:0], input: d.input,
+		takes: d.takes[:0], results: d.results[:0], from: d.from[:0], tuple: d.tuple[:0], location: d.location[:0],
+	}
+}
+
+// Status is what the client is answered when the verdict does not pass, or the
+// policy redirects it: 302 and its like, 400, 403, 429 or 503. 0 when the
+// request goes on.
+func (d *Decision) Status() int {
+	switch {
+	case d.Reason == policy.ByAmbiguousPath:
+		return http.StatusBadRequest
+	case d.Reason == policy.ByFailClosed:
+		return http.StatusServiceUnavailable
+	case d.Location != "" && d.Response != nil && d.Response.Status != 0:
+		return d.Response.Status
+	case d.Location != "":
+		return http.StatusFound
+	case d.Verdict.Passes():
+		return 0
+	case d.Verdict == ipwarden.Throttle:
+		return http.StatusTooManyRequests
+	case d.Response != nil && d.Response.Status != 0:
+		return d.Response.Status
+	}
+	return http.StatusForbidden
+}
+
+// Passes reports whether the request goes on to the application.
+func (d *Decision) Passes() bool { return d.Status() == 0 }
+
+// By names what decided: the rule, the list, the limit or the tier; "" for none.
+func (d *Decision) By() string {
+	if d.Reason == policy.ByLimit {
+		for i := range d.Limits {
+			if !d.Limits[i].Allowed {
+				return d.Limits[i].Name
+			}
+		}
+	}
+	switch {
+	case d.Rule != nil:
+		return d.Rule.Name
+	case d.List != nil:
+		return d.List.Name
+	case d.Reason == policy.ByTier && d.Tier != nil:
+		return d.Tier.Name
+	}
+	return ""
+}
+
+// forget lets go of what a request and a dataset hold, and keeps the memory.
+func (d *Decision) forget() {
+	d.reset()
+	in := &d.input
+	in.Request, in.Record, in.CrawlerName = nil, ipwarden.Record{}, ""
+	clear(d.results[:cap(d.results)])
+	clear(d.from[:cap(d.from)])
+}

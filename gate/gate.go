@@ -1,0 +1,182 @@
+package gate
+
+import (
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"net/netip"
+	"sync/atomic"
+	"time"
+
+	"github.com/ipwarden/ipwarden"
+	"github.com/ipwarden/ipwarden/clientip"
+	"github.com/ipwarden/ipwarden/limit"
+	"github.com/ipwarden/ipwarden/policy"
+	"github.com/ipwarden/ipwarden/risk"
+)
+
+// Config says what a gate decides with.
+type Config struct {
+	// Source says who an address is. A dataset that is swapped in place is one.
+	// Required.
+	Source ipwarden.Source
+
+	// Program is the policy. Required.
+	Program *policy.Program
+
+	// Client finds the client's address. Default: the peer itself, and no header
+	// is believed.
+	Client *clientip.Extractor
+
+	// Limiter holds the counts. Default: a table in this process, 32 MiB.
+	Limiter limit.Limiter
+
+	// Seed keys the hashes that limits count under. Nodes that share a Limiter
+	// need the same. Default: random.
+	Seed [16]byte
+
+	// Risk turns what is known into a score. Default: risk.DefaultModel.
+	Risk *risk.Model
+
+	// Crawlers verifies those who say that they are crawlers. Default: only the
+	// operators' published ranges, which the dataset has.
+	Crawlers Crawlers
+
+	// Challenges sends a client to prove itself. Default: what is to be challenged
+	// is refused.
+	Challenges Challenges
+
+	// Journal is the decision log. Default: none.
+	Journal *Journal
+
+	// OlderHeaders adds X-RateLimit-Limit, -Remaining and -Reset to answers, for
+	// clients that do not know the RateLimit fields. Default: false.
+	OlderHeaders bool
+
+	// Remember is how many decisions are kept for outcomes and questions, some
+	// 1 KiB each. Default: 8192; negative: none.
+	Remember int
+
+	// Now is the clock. Default: time.Now.
+	Now func() time.Time
+}
+
+// Crawlers verifies crawlers without making anybody wait.
+type Crawlers interface {
+	// Check says whether a user agent claims to be a crawler, which one, and what
+	// is known of the claim by now. What is not known yet is looked up behind the
+	// request. It must not block.
+	Check(userAgent string, addr netip.Addr, now time.Time) (name string, state policy.Crawler)
+}
+
+// Challenges lets a client prove itself, and knows who has.
+type Challenges interface {
+	// Cleared reports whether a request brings a clearance that holds for the
+	// client's network and this score.
+	Cleared(req *ipwarden.Request, client netip.Addr, score uint8, now time.Time) bool
+	// AppendLocation appends where to send the client for the challenge.
+	AppendLocation(dst []byte, req *ipwarden.Request, client netip.Addr, score uint8, now time.Time) []byte
+}
+
+// A Gate decides. It is safe for concurrent use.
+type Gate struct {
+	*core
+	client *clientip.Extractor
+}
+
+// core is what all views of a gate share.
+type core struct {
+	cfg     Config
+	hasher  limit.Hasher
+	program atomic.Pointer[program]
+	recent  *recent
+	stats   stats
+}
+
+// program is a policy with what was made for it once.
+type program struct {
+	*policy.Program
+	rates []limit.Rate // by policy.Limit.Index
+	salts []limit.Salt // of limits whose key is the address alone
+}
+
+// New makes a gate. The error names every mistake in cfg.
+func New(cfg Config) (*Gate, error) {
+	var errs []error
+	if cfg.Source == nil {
+		errs = append(errs, errors.New("Source is missing: say who knows the addresses, such as dataset.Open(\"world.ipw\")"))
+	}
+	if cfg.Program == nil {
+		errs = append(errs, errors.New("Program is missing: load a policy with compile.Load"))
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	if cfg.Risk == nil {
+		cfg.Risk = risk.DefaultModel()
+	}
+	if cfg.Client == nil {
+		x, err := clientip.New(clientip.Config{})
+		if err != nil {
+			errs = append(errs, err)
+		}
+		cfg.Client = x
+	}
+	if cfg.Limiter == nil {
+		m, err := limit.NewMemory(limit.MemoryConfig{})
+		if err != nil {
+			errs = append(errs, err)
+		}
+		cfg.Limiter = m
+	}
+	if cfg.Seed == [16]byte{} {
+		_, _ = rand.Read(cfg.Seed[:]) // never fails
+	}
+	if cfg.Remember == 0 {
+		cfg.Remember = 8192
+	}
+	if len(errs) > 0 {
+		return nil, fmt.Errorf("gate: %w", errors.Join(errs...))
+	}
+	c := &core{cfg: cfg, hasher: limit.NewHasher(cfg.Seed)}
+	if cfg.Remember > 0 {
+		c.recent = &recent{slots: make([]slot, cfg.Remember)}
+	}
+	g := &Gate{core: c, client: cfg.Client}
+	if err := g.Use(cfg.Program); err != nil {
+		return nil, err
+	}
+	return g, nil
+}
+
+// With returns a view of the gate that finds clients in another way, for a door
+// of its own. Everything else is shared.
+func (g *Gate) With(client *clientip.Extractor) *Gate { return &Gate{core: g.core, client: client} }
+
+// Client is how this view of the gate finds clients.
+func (g *Gate) Client() *clientip.Extractor { return g.client }
+
+// Use puts another policy in place of the one in use, at once and for all views.
+// Limits that keep their name keep their counts.
+func (g *Gate) Use(p *policy.Program) error {
+	next := &program{Program: p, rates: make([]limit.Rate, len(p.Limits())), salts: make([]limit.Salt, len(p.Limits()))}
+	var errs []error
+	for i, l := range p.Limits() {
+		next.rates[i] = limit.Rate{
+			Name: l.Name, Algorithm: algorithms[l.Algorithm], Limit: l.Limit, Window: l.Window, Burst: l.Burst,
+		}
+		next.salts[i] = g.hasher.Salt(limit.AppendPart(nil, l.Name))
+		errs = append(errs, next.rates[i].Check())
+	}
+	if err := errors.Join(errs...); err != nil {
+		return fmt.Errorf("gate: %w", err)
+	}
+	g.core.program.Store(next)
+	return nil
+}
+
+// Program returns the policy in use.
+func (g *Gate) Program() *policy.Program { return g.core.program.Load().Program }
+
+// algorithms of package policy in those of package limit: neither knows the other.
+var algorithms = [...]limit.Algorithm{policy.GCRA: limit.GCRA, policy.Sliding: limit.Sliding, policy.Fixed: limit.Fixed}

@@ -1,0 +1,198 @@
+package gate
+
+import (
+	"bufio"
+	"context"
+	"net"
+	"net/http"
+	"net/netip"
+	"strconv"
+	"strings"
+	"sync"
+
+	"github.com/ipwarden/ipwarden"
+	"github.com/ipwarden/ipwarden/clientip"
+	"github.com/ipwarden/ipwarden/policy"
+)
+
+// Handler stands in front of next. A request that may pass goes on with the
+// headers that tell the application what is known (see [Decision.Enriched]),
+// without those that a client forged, and with a [Summary] in its context; one
+// that may not is answered here. Headers are changed in place: a handler outside
+// of this one sees them changed, never forged.
+func (g *Gate) Handler(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		v := visits.Get().(*visit)
+		defer v.end()
+		v.serve(g, next, w, r)
+	})
+}
+
+// FromContext returns what was decided about the request of a context.
+func FromContext(ctx context.Context) (Summary, bool) {
+	s, ok := ctx.Value(summaryKey{}).(*Summary)
+	if !ok {
+		return Summary{}, false
+	}
+	return *s, true
+}
+
+type summaryKey struct{}
+
+// maxValues is how many headers a visit sets: one allocation for all of them.
+const maxValues = maxEnriched + 3 + 6
+
+// A visit is one request of net/http, and the memory for it.
+type visit struct {
+	request  ipwarden.Request
+	decision Decision
+	enriched enriched
+	fields   []clientip.Field
+	body     []byte
+}
+
+var visits = sync.Pool{New: func() any { return new(visit) }}
+
+func (v *visit) end() {
+	v.request = ipwarden.Request{}
+	v.decision.forget()
+	visits.Put(v)
+}
+
+func (v *visit) serve(g *Gate, next http.Handler, w http.ResponseWriter, r *http.Request) {
+	d := &v.decision
+	RequestOf(r, &v.request)
+	g.Decide(r.Context(), &v.request, d)
+	values := make([]string, 0, maxValues)
+	header := w.Header()
+	d.Reply(func(name, value string) {
+		values = append(values, value)
+		header[name] = values[len(values)-1 : len(values) : len(values)]
+	})
+	if !d.Passes() {
+		v.refuse(w, r)
+		return
+	}
+	v.pass(g, r, values)
+	s := d.Summary()
+	r = r.WithContext(context.WithValue(r.Context(), summaryKey{}, &s))
+	if len(d.pending) == 0 {
+		next.ServeHTTP(w, r)
+		return
+	}
+	// What becomes of it counts.
+	tap := &statusTap{ResponseWriter: w}
+	next.ServeHTTP(tap, r)
+	// The request may be over and its context with it; the count is not.
+	if err := g.Settle(context.WithoutCancel(r.Context()), d, policy.Outcome{Status: tap.Status()}); err != nil {
+		g.stats.limiterErrors.Add(1)
+	}
+}
+
+// RequestOf fills in the neutral facts of a request of net/http. They share its
+// memory.
+func RequestOf(r *http.Request, q *ipwarden.Request) {
+	*q = ipwarden.Request{
+		Header: r.Header, Method: r.Method, Scheme: "http", Host: hostOf(r.Host), Path: r.URL.EscapedPath(), Query: r.URL.RawQuery,
+	}
+	if r.TLS != nil {
+		q.Scheme = "https"
+	}
+	if p, err := netip.ParseAddrPort(r.RemoteAddr); err == nil {
+		q.Peer = p.Addr()
+	}
+}
+
+// hostOf is a Host field without its port, in lower case.
+func hostOf(field string) string {
+	host := field
+	if i := strings.LastIndexByte(field, ':'); i >= 0 && !strings.HasSuffix(field, "]") {
+		host = field[:i]
+	}
+	return strings.ToLower(host)
+}
+
+// pass takes off a request what a client forged and puts on what is known.
+func (v *visit) pass(g *Gate, r *http.Request, values []string) {
+	h := r.Header
+	for name := range h {
+		if g.client.Removes(name) {
+			delete(h, name)
+		}
+	}
+	v.fields = g.client.AppendUpstream(v.fields[:0], v.decision.Client)
+	v.enriched.n = 0
+	v.enriched.fill(&v.decision)
+	set := func(name, value string) {
+		values = append(values, value)
+		h[name] = values[len(values)-1 : len(values) : len(values)]
+	}
+	for _, f := range v.fields {
+		set(f.Name, f.Value)
+	}
+	for i := range v.enriched.n {
+		set(v.enriched.name[i], v.enriched.value(i))
+	}
+}
+
+// refuse answers a request that does not go on.
+func (v *visit) refuse(w http.ResponseWriter, r *http.Request) {
+	d, h := &v.decision, w.Header()
+	status := d.Status()
+	var mediaType string
+	v.body, mediaType = d.AppendRefusal(v.body[:0], WantsPage(r.Header.Get("Accept")))
+	h["Cache-Control"] = noStore
+	if d.Location != "" {
+		h.Set("Location", d.Location)
+	}
+	if mediaType != "" {
+		h.Set("Content-Type", mediaType)
+		h.Set("X-Content-Type-Options", "nosniff")
+		if strings.HasPrefix(mediaType, "text/html") && (d.Response == nil || d.Response.HTML == "") {
+			h.Set("Content-Security-Policy", pagePolicy)
+		}
+	}
+	h["Vary"] = append(h["Vary"], "Accept")
+	h.Set("Content-Length", strconv.Itoa(len(v.body)))
+	w.WriteHeader(status)
+	if r.Method != http.MethodHead {
+		_, _ = w.Write(v.body) // the client went away: nobody to tell
+	}
+}
+
+var noStore = []string{"no-store"}
+
+// statusTap notes the status of an answer that passes through it.
+type statusTap struct {
+	http.ResponseWriter
+	status int
+}
+
+// Status is 200 for a handler that wrote none.
+func (t *statusTap) Status() int {
+	if t.status == 0 {
+		return http.StatusOK
+	}
+	return t.status
+}
+
+// WriteHeader notes the first final status; 1xx are not final.
+func (t *statusTap) WriteHeader(status int) {
+	if t.status == 0 && status >= 200 || status == http.StatusSwitchingProtocols {
+		t.status = status
+	}
+	t.ResponseWriter.WriteHeader(status)
+}
+
+// Unwrap is for http.ResponseController.
+func (t *statusTap) Unwrap() http.ResponseWriter { return t.ResponseWriter }
+
+// Flush is for handlers that know http.Flusher.
+func (t *statusTap) Flush() {
+	_ = http.NewResponseController(t.ResponseWriter).Flush() // whoever cannot flush buffers
+}
+
+// Hijack is for handlers that take the connection over.
+func (t *statusTap) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	return http.NewResponseController(t.ResponseWriter).Hijack()
+}

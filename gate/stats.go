@@ -1,0 +1,60 @@
+package gate
+
+import (
+	"sync/atomic"
+
+	"github.com/ipwarden/ipwarden"
+)
+
+// maxReasons is more than there are reasons.
+const maxReasons = 32
+
+// stats counts what the gate did. Verdicts and reasons are closed sets, so
+// there is a counter for each pair.
+type stats struct {
+	decisions     [ipwarden.Block + 1][maxReasons]atomic.Uint64
+	statuses      [8]atomic.Uint64 // of clients' addresses
+	conflicts     atomic.Uint64
+	degraded      atomic.Uint64
+	sourceErrors  atomic.Uint64
+	limiterErrors atomic.Uint64
+	outcomes      atomic.Uint64
+}
+
+func (s *stats) count(d *Decision) {
+	s.decisions[d.Verdict][d.Reason].Add(1)
+	s.statuses[int(d.Client.Status)&7].Add(1)
+	if d.Client.Conflict {
+		s.conflicts.Add(1)
+	}
+	if d.Degraded {
+		s.degraded.Add(1)
+	}
+}
+
+// Stats are counts since the gate was made.
+type Stats struct {
+	Decisions     [ipwarden.Block + 1][maxReasons]uint64 // by verdict and reason
+	Conflicts     uint64                                 // headers that named another client than the one believed
+	Degraded      uint64                                 // decisions that a fail mode stood in for
+	SourceErrors  uint64
+	LimiterErrors uint64
+	Outcomes      uint64
+	Dropped       uint64 // lines of the journal
+}
+
+// Stats reads the counts.
+func (g *Gate) Stats() (s Stats) {
+	for v := range s.Decisions {
+		for r := range s.Decisions[v] {
+			s.Decisions[v][r] = g.stats.decisions[v][r].Load()
+		}
+	}
+	s.Conflicts, s.Degraded = g.stats.conflicts.Load(), g.stats.degraded.Load()
+	s.SourceErrors, s.LimiterErrors = g.stats.sourceErrors.Load(), g.stats.limiterErrors.Load()
+	s.Outcomes = g.stats.outcomes.Load()
+	if g.cfg.Journal != nil {
+		s.Dropped = g.cfg.Journal.Dropped()
+	}
+	return s
+}

@@ -1,0 +1,243 @@
+package api
+
+import (
+	"crypto/sha256"
+	"crypto/subtle"
+	"errors"
+	"net/http"
+	"net/netip"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/ipwarden/ipwarden"
+	"github.com/ipwarden/ipwarden/gate"
+)
+
+// GateConfig adds the gate's routes: /gate/nginx, /gate/forward-auth and
+// /gate/envoy for proxies, /v1/decide, /v1/outcome and /v1/decisions/{id} for
+// applications.
+type GateConfig struct {
+	// Gate decides. Its own way of finding clients is that of /v1/decide, whose
+	// callers name the address, and is not used. Required.
+	Gate *gate.Gate
+
+	// Nginx, ForwardAuth and Envoy are views of the gate that find clients as
+	// these proxies tell them. Default: Gate.
+	Nginx, ForwardAuth, Envoy *gate.Gate
+
+	// Trusted may ask: the proxies and the applications. Who asks decides for
+	// whom, so nobody else may; a Unix socket is guarded by its file's mode.
+	// Default: nobody over the network.
+	Trusted []netip.Prefix
+
+	// Token lets whoever has it ask, from anywhere, as "Authorization: Bearer".
+	// Default: none.
+	Token string
+}
+
+// gateRoutes is GateConfig, ready to be asked.
+type gateRoutes struct {
+	GateConfig
+	token   [sha256.Size]byte
+	refused once
+}
+
+func newGateRoutes(cfg *GateConfig) (*gateRoutes, error) {
+	if cfg == nil {
+		return nil, nil
+	}
+	if cfg.Gate == nil {
+		return nil, errors.New("GateConfig without a Gate: make one with gate.New")
+	}
+	if cfg.Token != "" && len(cfg.Token) < minToken {
+		return nil, errors.New("the service token has fewer than " + strconv.Itoa(minToken) + " characters; make one with: openssl rand -hex 32")
+	}
+	g := &gateRoutes{GateConfig: *cfg}
+	for _, view := range []**gate.Gate{&g.Nginx, &g.ForwardAuth, &g.Envoy} {
+		if *view == nil {
+			*view = cfg.Gate
+		}
+	}
+	g.token = sha256.Sum256([]byte(cfg.Token))
+	return g, nil
+}
+
+// minToken is the length from which a token cannot be guessed, in characters.
+const minToken = 24
+
+// admits reports whether whoever sent the exchange may ask the gate.
+func (g *gateRoutes) admits(x *exchange) bool {
+	if x.local {
+		return true
+	}
+	if x.peer.IsValid() {
+		// Not Canonical: 2002:7f00:1::1 is a host on the Internet, whatever it wraps.
+		peer := x.peer.Unmap().WithZone("")
+		for _, p := range g.Trusted {
+			if p.Contains(peer) {
+				return true
+			}
+		}
+	}
+	if g.Token == "" || x.header == nil {
+		return false
+	}
+	v := x.header.Values("Authorization")
+	if len(v) != 1 {
+		return false
+	}
+	const bearer = "bearer "
+	if len(v[0]) <= len(bearer) || !strings.EqualFold(v[0][:len(bearer)], bearer) {
+		return false
+	}
+	sum := sha256.Sum256([]byte(v[0][len(bearer):]))
+	return subtle.ConstantTimeCompare(sum[:], g.token[:]) == 1
+}
+
+// gated answers a route of the gate.
+func (x *exchange) gated(path string) *problem {
+	g := x.api.gate
+	if g == nil {
+		return noGate(path)
+	}
+	if !g.admits(x) {
+		if g.refused.minute(x.now) {
+			x.api.cfg.Log.Warn("somebody who is not trusted asked the gate; name your proxy with --trusted-proxies, or use a Unix socket or a service token",
+				"route", routeNames[x.route])
+		}
+		return notTrusted(x.peer)
+	}
+	switch {
+	case path == "/gate/nginx":
+		return x.askedBy(gate.Nginx, g.Nginx)
+	case path == "/gate/forward-auth":
+		return x.askedBy(gate.ForwardAuth, g.ForwardAuth)
+	case strings.HasPrefix(path, "/gate/envoy"):
+		return x.askedBy(gate.Envoy, g.Envoy)
+	case path == "/v1/decide":
+		return x.decide(g.Gate)
+	case path == "/v1/outcome":
+		return x.outcome(g.Gate)
+	}
+	return x.decision(g.Gate, strings.TrimPrefix(path, "/v1/decisions/"))
+}
+
+// gateAnswer is what the gate's routes keep in an exchange.
+type gateAnswer struct {
+	request  ipwarden.Request
+	decision gate.Decision
+}
+
+// askedBy answers a proxy.
+func (x *exchange) askedBy(f gate.Family, g *gate.Gate) *problem {
+	a := x.gateMemory()
+	a.request = ipwarden.Request{
+		Peer: x.peer, Header: x.header, Method: x.method, Scheme: "http", Host: x.host, Path: x.path, Query: x.query,
+	}
+	if f == gate.Envoy {
+		a.request.Path = strings.TrimPrefix(x.path, "/gate/envoy")
+		if a.request.Path == "" {
+			a.request.Path = "/"
+		}
+	}
+	if err := f.Read(&a.request); err != nil {
+		return noOriginal(err, f)
+	}
+	d := &a.decision
+	g.Decide(x.ctx, &a.request, d)
+	x.status, x.done = f.AnswerStatus(d), true
+	status := d.Status()
+	if status == 0 {
+		for name, value := range d.Enriched() {
+			x.line(name, value)
+		}
+	} else {
+		x.refusal(f, d, status)
+	}
+	x.line("Cache-Control", "no-store")
+	d.Reply(x.line)
+	x.sortLines()
+	return nil
+}
+
+// refusal writes what a proxy tells the client. What nginx tells it is in
+// headers: its body must be empty, or nginx drops the connection each time.
+func (x *exchange) refusal(f gate.Family, d *gate.Decision, status int) {
+	if f == gate.Nginx {
+		x.line(gate.HeaderDecision, d.ID.String())
+		x.line(gate.HeaderStatus, strconv.Itoa(status))
+		x.line(gate.HeaderVerdict, d.Verdict.String())
+		x.line(gate.HeaderReason, d.Reason.String())
+		if d.Location != "" {
+			x.line(gate.HeaderLocation, d.Location)
+		}
+		return
+	}
+	if d.Location != "" && status < 400 {
+		x.line("Location", d.Absolute(d.Location))
+	}
+	var mediaType string
+	x.out, mediaType = d.AppendRefusal(x.out[:0], gate.WantsPage(joined(x.header.Values("Accept"))))
+	if mediaType != "" {
+		x.line("Content-Type", mediaType)
+		x.line("X-Content-Type-Options", "nosniff")
+	}
+}
+
+func (x *exchange) gateMemory() *gateAnswer {
+	if x.gateAnswer == nil {
+		x.gateAnswer = new(gateAnswer)
+	}
+	return x.gateAnswer
+}
+
+// sortLines puts the header lines into the order of their names.
+func (x *exchange) sortLines() {
+	lines := x.lines[:x.nLines]
+	for i := 1; i < len(lines); i++ {
+		for j := i; j > 0 && lines[j].name < lines[j-1].name; j-- {
+			lines[j], lines[j-1] = lines[j-1], lines[j]
+		}
+	}
+}
+
+func noGate(path string) *problem {
+	return &problem{
+		status: http.StatusNotFound, slug: "no-gate", title: "No policy here",
+		detail: quoted(path) + " decides about requests, and this server has no policy. Start it with --policy policy.yaml; " +
+			"ipwarden policy init writes one.",
+		example: exampleLookup,
+	}
+}
+
+func notTrusted(peer netip.Addr) *problem {
+	return &problem{
+		status: http.StatusForbidden, slug: "not-trusted", title: "Not for everybody",
+		detail: peer.String() + " is not trusted to ask about other people's requests. Name the proxy or the application with " +
+			"--trusted-proxies " + peer.String() + ", ask over a Unix socket, or send the service token.",
+		example: "GET /v1/ip/" + peer.String(),
+	}
+}
+
+func noOriginal(err error, f gate.Family) *problem {
+	p := &problem{
+		status: http.StatusBadRequest, slug: "no-original-request", title: "Which request?",
+		detail: err.Error() + "; the page on proxies has a configuration that works.",
+	}
+	p.example = "GET /gate/nginx with X-Original-Uri: /, X-Original-Method: GET"
+	if f == gate.ForwardAuth {
+		p.example = "GET /gate/forward-auth with X-Forwarded-Uri: /, X-Forwarded-Method: GET, X-Forwarded-Host: example.org"
+	}
+	return p
+}
+
+// once lets something through once a minute.
+type once struct{ last atomic.Int64 }
+
+func (o *once) minute(now time.Time) bool {
+	m := now.Unix() / 60
+	last := o.last.Load()
+	return last != m && o.last.CompareAndSwap(last, m)
+}

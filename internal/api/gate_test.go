@@ -1,0 +1,244 @@
+package api
+
+import (
+	"encoding/json"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/ipwarden/ipwarden"
+	"github.com/ipwarden/ipwarden/clientip"
+	"github.com/ipwarden/ipwarden/gate"
+	"github.com/ipwarden/ipwarden/ipwardentest"
+	"github.com/ipwarden/ipwarden/policy"
+)
+
+const serviceToken = "a token that nobody guesses"
+
+// gated is an API with a policy: Tor is blocked, /login may fail twice an hour,
+// and three requests a minute are let in.
+func gated(t *testing.T) *API {
+	t.Helper()
+	tor := policy.Expr{Op: policy.OpField, Type: policy.Bool, Field: ipwarden.FieldIsTor}
+	login := policy.Expr{Op: policy.OpEqual, Type: policy.Bool, Args: []policy.Expr{
+		{Op: policy.OpPath, Type: policy.String}, {Op: policy.OpConst, Type: policy.String, Text: "/login"},
+	}}
+	failed := policy.Expr{Op: policy.OpEqual, Type: policy.Bool, Args: []policy.Expr{
+		{Op: policy.OpOutcome, Type: policy.String}, {Op: policy.OpConst, Type: policy.String, Text: "login_failed"},
+	}}
+	p, err := policy.New(policy.Config{
+		Rules: []policy.Rule{{Name: "no tor", When: tor, Action: ipwarden.Block}},
+		Limits: []policy.Limit{
+			{Name: "all", Limit: 3, Window: time.Minute},
+			{Name: "failures", Algorithm: policy.Sliding, Limit: 2, Window: time.Hour, When: login, Count: failed},
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	g, err := gate.New(gate.Config{Source: ipwardentest.Sample(), Program: p, Now: func() time.Time { return noon }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return newAPI(t, func(c *Config) {
+		c.Gate = &GateConfig{
+			Gate: g, Nginx: g.With(proxied(t, "X-Real-Ip")), ForwardAuth: g.With(proxied(t, "X-Forwarded-For")), Envoy: g.With(proxied(t, "X-Forwarded-For")),
+			Trusted: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}, Token: serviceToken,
+		}
+	})
+}
+
+func proxied(t *testing.T, header string) *clientip.Extractor {
+	t.Helper()
+	x, err := clientip.New(clientip.Config{Header: header, TrustPeer: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return x
+}
+
+// askGate sends a request from peer; header lines are "Name: value".
+func askGate(a *API, peer, method, target, body string, header ...string) *http.Response {
+	r := httptest.NewRequest(method, target, strings.NewReader(body))
+	r.RemoteAddr = peer
+	for _, line := range header {
+		name, value, _ := strings.Cut(line, ": ")
+		r.Header.Add(name, value)
+	}
+	w := httptest.NewRecorder()
+	a.Handler().ServeHTTP(w, r)
+	return w.Result()
+}
+
+func textOf(t *testing.T, r *http.Response) string {
+	t.Helper()
+	b, err := io.ReadAll(r.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
+// Whoever reaches these routes decides for others, so a stranger is told nothing
+// (F1 of the catalogue of attacks).
+func TestGateAnswersOnlyTheTrusted(t *testing.T) {
+	a := gated(t)
+	nginx := []string{"X-Original-Uri: /public", "X-Original-Method: GET", "X-Real-Ip: 8.8.8.8"}
+	for _, c := range []struct {
+		name, peer string
+		header     []string
+		want       int
+	}{
+		{"a stranger", "203.0.113.66:1234", nginx, 403},
+		{"a stranger on this machine", "127.0.0.1:1234", nginx, 403},
+		{"6to4 of a trusted network", "[2002:0a00:0001::1]:1234", nginx, 403},
+		{"a wrong token", "203.0.113.66:1234", append([]string{"Authorization: Bearer a token that somebody guesses"}, nginx...), 403},
+		{"two tokens", "203.0.113.66:1234", append([]string{"Authorization: Bearer " + serviceToken, "Authorization: Bearer x"}, nginx...), 403},
+		{"a trusted proxy", "10.0.0.5:1234", nginx, 200},
+		{"a trusted proxy, mapped", "[::ffff:10.0.0.5]:1234", nginx, 200},
+		{"the token", "203.0.113.66:1234", append([]string{"Authorization: bearer " + serviceToken}, nginx...), 200},
+		{"a Unix socket", "@", []string{"X-Original-Uri: /public", "X-Original-Method: GET", "X-Real-Ip: 8.8.4.4"}, 200},
+	} {
+		for _, target := range []string{"/gate/nginx"} {
+			r := askGate(a, c.peer, "GET", target, "", c.header...)
+			if r.StatusCode != c.want {
+				t.Errorf("%s, %s: %d, want %d: %s", c.name, target, r.StatusCode, c.want, textOf(t, r))
+			}
+		}
+	}
+	for _, target := range []string{"/gate/forward-auth", "/gate/envoy/x", "/v1/decide", "/v1/outcome", "/v1/decisions/01ARYZ6S41TSV4RRFFQ69G5FAV"} {
+		r := askGate(a, "127.0.0.1:1", "POST", target, `{"ip":"8.8.8.8"}`)
+		if r.StatusCode != 403 || !strings.Contains(textOf(t, r), "not-trusted") {
+			t.Errorf("%s answers a stranger with %d", target, r.StatusCode)
+		}
+	}
+}
+
+func TestNginxIsAnsweredItsWay(t *testing.T) {
+	a := gated(t)
+	asked := func(client string) *http.Response {
+		return askGate(a, "@", "GET", "/gate/nginx", "", "X-Original-Uri: /a?b=c", "X-Original-Method: POST", "X-Real-Ip: "+client,
+			// Another family's headers say nothing here (F2, F3).
+			"X-Forwarded-Uri: /login", "X-Forwarded-Prefix: /admin", "X-Forwarded-For: 198.51.100.1")
+	}
+	for i := range 3 {
+		r := asked("8.8.8.8")
+		if r.StatusCode != 200 || r.Header.Get("X-Ipwarden-Verdict") != "allow" || r.Header.Get("X-Ipwarden-Ip") != "8.8.8.8" || textOf(t, r) != "" {
+			t.Fatalf("request %d: %d %v", i+1, r.StatusCode, r.Header)
+		}
+	}
+	r := asked("8.8.8.8")
+	if r.StatusCode != 403 || r.Header.Get("X-Ipwarden-Status") != "429" || r.Header.Get("X-Ipwarden-Verdict") != "throttle" ||
+		r.Header.Get("Retry-After") == "" || !strings.Contains(r.Header.Get("Ratelimit"), `"all";r=0`) {
+		t.Errorf("over the limit: %d %v", r.StatusCode, r.Header)
+	}
+	if body := textOf(t, r); body != "" {
+		t.Errorf("nginx drops the connection over a body: %q", body)
+	}
+	if r.Header.Get("X-Ipwarden-Country") != "" {
+		t.Error("a refusal tells what is known")
+	}
+	for _, missing := range [][]string{
+		{"X-Original-Method: GET", "X-Real-Ip: 8.8.8.8"},
+		{"X-Original-Uri: /", "X-Real-Ip: 8.8.8.8"},
+		{"X-Original-Uri: /", "X-Original-Uri: /admin", "X-Original-Method: GET", "X-Real-Ip: 8.8.8.8"},
+	} {
+		if r := askGate(a, "@", "GET", "/gate/nginx", "", missing...); r.StatusCode != 400 {
+			t.Errorf("%q: %d, want 400", missing, r.StatusCode)
+		}
+	}
+}
+
+func TestForwardAuth(t *testing.T) {
+	a := gated(t)
+	tor := torExit(t)
+	r := askGate(a, "10.0.0.5:1", "GET", "/gate/forward-auth", "", "X-Forwarded-Uri: /x", "X-Forwarded-Method: GET", "X-Forwarded-Host: Example.org:443",
+		"X-Forwarded-Proto: https", "X-Forwarded-For: 198.51.100.1, "+tor, "X-Original-Uri: /public", "Accept: text/html")
+	body := textOf(t, r)
+	if r.StatusCode != 403 || !strings.Contains(body, "<h1>Not allowed</h1>") || !strings.HasPrefix(r.Header.Get("Content-Type"), "text/html") {
+		t.Errorf("%d %v %s", r.StatusCode, r.Header, body)
+	}
+	for name := range r.Header {
+		if strings.HasPrefix(name, "X-Ipwarden-") {
+			t.Errorf("the refused client would see %s", name)
+		}
+	}
+	r = askGate(a, "10.0.0.5:1", "GET", "/gate/forward-auth", "", "X-Forwarded-Uri: /x", "X-Forwarded-Method: GET", "X-Forwarded-Host: example.org", "X-Forwarded-For: 8.8.8.8")
+	if r.StatusCode != 200 || r.Header.Get("X-Ipwarden-Ip") != "8.8.8.8" {
+		t.Errorf("%d %v", r.StatusCode, r.Header)
+	}
+}
+
+// torExit is an exit of the sample world.
+func torExit(t *testing.T) string {
+	t.Helper()
+	for _, r := range ipwardentest.Sample().Networks(netip.MustParsePrefix("0.0.0.0/0")) {
+		if r.Traits().Has(ipwarden.Tor) {
+			return r.Addr().String()
+		}
+	}
+	t.Fatal("the sample has no Tor exit")
+	return ""
+}
+
+func TestDecideAndOutcome(t *testing.T) {
+	a := gated(t)
+	decide := func(body string) (status int, answer map[string]any) {
+		r := askGate(a, "@", "POST", "/v1/decide", body)
+		if err := json.Unmarshal([]byte(textOf(t, r)), &answer); err != nil {
+			t.Fatal(err)
+		}
+		return r.StatusCode, answer
+	}
+	const login = `{"ip":"8.8.4.4","method":"post","host":"example.org","path":"/login?next=/","headers":{"user-agent":"x","accept":["a","b"]},"account":{"id":"7"}}`
+	var id string
+	for range 2 {
+		status, d := decide(login)
+		if status != 200 || d["verdict"] != "allow" {
+			t.Fatalf("%d %v", status, d)
+		}
+		id = d["decision"].(string)
+		for i, want := range []string{"true", "false"} { // twice the same counts once
+			r := askGate(a, "@", "POST", "/v1/outcome", `{"decision":"`+id+`","event":"login_failed"}`)
+			if got := textOf(t, r); r.StatusCode != 200 || got != `{"counted":`+want+"}\n" {
+				t.Fatalf("report %d: %d %s", i+1, r.StatusCode, got)
+			}
+		}
+	}
+	status, d := decide(login)
+	if d["verdict"] != "throttle" || d["by"] != "failures" || d["status"] != 429.0 {
+		t.Errorf("after two failures: %d %v", status, d)
+	}
+	r := askGate(a, "@", "GET", "/v1/decisions/"+id, "")
+	text := textOf(t, r)
+	for _, want := range []string{`"verdict":"allow"`, `"ip":"8.8.4.4"`, `"path":"/login"`, `"host":"example.org"`} {
+		if !strings.Contains(text, want) {
+			t.Errorf("what is remembered lacks %s: %s", want, text)
+		}
+	}
+	for body, want := range map[string]string{
+		`{"ip":"localhost"}`:                  "bad-address",
+		`{"ip":"8.8.8.8","colour":"green"}`:   "bad-body",
+		`{"ip":"8.8.8.8"} {}`:                 "bad-body",
+		`[]`:                                  "bad-body",
+		`{"ip":"8.8.8.8","headers":{"a":{}}}`: "bad-body",
+		strings.Repeat(" ", maxQuestion+1):    "too-large",
+	} {
+		if _, d := decide(body); !strings.HasSuffix(d["type"].(string), want) {
+			t.Errorf("%.40s: %v, want %s", body, d, want)
+		}
+	}
+	for body, want := range map[string]int{
+		`{"decision":"x","event":"e"}`:                                     400,
+		`{"decision":"01ARYZ6S41TSV4RRFFQ69G5FAV"}`:                        400,
+		`{"decision":"01ARYZ6S41TSV4RRFFQ69G5FAV","event":"login_failed"}`: 404,
+	} {
+		if r := askGate(a, "@", "POST", "/v1/outcome", body); r.StatusCode != want {
+			t.Errorf("%s: %d, want %d", body, r.StatusCode, want)
+		}
+	}
+}
