@@ -8,12 +8,14 @@ import (
 	"io"
 	"net"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
 	"testing"
 	"time"
 
+	"github.com/ipwarden/ipwarden/clientip"
 	"github.com/ipwarden/ipwarden/internal/proxytest"
 	"github.com/ipwarden/ipwarden/internal/spoa"
 )
@@ -137,6 +139,13 @@ func TestHAProxy(t *testing.T) {
 			t.Errorf("the client sees %v", r.Header)
 		}
 	})
+	// C2, C10: whatever could be taken for the client's address, or for ours, in
+	// any spelling; and with an agent that is away (TestAgentKilled).
+	t.Run("strip", func(t *testing.T) {
+		if left := forged(t, w.web, "/"); len(left) > 0 {
+			t.Errorf("the application sees what the client said: %q", left)
+		}
+	})
 	t.Run("refusals", func(t *testing.T) {
 		before := w.app.Hits()
 		for _, c := range []struct {
@@ -148,10 +157,12 @@ func TestHAProxy(t *testing.T) {
 			{"/block", 403, "Content-Type", "application/problem+json", `{"title":"Blocked","status":403}`},
 			{"/block-page", 403, "Content-Type", "text/html; charset=utf-8", `<h1>Blocked, "100%" sure: %[src]</h1>`},
 			{"/throttle", 429, "Retry-After", "17", `{"title":"Too many requests","status":429}`},
+			{"/closed", 503, "Content-Type", "application/problem+json", "{}"},
+			{"/bodiless", 403, "Content-Length", "0", ""},
 			{"/challenge", 302, "Location", "/.ipwarden/challenge?to=%2Fchallenge", ""},
 		} {
 			r := proxytest.Get(t, w.web, c.path)
-			if r.Status != c.status || r.Header.Get(c.name) != c.value || r.Body != c.body {
+			if r.Status != c.status || r.Header.Get(c.name) != c.value || r.Body != c.body || r.Header.Get("Cache-Control") != "no-store" {
 				t.Errorf("%s: %d, %s: %q, %q; want %+v", c.path, r.Status, c.name, r.Header.Get(c.name), r.Body, c)
 			}
 		}
@@ -225,6 +236,33 @@ func TestHAProxy(t *testing.T) {
 	})
 }
 
+// forged sends every header that must not go on, and returns those that did.
+func forged(t *testing.T, addr, path string) (left []string) {
+	t.Helper()
+	const mark = "198.51.100.20"
+	names := append(clientip.SourceHeaders(), "X-Ipwarden-Verdict", "X-Ipwarden-Anything", "X-Middleware-Subrequest", "X-Middleware-Subrequest-Id")
+	var lines []string
+	for _, name := range names {
+		lines = append(lines, name+": "+mark)
+		if under := strings.ReplaceAll(name, "-", "_"); under != name {
+			lines = append(lines, under+": "+mark)
+		}
+	}
+	// HAProxy takes 101 field lines at most (tune.http.maxhdr).
+	for chunk := range slices.Chunk(lines, 40) {
+		r := proxytest.Get(t, addr, path, chunk...)
+		if r.Seen == nil {
+			t.Fatalf("%+v", r)
+		}
+		for name, values := range r.Seen.Header {
+			if slices.Contains(values, mark) {
+				left = append(left, name)
+			}
+		}
+	}
+	return left
+}
+
 // raw sends bytes and returns what comes.
 func raw(t *testing.T, addr, request string) string {
 	t.Helper()
@@ -267,6 +305,9 @@ func TestSlowAgent(t *testing.T) {
 func TestAgentKilled(t *testing.T) {
 	w := start(t)
 	w.stopAgent()
+	if left := forged(t, w.web, "/"); len(left) > 0 {
+		t.Errorf("the application sees what the client said: %q", left)
+	}
 	for range 5 {
 		r := proxytest.Get(t, w.web, "/block", "X-Ipwarden-Verdict: allow", "X-Forwarded-For: 198.51.100.20")
 		if r.Status != 200 || r.Seen == nil || r.Seen.Header.Get("X-Ipwarden-Verdict") != "unavailable" || r.Seen.Header.Get("X-Forwarded-For") != "127.0.0.1" {
@@ -289,7 +330,7 @@ func TestReload(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	const open = `http-request set-header X-Ipwarden-Verdict unavailable if !answered`
+	const open = `http-request set-header X-Ipwarden-Verdict  unavailable                     if !answered`
 	if !strings.Contains(string(text), open) {
 		t.Fatalf("the configuration does not have %q", open)
 	}

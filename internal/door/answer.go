@@ -22,7 +22,8 @@ type Answer struct {
 	// Verdict says whether the request goes on ([ipwarden.Verdict.Passes]).
 	Verdict ipwarden.Verdict
 	// Status is what the client gets when it does not: 403, 429, or a redirect
-	// with a Location. 0 is the verdict's own ([Answer.Refusal]).
+	// with a Location, which is sent even if the verdict passes. 0 is the
+	// verdict's own ([Answer.Refusal]).
 	Status int
 	// RetryAfter is in seconds; 0 is none.
 	RetryAfter int
@@ -32,8 +33,6 @@ type Answer struct {
 	// Upstream is what the application gets to see, in place of whatever the
 	// client sent under these names: X-Ipwarden-*, and the client's address.
 	Upstream []Field
-	// Remove names what the client sent and the application must not see.
-	Remove []string
 	// Reply is for the client's answer, whether the application's or our own:
 	// RateLimit, RateLimit-Policy, Set-Cookie, Cache-Control.
 	Reply []Field
@@ -46,9 +45,8 @@ type Answer struct {
 // Reset empties a and keeps its memory.
 func (a *Answer) Reset() {
 	clear(a.Upstream) // their strings must not outlive the request
-	clear(a.Remove)
 	clear(a.Reply)
-	*a = Answer{Upstream: a.Upstream[:0], Remove: a.Remove[:0], Reply: a.Reply[:0], Body: a.Body[:0]}
+	*a = Answer{Upstream: a.Upstream[:0], Reply: a.Reply[:0], Body: a.Body[:0]}
 }
 
 // SetUpstream adds a field for the application.
@@ -59,6 +57,13 @@ func (a *Answer) SetUpstream(name, value string) {
 // SetReply adds a field for the client's answer.
 func (a *Answer) SetReply(name, value string) { a.Reply = append(a.Reply, Field{name, value}) }
 
+// Passes reports whether the request goes on to the application.
+func (a *Answer) Passes() bool { return a.Verdict.Passes() && !a.redirects() }
+
+func (a *Answer) redirects() bool {
+	return a.Status >= 300 && a.Status <= 399 && a.Location != ""
+}
+
 // Refusal is the status of an answer that does not pass: what was asked for
 // where it is one of a refusal or of a redirect that has somewhere to go, else
 // the verdict's own. No verdict at all is 503: nobody said that it may pass.
@@ -66,7 +71,7 @@ func (a *Answer) Refusal() int {
 	switch {
 	case a.Status >= 400 && a.Status <= 599:
 		return a.Status
-	case a.Status >= 300 && a.Status <= 399 && a.Location != "":
+	case a.redirects():
 		return a.Status
 	case a.Verdict == ipwarden.Throttle:
 		return http.StatusTooManyRequests

@@ -36,14 +36,31 @@ func TestRefusal(t *testing.T) {
 	}
 }
 
+func TestPasses(t *testing.T) {
+	for _, c := range []struct {
+		answer Answer
+		want   bool
+	}{
+		{Answer{}, false},
+		{Answer{Verdict: ipwarden.Allow}, true},
+		{Answer{Verdict: ipwarden.Flag, Location: "/unused"}, true},
+		{Answer{Verdict: ipwarden.StepUp, Status: 302}, true}, // nowhere to go
+		{Answer{Verdict: ipwarden.Allow, Status: 302, Location: "/sv/"}, false},
+		{Answer{Verdict: ipwarden.Block}, false},
+	} {
+		if got := c.answer.Passes(); got != c.want {
+			t.Errorf("%+v: %v", c.answer, got)
+		}
+	}
+}
+
 func TestReset(t *testing.T) {
 	a := Answer{Verdict: ipwarden.Allow, Status: 403, RetryAfter: 5, Location: "/", Type: "text/plain", Body: []byte("x")}
 	a.SetUpstream("X-Ipwarden-Risk", "1")
 	a.SetReply("Ratelimit", "1")
-	a.Remove = append(a.Remove, "X-Real-Ip")
 	a.Reset()
 	if a.Verdict != ipwarden.NoVerdict || a.Status != 0 || a.RetryAfter != 0 || a.Location != "" || a.Type != "" ||
-		len(a.Body)+len(a.Upstream)+len(a.Reply)+len(a.Remove) != 0 {
+		len(a.Body)+len(a.Upstream)+len(a.Reply) != 0 {
 		t.Errorf("after Reset: %+v", a)
 	}
 	if got := a.Upstream[:1][0]; got != (Field{}) {

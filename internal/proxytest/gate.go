@@ -31,6 +31,11 @@ func Decide(ctx context.Context, r *ipwarden.Request, a *door.Answer) {
 		a.Type, a.Body = "application/problem+json", append(a.Body, `{"title":"Too many requests","status":429}`...)
 	case "challenge":
 		a.Verdict, a.Status, a.Location = ipwarden.Challenge, 302, "/.ipwarden/challenge?to=%2Fchallenge"
+	case "closed":
+		a.Verdict, a.Status = ipwarden.Block, 503
+		a.Type, a.Body = "application/problem+json", append(a.Body, "{}"...)
+	case "bodiless":
+		a.Verdict = ipwarden.Block
 	case "slow":
 		wait := time.NewTimer(Slow)
 		defer wait.Stop()
@@ -52,5 +57,5 @@ func Decide(ctx context.Context, r *ipwarden.Request, a *door.Answer) {
 	a.SetUpstream("X-Ipwarden-Traits", strings.Join([]string{
 		r.Peer.String(), r.Scheme, r.Host, r.Method, r.Path, r.Query, fmt.Sprintf("%q", r.Header.Values("X-Forwarded-For")),
 	}, " "))
-	a.SetUpstream("X-Ipwarden-Client", "203.0.113.66")
+	a.SetUpstream("X-Ipwarden-Ip", "203.0.113.66")
 }

@@ -32,24 +32,27 @@ func appendAck(b []byte, f *frame, x *exchange, maxFrame int) (_ []byte, dropped
 	b, at := beginFrame(b, frameAck, f.stream, f.id)
 	w := ack{b: b, at: at, limit: at + lengthSize + maxFrame}
 	if x.asked {
+		if x.strip {
+			w.number("strip", 1)
+		}
 		w.answer(&x.answer)
 	}
 	return endFrame(w.b, at), w.dropped
 }
 
 func (w *ack) answer(a *door.Answer) {
-	verdict := a.Verdict
-	if !verdict.Passes() {
-		if verdict == ipwarden.NoVerdict { // it must not look like an agent that is away
-			verdict = ipwarden.Block
-		}
-		w.number("status", uint64(a.Refusal()))
+	verdict, passes := a.Verdict, a.Passes()
+	if verdict == ipwarden.NoVerdict { // it must not look like an agent that is away
+		verdict = ipwarden.Block
 	}
 	w.text("verdict", verdict.String())
+	if !passes {
+		w.number("status", uint64(a.Refusal()))
+	}
 	if a.RetryAfter > 0 {
 		w.number("retry_after", uint64(a.RetryAfter))
 	}
-	if a.Location != "" {
+	if a.Location != "" && !passes {
 		w.text("location", a.Location)
 	}
 	for i := range a.Upstream {
@@ -58,7 +61,7 @@ func (w *ack) answer(a *door.Answer) {
 	for i := range a.Reply {
 		w.field(&a.Reply[i])
 	}
-	if len(a.Body) > 0 && !verdict.Passes() {
+	if len(a.Body) > 0 && !passes {
 		from, dropped := len(w.b), w.dropped
 		w.text("type", a.Type)
 		w.text("body", alias(a.Body))

@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/ipwarden/ipwarden/clientip"
 	"github.com/ipwarden/ipwarden/internal/door"
 )
 
@@ -18,6 +19,11 @@ type Config struct {
 	// Decide settles each request. Required. It is called from up to 32
 	// goroutines for each connection, and must keep nothing of the request.
 	Decide door.Decide
+
+	// Removes reports whether a field of a request must not go on to the
+	// application: what only we may say, and what tells a client's address. It is
+	// asked in lower case. Default: that of a [clientip.Extractor].
+	Removes func(name string) bool
 
 	// Outcome is told what became of the request with this decision id: the
 	// status of the application's answer. The string holds until it returns.
@@ -89,6 +95,14 @@ func New(cfg Config) (*Agent, error) {
 	}
 	if err := cfg.Peers.Check(); err != nil {
 		errs = append(errs, err)
+	}
+	if cfg.Removes == nil {
+		x, err := clientip.New(clientip.Config{})
+		if err != nil {
+			errs = append(errs, err)
+		} else {
+			cfg.Removes = x.Removes
+		}
 	}
 	for _, d := range []struct {
 		name string

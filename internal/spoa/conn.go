@@ -164,6 +164,12 @@ func (a *Agent) decide(ctx context.Context, x *exchange) {
 		a.cfg.Outcome(ctx, x.decision, x.status)
 	}
 	if x.asked {
+		for i := range x.lines.Len() {
+			if name, _ := x.lines.At(i); a.cfg.Removes(name) {
+				x.strip = true
+				break
+			}
+		}
 		a.cfg.Decide(ctx, &x.request, &x.answer)
 	}
 }

@@ -12,8 +12,10 @@
 // arguments src, method, path, query, headers (req.hdrs_bin, so that repeated
 // field lines are seen) and ssl. The answer is variables of the transaction:
 //
-//	verdict, status             always
+//	verdict                     always
+//	status                      of our own answer to the client
 //	retry_after, location       where there is one
+//	strip                       1: the request has field lines that must not go on
 //	type, body                  our own answer to the client, if it fits
 //	country, asn, risk, …       X-Ipwarden-Country and so on, without the prefix
 //	x_forwarded_for, …          other fields for the application

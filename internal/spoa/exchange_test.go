@@ -147,6 +147,8 @@ func TestAck(t *testing.T) {
 			Reply:    pairs("Ratelimit", `"ip";r=3;t=7`),
 			Body:     []byte("unused"), Type: "text/plain",
 		}, map[string]any{"verdict": "allow", "country": "SE", "asn": "64500", "x_forwarded_for": "203.0.113.66", "ratelimit": `"ip";r=3;t=7`}},
+		{"allow, and send elsewhere", door.Answer{Verdict: ipwarden.Allow, Status: 302, Location: "/sv/"}, map[string]any{"verdict": "allow", "status": 302, "location": "/sv/"}},
+		{"allow, with an unused location", door.Answer{Verdict: ipwarden.Allow, Location: "/sv/"}, map[string]any{"verdict": "allow"}},
 		{"step up", door.Answer{Verdict: ipwarden.StepUp}, map[string]any{"verdict": "step_up"}},
 		{
 			"throttle",

@@ -23,6 +23,7 @@ type exchange struct {
 	answer  door.Answer
 
 	asked    bool   // the frame has a message "ipwarden"
+	strip    bool   // the request has field lines that must not go on
 	reported bool   // the frame has a message "ipwarden-outcome"
 	decision string // of the outcome
 	status   int    // of the outcome
@@ -61,7 +62,7 @@ func (x *exchange) reset() {
 	x.lines.Reset()
 	x.answer.Reset()
 	x.request = ipwarden.Request{Header: &x.lines}
-	x.asked, x.reported, x.decision, x.status = false, false, "", 0
+	x.asked, x.strip, x.reported, x.decision, x.status = false, false, false, "", 0
 }
 
 // argument reads one name and value.
