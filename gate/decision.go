@@ -64,8 +64,7 @@ type Decision struct {
 // LimitState is a limit as the client sees it.
 type LimitState struct {
 	Name   string
-	Limit  uint32        // requests in the window
-	Window time.Duration //
+	Window time.Duration
 	limit.Result
 }
 
@@ -132,8 +131,9 @@ func (d *Decision) By() string {
 	return ""
 }
 
-// forget lets go of what a request and a dataset hold, and keeps the memory.
-func (d *Decision) forget() {
+// Reset lets go of what a request and a dataset hold, and keeps the memory: for
+// who keeps decisions to use them again.
+func (d *Decision) Reset() {
 	d.reset()
 	in := &d.input
 	in.Request, in.Record, in.CrawlerName = nil, ipwarden.Record{}, ""

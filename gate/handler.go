@@ -55,7 +55,7 @@ var visits = sync.Pool{New: func() any { return new(visit) }}
 
 func (v *visit) end() {
 	v.request = ipwarden.Request{}
-	v.decision.forget()
+	v.decision.Reset()
 	visits.Put(v)
 }
 

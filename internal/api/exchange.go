@@ -32,6 +32,7 @@ type request struct {
 	local               bool            // over a Unix socket
 	host                string          // the Host field
 	header              ipwarden.Header // all field lines, for the gate's routes
+	head                []byte          // the same as they came, where header is nil
 	fast                bool
 	body                bodyReader // of a POST
 }
@@ -124,6 +125,7 @@ func (x *exchange) reset() {
 	if x.batch != nil {
 		clear(x.batch.recs[:]) // a Record holds on to its dataset
 	}
+	x.gateAnswer.forget()
 	x.request, x.response = request{}, response{}
 }
 

@@ -37,6 +37,8 @@ func (a *API) answerFast(c *fasthttp.RequestCtx, body bodyReader) {
 		return
 	}
 	x.method = alias(h.Method())
+	x.head, x.host = h.RawHeaders(), alias(h.Host())
+	x.peer, x.local = peerOf(c.RemoteAddr())
 	x.path, x.query = target(alias(h.RequestURI()))
 	x.mediaType = alias(h.ContentType())
 	x.body = body

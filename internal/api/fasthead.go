@@ -42,6 +42,7 @@ func (x *exchange) readHead(b []byte) (n int, found headFound) {
 		return 0, headPart
 	}
 	i += len(version)
+	head := i
 	hosts := 0
 	for {
 		end := bytes.IndexByte(b[i:], '\n')
@@ -63,7 +64,7 @@ func (x *exchange) readHead(b []byte) (n int, found headFound) {
 	if hosts != 1 {
 		return 0, headOdd
 	}
-	x.method = "GET"
+	x.method, x.head = "GET", b[head:i]
 	x.path, x.query = alias(target), ""
 	if q := bytes.IndexByte(target, '?'); q >= 0 {
 		x.path, x.query = alias(target[:q]), alias(target[q+1:])
@@ -85,6 +86,7 @@ func (x *exchange) readLine(line []byte, hosts *int) bool {
 	case len("Host"):
 		if strings.EqualFold(name, "Host") {
 			*hosts++
+			x.host = value
 			return usualHost(value)
 		}
 	case len("Accept"):

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"net/netip"
 	"os"
 	"sync/atomic"
 	"syscall"
@@ -23,6 +24,8 @@ type loopConn struct {
 	patient *patientConn
 	ending  *atomic.Bool // the server stops
 
+	peer     netip.Addr
+	local    bool   // over a Unix socket
 	served   int    // requests, counted as far as probes
 	unread   []byte // what came and was not answered yet
 	again    bool   // unread may be more than a part of a request
@@ -193,6 +196,7 @@ func (c *loopConn) answerOne(x *exchange, out []byte, now time.Time) []byte {
 	x.begin(now)
 	x.fast = true
 	x.ctx = background
+	x.peer, x.local = c.peer, c.local
 	x.serve()
 	c.closing = x.closing || a.draining.Load()
 	out = x.appendAnswer(out, a.dateAt(now), c.closing)

@@ -64,6 +64,7 @@ func (s *fastServer) start(c net.Conn) {
 	s.loops.Go(func() {
 		if raw != nil {
 			l := &loopConn{api: s.api, conn: c, patient: patient, ending: &s.ending}
+			l.peer, l.local = peerOf(c.RemoteAddr())
 			if c = l.serve(raw); c == nil {
 				return
 			}

@@ -1,9 +1,11 @@
 package api
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"crypto/subtle"
 	"errors"
+	"net"
 	"net/http"
 	"net/netip"
 	"strconv"
@@ -102,6 +104,7 @@ func (x *exchange) gated(path string) *problem {
 	if g == nil {
 		return noGate(path)
 	}
+	x.readFields()
 	if !g.admits(x) {
 		if g.refused.minute(x.now) {
 			x.api.cfg.Log.Warn("somebody who is not trusted asked the gate; name your proxy with --trusted-proxies, or use a Unix socket or a service token",
@@ -114,18 +117,56 @@ func (x *exchange) gated(path string) *problem {
 		return x.askedBy(gate.Nginx, g.Nginx)
 	case path == "/gate/forward-auth":
 		return x.askedBy(gate.ForwardAuth, g.ForwardAuth)
-	case strings.HasPrefix(path, "/gate/envoy"):
+	case path == "/gate/envoy", strings.HasPrefix(path, "/gate/envoy/"):
 		return x.askedBy(gate.Envoy, g.Envoy)
 	case path == "/v1/decide":
 		return x.decide(g.Gate)
 	case path == "/v1/outcome":
 		return x.outcome(g.Gate)
 	}
-	return x.decision(g.Gate, strings.TrimPrefix(path, "/v1/decisions/"))
+	if id, ok := strings.CutPrefix(path, "/v1/decisions/"); ok {
+		return x.decision(g.Gate, id)
+	}
+	return notFound(path)
+}
+
+// readFields makes a Header of the field lines as they came. Those of the fast
+// listener were checked by its own readers: a name is a token, and a colon ends
+// it. A folded line is fasthttp's alone; it belongs to nobody here.
+func (x *exchange) readFields() {
+	if x.header != nil {
+		return
+	}
+	fields := &x.gateMemory().fields
+	fields.Reset()
+	for rest := x.head; len(rest) > 0; {
+		var line []byte
+		line, rest, _ = bytes.Cut(rest, newline)
+		line = bytes.TrimSuffix(line, []byte{'\r'})
+		name, value, ok := bytes.Cut(line, []byte{':'})
+		if !ok || len(name) == 0 || name[0] == ' ' || name[0] == '\t' {
+			continue
+		}
+		fields.Add(alias(name), alias(bytes.Trim(value, " \t")))
+	}
+	x.header = fields
+}
+
+// peerOf is the other end of a connection; a Unix socket has none.
+func peerOf(a net.Addr) (peer netip.Addr, local bool) {
+	switch a := a.(type) {
+	case *net.TCPAddr:
+		return a.AddrPort().Addr(), false
+	case *net.UnixAddr:
+		return netip.Addr{}, true
+	}
+	return netip.Addr{}, false
 }
 
 // gateAnswer is what the gate's routes keep in an exchange.
 type gateAnswer struct {
+	used     bool
+	fields   ipwarden.Lines
 	request  ipwarden.Request
 	decision gate.Decision
 }
@@ -186,10 +227,22 @@ func (x *exchange) refusal(f gate.Family, d *gate.Decision, status int) {
 	}
 }
 
+// forget lets go of the request and of the dataset.
+func (a *gateAnswer) forget() {
+	if a == nil || !a.used {
+		return
+	}
+	a.used = false
+	a.fields.Reset()
+	a.request = ipwarden.Request{}
+	a.decision.Reset()
+}
+
 func (x *exchange) gateMemory() *gateAnswer {
 	if x.gateAnswer == nil {
 		x.gateAnswer = new(gateAnswer)
 	}
+	x.gateAnswer.used = true
 	return x.gateAnswer
 }
 

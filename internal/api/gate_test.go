@@ -1,11 +1,14 @@
 package api
 
 import (
+	"context"
 	"encoding/json"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -20,8 +23,8 @@ import (
 const serviceToken = "a token that nobody guesses"
 
 // gated is an API with a policy: Tor is blocked, /login may fail twice an hour,
-// and three requests a minute are let in.
-func gated(t *testing.T) *API {
+// and so many requests a minute are let in.
+func gated(t *testing.T, perMinute uint32) *API {
 	t.Helper()
 	tor := policy.Expr{Op: policy.OpField, Type: policy.Bool, Field: ipwarden.FieldIsTor}
 	login := policy.Expr{Op: policy.OpEqual, Type: policy.Bool, Args: []policy.Expr{
@@ -33,7 +36,7 @@ func gated(t *testing.T) *API {
 	p, err := policy.New(policy.Config{
 		Rules: []policy.Rule{{Name: "no tor", When: tor, Action: ipwarden.Block}},
 		Limits: []policy.Limit{
-			{Name: "all", Limit: 3, Window: time.Minute},
+			{Name: "all", Limit: perMinute, Window: time.Minute},
 			{Name: "failures", Algorithm: policy.Sliding, Limit: 2, Window: time.Hour, When: login, Count: failed},
 		},
 	})
@@ -64,7 +67,9 @@ func proxied(t *testing.T, header string) *clientip.Extractor {
 // askGate sends a request from peer; header lines are "Name: value".
 func askGate(a *API, peer, method, target, body string, header ...string) *http.Response {
 	r := httptest.NewRequest(method, target, strings.NewReader(body))
-	r.RemoteAddr = peer
+	if r.RemoteAddr = peer; peer == "@" {
+		r = r.WithContext(context.WithValue(r.Context(), http.LocalAddrContextKey, &net.UnixAddr{Net: "unix"}))
+	}
 	for _, line := range header {
 		name, value, _ := strings.Cut(line, ": ")
 		r.Header.Add(name, value)
@@ -86,7 +91,7 @@ func textOf(t *testing.T, r *http.Response) string {
 // Whoever reaches these routes decides for others, so a stranger is told nothing
 // (F1 of the catalogue of attacks).
 func TestGateAnswersOnlyTheTrusted(t *testing.T) {
-	a := gated(t)
+	a := gated(t, 3)
 	nginx := []string{"X-Original-Uri: /public", "X-Original-Method: GET", "X-Real-Ip: 8.8.8.8"}
 	for _, c := range []struct {
 		name, peer string
@@ -110,6 +115,9 @@ func TestGateAnswersOnlyTheTrusted(t *testing.T) {
 			}
 		}
 	}
+	if r := askGate(a, "@", "GET", "/gate/nothing", ""); r.StatusCode != 404 {
+		t.Errorf("/gate/nothing: %d, want 404", r.StatusCode)
+	}
 	for _, target := range []string{"/gate/forward-auth", "/gate/envoy/x", "/v1/decide", "/v1/outcome", "/v1/decisions/01ARYZ6S41TSV4RRFFQ69G5FAV"} {
 		r := askGate(a, "127.0.0.1:1", "POST", target, `{"ip":"8.8.8.8"}`)
 		if r.StatusCode != 403 || !strings.Contains(textOf(t, r), "not-trusted") {
@@ -119,7 +127,7 @@ func TestGateAnswersOnlyTheTrusted(t *testing.T) {
 }
 
 func TestNginxIsAnsweredItsWay(t *testing.T) {
-	a := gated(t)
+	a := gated(t, 3)
 	asked := func(client string) *http.Response {
 		return askGate(a, "@", "GET", "/gate/nginx", "", "X-Original-Uri: /a?b=c", "X-Original-Method: POST", "X-Real-Ip: "+client,
 			// Another family's headers say nothing here (F2, F3).
@@ -154,7 +162,7 @@ func TestNginxIsAnsweredItsWay(t *testing.T) {
 }
 
 func TestForwardAuth(t *testing.T) {
-	a := gated(t)
+	a := gated(t, 3)
 	tor := torExit(t)
 	r := askGate(a, "10.0.0.5:1", "GET", "/gate/forward-auth", "", "X-Forwarded-Uri: /x", "X-Forwarded-Method: GET", "X-Forwarded-Host: Example.org:443",
 		"X-Forwarded-Proto: https", "X-Forwarded-For: 198.51.100.1, "+tor, "X-Original-Uri: /public", "Accept: text/html")
@@ -186,7 +194,7 @@ func torExit(t *testing.T) string {
 }
 
 func TestDecideAndOutcome(t *testing.T) {
-	a := gated(t)
+	a := gated(t, 3)
 	decide := func(body string) (status int, answer map[string]any) {
 		r := askGate(a, "@", "POST", "/v1/decide", body)
 		if err := json.Unmarshal([]byte(textOf(t, r)), &answer); err != nil {
@@ -239,6 +247,40 @@ func TestDecideAndOutcome(t *testing.T) {
 	} {
 		if r := askGate(a, "@", "POST", "/v1/outcome", body); r.StatusCode != want {
 			t.Errorf("%s: %d, want %d", body, r.StatusCode, want)
+		}
+	}
+}
+
+// All three readers of requests (net/http, the loop, fasthttp) tell the gate the
+// same.
+func TestGateIsAskedAlike(t *testing.T) {
+	a := gated(t, 1000)
+	a.gate.Trusted = append(a.gate.Trusted, netip.MustParsePrefix("127.0.0.0/8"))
+	s, _ := serve(t, ServerConfig{API: a, FastListen: "127.0.0.1:0"})
+	id := regexp.MustCompile(`[0-7][0-9A-HJKMNP-TV-Z]{25}`)
+	const nginx = "X-Original-Method: GET\r\nX-Real-Ip: 1.1.1.1\r\n"
+	for _, raw := range []string{
+		"GET /gate/nginx HTTP/1.1\r\nHost: x\r\nX-Original-Uri: /a\r\n" + nginx + "\r\n",
+		"GET /gate/nginx HTTP/1.1\r\nHost: x\r\nx-original-uri:/a\r\n" + nginx + "\r\n",
+		"GET /gate/nginx HTTP/1.1\r\nHost: x\r\nX-Original-Uri: /a/%2e%2e/b\r\n" + nginx + "\r\n",
+		"GET /gate/nginx HTTP/1.1\r\nHost: x\r\n" + nginx + "\r\n",
+		"GET /gate/nginx HTTP/1.1\r\nHost: x\r\nX-Original-Uri: /a\r\nX-Real-Ip: 1.1.1.2\r\n" + nginx + "\r\n", // two clients: none
+		"GET /gate/nginx HTTP/1.1\r\nHost: x\r\nUser-Agent: \xc3\xa4\r\nX-Original-Uri: /a\r\n" + nginx + "\r\n",
+		"GET /gate/forward-auth HTTP/1.1\r\nHost: x\r\nX-Forwarded-Uri: /\r\nX-Forwarded-Method: GET\r\nX-Forwarded-Host: h\r\nX-Forwarded-For: 1.1.1.1\r\nX-Forwarded-For: 9.9.9.9\r\n\r\n",
+		"POST /gate/envoy/a?b HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\nX-Forwarded-For: 1.1.1.1\r\n\r\n",
+		"GET /gate/nothing HTTP/1.1\r\nHost: x\r\n\r\n",
+		"POST /v1/decide HTTP/1.1\r\nHost: x\r\nContent-Length: 16\r\n\r\n{\"ip\":\"1.0.0.1\"}",
+		"GET /v1/decisions/01ARYZ6S41TSV4RRFFQ69G5FAV HTTP/1.1\r\nHost: x\r\n\r\n",
+	} {
+		var got [2]reply
+		for i, addr := range []net.Addr{s.Addr(), s.FastAddr()} {
+			c, br := dial(t, addr)
+			got[i] = ask(t, c, br, raw)
+			text := id.ReplaceAllString(strings.Join(got[i].lines, "\n")+"\n"+got[i].body, "ID")
+			got[i].body = regexp.MustCompile(`r=\d+|"remaining":\d+|t=\d+|"reset":\d+`).ReplaceAllString(text, "N")
+		}
+		if got[0].line != got[1].line || got[0].body != got[1].body {
+			t.Errorf("%s\nnet/http: %s\n%s\nfast:     %s\n%s", raw, got[0].line, got[0].body, got[1].line, got[1].body)
 		}
 	}
 }

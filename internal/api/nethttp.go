@@ -3,6 +3,7 @@ package api
 import (
 	"errors"
 	"io"
+	"net"
 	"net/http"
 	"net/netip"
 	"strconv"
@@ -27,7 +28,7 @@ func (a *API) serveHTTP(w http.ResponseWriter, r *http.Request) {
 	if p, err := netip.ParseAddrPort(r.RemoteAddr); err == nil {
 		x.peer = p.Addr()
 	}
-	x.local = !x.peer.IsValid()
+	x.local = !x.peer.IsValid() && overUnix(r)
 	x.host, x.header = r.Host, r.Header
 	x.body = (*requestBody)(r)
 	x.serve()
@@ -57,6 +58,12 @@ func (a *API) serveHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	a.metrics.observe(listenerNet, x, time.Since(start))
+}
+
+// overUnix reports whether a request came over a Unix socket.
+func overUnix(r *http.Request) bool {
+	a, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
+	return ok && a.Network() == "unix"
 }
 
 // joined returns the field lines of a header as one value (RFC 9110 section 5.3).

@@ -81,6 +81,9 @@ func (x *exchange) handle() *problem {
 		}
 		return x.health()
 	}
+	if x.path == "/v1/decide" || x.path == "/v1/outcome" || strings.HasPrefix(x.path, "/v1/decisions/") {
+		return x.gated(x.path)
+	}
 	if x.fast {
 		return x.otherListener()
 	}
@@ -115,9 +118,6 @@ func (x *exchange) handle() *problem {
 			return p
 		}
 		return x.ready()
-	}
-	if x.path == "/v1/decide" || x.path == "/v1/outcome" || strings.HasPrefix(x.path, "/v1/decisions/") {
-		return x.gated(x.path)
 	}
 	if rest, ok := strings.CutPrefix(x.path, "/v1/asn/"); ok {
 		x.route = routeASN
