@@ -6,8 +6,6 @@ import (
 	"net/netip"
 	"time"
 
-	"github.com/cespare/xxhash/v2"
-
 	"github.com/ipwarden/ipwarden"
 )
 
@@ -45,6 +43,7 @@ type response struct {
 	route   route                       // for the metrics
 	closing bool                        // the connection cannot be used again
 	done    bool                        // the lines are written: out is the payload
+	usual   bool                        // the lines are those of a usual answer, see appendAnswer
 
 	// What the core decided on the way.
 	now         time.Time
@@ -65,7 +64,6 @@ type kept struct {
 	zipped     []byte                     // the compressed body
 	etag       [48]byte
 	control    [64]byte
-	hash       xxhash.Digest
 	batch      *batch       // made by the first bulk request
 	gateAnswer *gateAnswer  // made by the first question to the gate
 	loop       *loopBuffers // made by the first connection of the fast loop

@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 )
 
 // bytesConn is a connection whose client sends some bytes and its end.
@@ -184,18 +183,4 @@ func FuzzHead(f *testing.F) {
 	}
 	a := newAPI(f, nil)
 	f.Fuzz(func(t *testing.T, raw string) { readAlike(t, a, raw) })
-}
-
-func TestDateLine(t *testing.T) {
-	a := newAPI(t, nil)
-	const want = "Fri, 20 Nov 2026 12:30:00 GMT\r\n"
-	zone := time.FixedZone("", 3600)
-	for _, now := range []time.Time{noon, noon.In(zone), noon.Add(999 * time.Millisecond)} {
-		if got := string(a.dateAt(now).text[:]); got != want {
-			t.Errorf("%q, want %q", got, want)
-		}
-	}
-	if got := string(a.dateAt(noon.Add(time.Second)).text[:]); !strings.Contains(got, "12:30:01") {
-		t.Errorf("a second later: %q", got)
-	}
 }

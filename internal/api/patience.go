@@ -15,7 +15,8 @@ import (
 // the look-up, the JSON and the header lines together.
 type patience struct {
 	net.Listener
-	second atomic.Int64 // since began; what the connections take for the time
+	second atomic.Int64              // since began; what the connections take for the time
+	read   atomic.Pointer[time.Time] // when the clocks were read last
 	began  time.Time
 	done   chan struct{}
 	once   sync.Once
@@ -32,7 +33,9 @@ func newPatience(ln net.Listener) *patience {
 
 // stillPatience does not look by itself, and its time stands.
 func stillPatience(ln net.Listener) *patience {
-	return &patience{Listener: ln, began: time.Now(), done: make(chan struct{}), conns: map[*patientConn]struct{}{}}
+	p := &patience{Listener: ln, began: time.Now(), done: make(chan struct{}), conns: map[*patientConn]struct{}{}}
+	p.read.Store(&p.began)
+	return p
 }
 
 // watch runs until the listener is closed and its connections have ended.
@@ -43,12 +46,21 @@ func (p *patience) watch() {
 	for !closed || p.look() > 0 {
 		select {
 		case <-tick.C:
-			p.second.Store(int64(time.Since(p.began) / time.Second))
+			now := time.Now()
+			p.read.Store(&now)
+			p.second.Store(int64(now.Sub(p.began) / time.Second))
 			p.look()
 		case <-done:
 			closed, done = true, nil
 		}
 	}
+}
+
+// now is time.Now, but reads one clock instead of two: what the time of day is
+// follows from what it was a second ago.
+func (p *patience) now() time.Time {
+	t := *p.read.Load()
+	return t.Add(time.Since(t))
 }
 
 // look ends what has lasted too long, and counts the connections.

@@ -8,6 +8,7 @@ import (
 	"time"
 	"unsafe"
 
+	"github.com/cespare/xxhash/v2"
 	"github.com/klauspost/compress/gzip"
 
 	"github.com/ipwarden/ipwarden"
@@ -99,7 +100,7 @@ const minZip = 860
 
 // finish turns what the core decided into the payload and the header lines.
 //
-// The entity tag is a hash of the bytes of the answer, seeded with the hash of
+// The entity tag is a hash of the bytes of the answer, combined with the hash of
 // the dataset. So it changes whenever the answer does, for whatever reason (a
 // new dataset, an overlay, the clocks, a score that aged), and when the dataset
 // does. Each encoding has its own, as a strong tag must (RFC 9110 section 8.8.3).
@@ -137,6 +138,8 @@ func (x *exchange) finish() {
 // headers writes the header lines in the order of their names. Server, Date
 // and Connection are the transport's.
 func (x *exchange) headers(encoding, tag string) {
+	x.usual = x.status == http.StatusOK && x.negotiated && x.contentType == mediaTypes[formatJSON] &&
+		tag != "" && encoding == "" && !x.page && x.allow == "" && x.csp == ""
 	if !x.page {
 		x.line("Access-Control-Allow-Origin", "*")
 	}
@@ -174,11 +177,9 @@ func (x *exchange) headers(encoding, tag string) {
 
 // tag returns the strong entity tag of out.
 func (x *exchange) tag(zipped bool) string {
-	x.hash.ResetWithSeed(x.st.seed)
-	_, _ = x.hash.Write(x.out) // never fails
 	const hex = "0123456789abcdef"
 	b := append(x.etag[:0], '"')
-	for sum, i := x.hash.Sum64(), 60; i >= 0; i -= 4 {
+	for sum, i := xxhash.Sum64(x.out)^x.st.seed, 60; i >= 0; i -= 4 {
 		b = append(b, hex[sum>>i&15])
 	}
 	if zipped {
