@@ -73,6 +73,7 @@ type state struct {
 	data Data
 	info Info
 	seed uint64 // of the entity tags, so that they change with the dataset
+	ends atomic.Pointer[endsOfDay]
 }
 
 // New makes an API. The error names every mistake in cfg.

@@ -4,8 +4,6 @@ import (
 	"net/http"
 	"runtime/debug"
 	"strconv"
-	"sync"
-	"time"
 	"unsafe"
 
 	"github.com/cespare/xxhash/v2"
@@ -44,31 +42,9 @@ func (x *exchange) cacheFor(rec ipwarden.Record, o *options) cachePolicy {
 		c.maxAge = hour
 	}
 	if o.zoned {
-		if zone := rec.Location().TimeZone.Zone; zone != nil {
-			if end := x.api.zones.end(zone, x.now); !end.IsZero() {
-				c.maxAge = max(0, min(c.maxAge, int64(end.Sub(x.now)/time.Second)))
-			}
-		}
+		c.maxAge = min(c.maxAge, x.zoneLasts(rec))
 	}
 	return c
-}
-
-// zoneEnds keeps when each time zone's present offset ends, since looking it up
-// takes longer than the rest of an answer's header. There are some 600 zones.
-type zoneEnds struct{ known sync.Map } // name to bounds
-
-type bounds struct{ start, end time.Time }
-
-// end returns when the offset in force at now ends; zero: never.
-func (z *zoneEnds) end(zone *time.Location, now time.Time) time.Time {
-	if v, ok := z.known.Load(zone.String()); ok {
-		if b := v.(bounds); !now.Before(b.start) && (b.end.IsZero() || now.Before(b.end)) {
-			return b.end
-		}
-	}
-	start, end := now.In(zone).ZoneBounds()
-	z.known.Store(zone.String(), bounds{start, end})
-	return end
 }
 
 // forCaller makes the policy one of an answer that depends on who asks: no
