@@ -11,7 +11,7 @@ import (
 // be nil. It does not allocate, and looks at a bounded part of the header.
 func (x *Extractor) From(peer netip.Addr, h ipwarden.Header) Client {
 	at := place{addr: peer}
-	if !x.open && !x.trusted.contains(peer) {
+	if !x.Trusts(peer) {
 		if !peer.IsValid() {
 			return Client{}
 		}
@@ -30,6 +30,11 @@ func (x *Extractor) From(peer netip.Addr, h ipwarden.Header) Client {
 	}
 	return c
 }
+
+// Trusts reports whether what a peer says counts: it is a trusted proxy, or the
+// listener is trusted. Give it the peer as the transport has it: an IPv4 address
+// taken out of NAT64, 6to4 or Teredo is not the one it was sent from.
+func (x *Extractor) Trusts(peer netip.Addr) bool { return x.open || x.trusted.contains(peer) }
 
 // place is an address as it was written, and where.
 type place struct {
@@ -80,7 +85,7 @@ func (x *Extractor) walk(f form, lines []string, peer place) (place, Status) {
 				if n == x.hops {
 					return p, Forwarded
 				}
-			case !x.trusts(p.addr):
+			case !x.skips(p.addr):
 				return p, Forwarded
 			default:
 				near = p
@@ -120,7 +125,8 @@ func (x *Extractor) one(f form, lines []string, peer place) (place, Status) {
 	return p, Forwarded
 }
 
-func (x *Extractor) trusts(a netip.Addr) bool { return x.all || x.trusted.contains(a) }
+// skips reports whether the walk goes on over a.
+func (x *Extractor) skips(a netip.Addr) bool { return x.all || x.trusted.contains(a) }
 
 // disagrees reports whether another header names another client than addr. One
 // that names a proxy of ours says nothing about the client.

@@ -1,6 +1,8 @@
 package dataset_test
 
 import (
+	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 
@@ -130,4 +132,57 @@ func TestEveryFieldHasEvidence(t *testing.T) {
 			}
 		}
 	}
+}
+
+func TestFeedNetworks(t *testing.T) {
+	many := manyRows(5000)
+	d := open(t,
+		given{"cloud", day("2026-06-01"), feed.Asserts{Fields: []string{"security.hosting"}, Traits: []string{"hosting"}, Name: "Cloud", Trust: 50}, []feed.Fact{
+			at("20.0.0.0/16", feed.Fact{CloudService: "EDGE"}),
+			at("20.0.1.0/24", feed.Fact{CloudService: "VM", CloudRegion: "north"}),
+			at("20.0.3.0/24", feed.Fact{CloudService: "VM", CloudRegion: "north"}),
+			at("30.0.0.1 - 30.0.0.4", feed.Fact{}),
+			at("2600:9000::/36", feed.Fact{CloudService: "EDGE"}),
+			at("255.255.255.0/24", feed.Fact{}),
+		}},
+		given{"louder", day("2026-06-02"), feed.Asserts{Fields: []string{"security.hosting"}, Traits: []string{"hosting"}, Name: "Louder", Trust: 90}, []feed.Fact{
+			at("20.0.0.0/8", feed.Fact{}),
+		}},
+		given{"many", day("2026-06-03"), feed.Asserts{Traits: []string{"vpn"}}, many},
+	)
+	var got []string
+	for p, h := range d.FeedNetworks("cloud") {
+		got = append(got, strings.Join([]string{p.String(), h.Name, h.Region, h.Service}, " "))
+	}
+	want := []string{
+		"20.0.0.0/16 Cloud  EDGE", "20.0.1.0/24 Cloud north VM", "20.0.3.0/24 Cloud north VM",
+		"30.0.0.1/32 Cloud  ", "30.0.0.2/31 Cloud  ", "30.0.0.4/32 Cloud  ", "255.255.255.0/24 Cloud  ", "2600:9000::/36 Cloud  EDGE",
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("%q, want %q", got, want)
+	}
+	n := 0
+	for p := range d.FeedNetworks("many") { // more than one block of the evidence
+		if want := many[n].From; p.Addr() != want || p.Bits() != 32 {
+			t.Fatalf("%s, want %s", p, want)
+		}
+		n++
+	}
+	if n != len(many) {
+		t.Errorf("%d networks of 5000", n)
+	}
+	for range d.FeedNetworks("many") {
+		break
+	}
+	for p := range d.FeedNetworks("nobody") {
+		t.Errorf("%s of a feed that is not there", p)
+	}
+}
+
+// manyRows is n addresses, every second one.
+func manyRows(n int) (rows []feed.Fact) {
+	for i := range n {
+		rows = append(rows, at(netip.AddrFrom4([4]byte{40, 0, byte(i >> 7), byte(i << 1)}).String(), feed.Fact{}))
+	}
+	return rows
 }

@@ -153,6 +153,13 @@ func exercise(b []byte) bool {
 			break
 		}
 	}
+	for _, name := range []string{"geo", "list", "special-purpose"} {
+		for range d.FeedNetworks(name) {
+			if n++; n > 5000 {
+				break
+			}
+		}
+	}
 	_ = d.Verify()
 	return true
 }
