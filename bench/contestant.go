@@ -21,6 +21,7 @@ type kind struct {
 	// says which parts of an answer the contestant has.
 	country, as, traits bool
 	otherData           bool // answers from data of its own
+	only4               bool // knows nothing of IPv6
 	// allocs is how many allocations a look-up may make; -1: as many as it likes.
 	allocs  int
 	missing string // why it is not here
@@ -33,6 +34,7 @@ const (
 	compactBatchRow = "ipwarden, compact index, 64 at a time"
 	flatBatchRow    = "ipwarden, flat index, 64 at a time"
 	structRow       = "maxminddb-golang v2, struct of 3 fields"
+	ceilingRow      = "the machine's ceiling: a bare table"
 	libmaxminddbRow = "libmaxminddb (C), two values"
 )
 
@@ -45,6 +47,7 @@ func kinds() []kind {
 		{name: "phuslu/iploc", what: "country only, data of its own", open: openIPLoc, country: true, otherData: true, allocs: -1},
 		{name: "gaissmai/bart Table[uint32]", what: "a number", open: openBart, country: true, as: true, traits: true, allocs: -1},
 		libmaxminddb(),
+		{name: ceilingRow, what: "a number of a /24 and its word; answers nothing", open: openBare, only4: true},
 		{name: compactRow, what: "the Record: country, AS, traits", open: openCompact, country: true, as: true, traits: true},
 		{name: flatRow, what: "the Record: country, AS, traits", open: openFlat, country: true, as: true, traits: true},
 		{name: compactBatchRow, what: "the Record: country, AS, traits", open: openCompactBatch, country: true, as: true, traits: true},

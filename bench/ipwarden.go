@@ -43,9 +43,9 @@ func touch(h ipwarden.Hot) uint64 {
 }
 
 func (c *single) pass(addrs []netip.Addr) (sum uint64) {
-	ctx := context.Background()
+	ctx, ds := context.Background(), c.ds
 	for _, a := range addrs {
-		r, err := c.ds.Lookup(ctx, a)
+		r, err := ds.Lookup(ctx, a)
 		if err != nil {
 			continue
 		}

@@ -68,6 +68,10 @@ func (r *report) writeLookups(b *strings.Builder) {
 		allocs := 0.0
 		for _, l := range workloads {
 			s := row.ns[l.name]
+			if len(s) == 0 {
+				b.WriteString(" | |")
+				continue
+			}
 			fmt.Fprintf(b, " %s | ", spread(s))
 			if peer != nil {
 				fmt.Fprintf(b, "%.3f |", s.ratio(peer.ns[l.name]).median())
