@@ -99,7 +99,7 @@ func (t *table) takeOne(now int64, r *Request, res *Result) {
 		s = b.state(way)
 	}
 	allowed := q.take(&s, now, uint64(r.Cost), res)
-	t.settle(b, &st.stripeCounts, r, way, s, res, now)
+	t.settle(i, &st.stripeCounts, r, way, s, res, now)
 	if allowed {
 		st.allowed++
 	} else {
@@ -109,12 +109,12 @@ func (t *table) takeOne(now int64, r *Request, res *Result) {
 }
 
 // settle writes what one allowed request charged, or notes a denial.
-func (t *table) settle(b *bucket, c *stripeCounts, r *Request, way int, s state, res *Result, now int64) {
+func (t *table) settle(i int, c *stripeCounts, r *Request, way int, s state, res *Result, now int64) {
 	switch {
 	case res.Allowed && r.Cost > 0:
-		t.put(b, c, r.Key, way, s, res.Remaining == 0, now)
+		t.put(i, c, r.Key, way, s, res.Remaining == 0, now)
 	case way >= 0:
-		b.mark(way, !res.Allowed)
+		t.buckets[i].mark(way, !res.Allowed)
 	}
 }
 
@@ -206,7 +206,7 @@ func (t *table) commit(now int64, r *Request, res *Result) {
 	}
 	q := r.Rate.quota(r.Raise)
 	q.take(&s, now, uint64(r.Cost), res)
-	t.settle(b, &t.stripes[t.stripe(i)].stripeCounts, r, way, s, res, now)
+	t.settle(i, &t.stripes[t.stripe(i)].stripeCounts, r, way, s, res, now)
 }
 
 // restate takes back from an answer what was not charged after all.

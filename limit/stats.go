@@ -30,3 +30,45 @@ func (t *table) stats() Stats {
 	}
 	return s
 }
+
+// SharedStats are the counts of a Shared since its start.
+type SharedStats struct {
+	Stats
+	// Exact, Fast and Local count Takes by their Source.
+	Exact, Fast, Local uint64
+	// Exchanges counts batches that went to the store, Items the keys in them.
+	Exchanges, Items uint64
+	// Late counts Takes that the store did not answer within the budget, Failed asks
+	// that it answered with an error, and Unqueued those for which there was no room.
+	Late, Failed, Unqueued uint64
+	// Away is whether the store is not asked now, and Err why.
+	Away bool
+	Err  error
+}
+
+// Stats adds up the counts.
+func (s *Shared) Stats() SharedStats {
+	stats := SharedStats{
+		Stats: s.table.stats(),
+		Exact: s.counts.exact.Load(), Fast: s.table.fast(), Local: s.counts.local.Load(),
+		Exchanges: s.counts.exchanges.Load(), Items: s.counts.items.Load(),
+		Late: s.counts.late.Load(), Failed: s.counts.failed.Load(), Unqueued: s.counts.unqueued.Load(),
+		Away: s.breaker.open.Load(),
+	}
+	if stats.Away {
+		stats.Err = s.breaker.lastError()
+	}
+	stats.Bytes += len(s.table.debts) * 8
+	return stats
+}
+
+// fast adds up the Takes that were decided without the store.
+func (t *table) fast() (n uint64) {
+	for i := range t.stripes {
+		st := &t.stripes[i]
+		st.mu.Lock()
+		n += st.fast
+		st.mu.Unlock()
+	}
+	return n
+}

@@ -32,11 +32,13 @@ type slot struct {
 
 // The low byte of a tag.
 const (
-	metaUsed  = 1 << iota // there is an entry
-	metaAgain             // seen a second time: no longer on probation
-	metaRef               // seen since the hand came by
-	metaOver              // was over its limit at the last look
-	metaMask  = 0xff
+	metaUsed   = 1 << iota // there is an entry
+	metaAgain              // seen a second time: no longer on probation
+	metaRef                // seen since the hand came by
+	metaOver               // was over its limit at the last look
+	metaListed             // of a Shared: the store will be told of it
+	metaAsking             // of a Shared: a new lease is asked for
+	metaMask   = 0xff
 )
 
 // A stripe locks the buckets whose number ends in its own. It fills a cache
@@ -44,18 +46,18 @@ const (
 type stripe struct {
 	mu sync.Mutex // guards its buckets, and what is below
 	stripeCounts
-	_ [64 - 8 - 6*8]byte
 }
 
 type stripeCounts struct {
-	allowed, denied        uint64
-	evicted, evictedOver   uint64
-	evictedUsed, evictHand uint64
+	allowed, denied, fast             uint64
+	evicted, evictedUsed, evictedOver uint64
+	hand                              uint64
 }
 
 type table struct {
 	buckets []bucket
 	stripes []stripe // a power of two, at most as many as buckets
+	debts   []debt   // of a Shared: one for each way of each bucket
 }
 
 // maxStripes bounds what locks cost in memory: 16 KiB.
@@ -116,20 +118,26 @@ func (b *bucket) get(k Key) state {
 	return state{}
 }
 
-// put writes the state of a key that has the given way, or none yet (-1).
-func (t *table) put(b *bucket, c *stripeCounts, k Key, way int, s state, over bool, now int64) {
+// put writes the state of a key that has the given way of bucket i, or none yet
+// (-1), and returns its way.
+func (t *table) put(i int, c *stripeCounts, k Key, way int, s state, over bool, now int64) int {
+	b := &t.buckets[i]
 	var meta uint64
 	if way < 0 {
 		way = b.victim(c, home(k), now)
 		meta = metaUsed
+		if t.debts != nil {
+			t.debts[i*ways+way] = debt{}
+		}
 	} else {
-		meta = metaUsed | metaAgain | metaRef
+		meta = b.slots[way].tag&(metaListed|metaAsking) | metaUsed | metaAgain | metaRef
 	}
 	if over {
 		meta |= metaOver
 	}
 	b.slots[way] = slot{tag: k[1]&^metaMask | meta, until: s.until}
 	b.cells[way] = uint64(s.current) | uint64(s.previous)<<32
+	return way
 }
 
 // mark notes that the key of a way was seen, and whether it was over.
@@ -151,8 +159,8 @@ func (b *bucket) victim(c *stripeCounts, first int, now int64) int {
 	}
 	c.evicted++
 	// The hand starts elsewhere each time: by itself a bucket has no room for one.
-	c.evictHand++
-	hand := int(c.evictHand)
+	c.hand++
+	hand := int(c.hand)
 	for i := range ways {
 		way := (hand + i) % ways
 		if b.slots[way].tag&(metaAgain|metaOver) == 0 {

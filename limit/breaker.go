@@ -1,0 +1,87 @@
+package limit
+
+import (
+	"math/bits"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// A breaker tells whether the store is asked. It opens when asks fail or take
+// longer than the budget, and closes when one probe, by one goroutine, was
+// answered in time.
+type breaker struct {
+	open atomic.Bool
+
+	mu       sync.Mutex // guards what is below
+	outcomes uint64     // of the last 64 asks, the latest in bit 0; 1 is a failure
+	known    int        // how many of them there are
+	last     error
+	wait     time.Duration // until the next probe
+}
+
+// When a breaker opens: so many failures in a row, or half of the last 64 asks.
+const (
+	failuresInRow  = 5
+	failuresOfMany = 32
+)
+
+// The time between probes doubles from the first to the last.
+const (
+	firstProbe = 250 * time.Millisecond
+	lastProbe  = 10 * time.Second
+)
+
+// record notes the outcome of an ask, and reports whether it opened the breaker.
+func (b *breaker) record(err error) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.outcomes <<= 1
+	b.known = min(b.known+1, 64)
+	if err == nil {
+		return false
+	}
+	b.outcomes |= 1
+	b.last = err
+	row := bits.TrailingZeros64(^b.outcomes)
+	if b.open.Load() || row < failuresInRow && bits.OnesCount64(b.outcomes) < failuresOfMany {
+		return false
+	}
+	b.trip()
+	return true
+}
+
+// trip opens b; its mutex is held.
+func (b *breaker) trip() {
+	b.wait = firstProbe
+	b.open.Store(true)
+}
+
+// probed notes the outcome of a probe, and reports whether it closed b.
+func (b *breaker) probed(err error) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if err != nil {
+		b.last = err
+		b.wait = min(2*b.wait, lastProbe)
+		return false
+	}
+	b.outcomes, b.known, b.last = 0, 0, nil
+	b.open.Store(false)
+	return true
+}
+
+// pause is the time until the next probe: a fifth more or less, so that nodes
+// which lost the store together do not come back together.
+func (b *breaker) pause() time.Duration {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.wait*4/5 + rand.N(b.wait*2/5+1)
+}
+
+func (b *breaker) lastError() error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.last
+}

@@ -1,0 +1,283 @@
+package limit
+
+// What a node knows of a shared key: the state of its table, which is what the
+// store said last and what the node charged since, and a debt.
+
+// A debt is what a node owes the store for a key, and what it may still spend
+// without asking: 8 bytes an entry.
+type debt struct {
+	pending uint32 // admitted here, and not told
+	lease   uint32 // may be admitted without asking
+}
+
+// lease is how much of a quota a node may admit without asking, at most.
+func (q *quota) lease(percent uint64) uint64 { return min(q.limit, q.burst) * percent / 100 }
+
+// grant is the part of that which an answer with so much left gives: a quarter
+// of what is left when that is less, so that leases shrink as a limit is neared.
+func (q *quota) grant(percent uint64, left uint32) uint64 {
+	if left == 0 || percent == 0 {
+		return 0
+	}
+	return min(q.lease(percent), max(1, uint64(left)/4))
+}
+
+// A mode is how far a decision may be made here.
+type mode uint8
+
+const (
+	connected mode = iota // within the lease; beyond it the store is asked
+	alone                 // all of it, and the store is told later
+	doubtful              // all of it, and the store may have counted it already
+)
+
+// decide decides a Take by what this node knows, and returns nil, or, if the
+// store must be asked, what to ask it. A denial never needs the store: others
+// can only have used more than this node knows.
+func (s *Shared) decide(reqs []Request, results []Result, m mode) *Ask {
+	now := s.now()
+	t := s.table
+	var locks [MaxRequests]uint8
+	held := t.lock(&locks, reqs)
+	allowed, leased := s.weigh(now, reqs, results)
+	var ask *Ask
+	var more [MaxRequests]uint8 // the requests whose lease is to be renewed
+	renew := 0
+	switch {
+	case !allowed:
+		for i := range reqs {
+			t.restate(now, &reqs[i], &results[i])
+		}
+	case m == connected && !leased:
+		ask = s.newAsk(true)
+		for i := range reqs {
+			s.add(ask, &reqs[i])
+		}
+	default:
+		for i := range reqs {
+			if s.spend(now, &reqs[i], &results[i], m) {
+				more[renew] = uint8(i)
+				renew++
+			}
+		}
+	}
+	if held > 0 && ask == nil && m == connected {
+		t.stripes[locks[0]].fast++
+	}
+	for _, n := range locks[:held] {
+		if allowed {
+			t.stripes[n].allowed++
+		} else {
+			t.stripes[n].denied++
+		}
+		t.stripes[n].mu.Unlock()
+	}
+	if ask != nil {
+		return ask
+	}
+	source := Fast
+	if m != connected {
+		source = Local
+		s.counts.local.Add(1)
+	}
+	for i := range results {
+		results[i].Source = source
+	}
+	for _, i := range more[:renew] {
+		s.renew(&reqs[i])
+	}
+	return nil
+}
+
+// weigh answers each request by what is known of its key, charging nothing, and
+// says whether all are allowed, and whether leases cover them. The locks are
+// held.
+func (s *Shared) weigh(now int64, reqs []Request, results []Result) (allowed, leased bool) {
+	allowed, leased = true, s.lease > 0
+	for i := range reqs {
+		r := &reqs[i]
+		q := r.Rate.quota(r.Raise)
+		n := s.table.index(r.Key)
+		b := &s.table.buckets[n]
+		way := b.find(r.Key)
+		var st state
+		free := uint64(0)
+		if s.lease > 0 {
+			free = q.lease(s.lease)
+		}
+		small := free == 0 // a limit too small to be leased: the store is always asked
+		if way >= 0 {
+			st = b.state(way)
+			free = uint64(s.table.debts[n*ways+way].lease)
+		}
+		before := earlier(reqs[:i], r.Key)
+		q.add(&st, now, before)
+		if !q.take(&st, now, uint64(r.Cost), &results[i]) {
+			allowed = false
+			if way >= 0 {
+				b.mark(way, true)
+			}
+		}
+		leased = leased && !small && before+uint64(r.Cost) <= free
+	}
+	return allowed, leased
+}
+
+// spend charges a request that is allowed, and reports whether its lease should
+// be renewed. The locks are held.
+func (s *Shared) spend(now int64, r *Request, res *Result, m mode) (renew bool) {
+	n := s.table.index(r.Key)
+	b := &s.table.buckets[n]
+	c := &s.table.stripes[s.table.stripe(n)].stripeCounts
+	way := b.find(r.Key)
+	var st state
+	if way >= 0 {
+		st = b.state(way)
+	}
+	q := r.Rate.quota(r.Raise)
+	q.take(&st, now, uint64(r.Cost), res)
+	fresh := way < 0
+	if r.Cost == 0 {
+		if m == connected { // others may have used what this node never charges: read it
+			if fresh {
+				way = s.table.put(n, c, r.Key, way, state{}, false, now)
+			}
+			s.note(b, way, r)
+		}
+		return false
+	}
+	way = s.table.put(n, c, r.Key, way, st, res.Remaining == 0, now)
+	d := &s.table.debts[n*ways+way]
+	if fresh && m == connected {
+		// A key this node has not seen: it may spend one lease of it. The store will
+		// hear of that before there is another.
+		d.lease = uint32(q.lease(s.lease))
+	}
+	d.lease -= min(d.lease, r.Cost)
+	if m != doubtful {
+		d.pending = saturate(uint64(d.pending) + uint64(r.Cost))
+	}
+	if m == connected && d.lease <= d.pending && b.slots[way].tag&metaAsking == 0 {
+		return true // half of it is spent
+	}
+	if d.pending > 0 {
+		s.note(b, way, r)
+	}
+	return false
+}
+
+// add adds the item of a request to an ask. The first ask on its way for a key
+// carries what the key owes, and brings its lease. The locks are held.
+func (s *Shared) add(a *Ask, r *Request) (carries bool) {
+	it := Item{Key: r.Key, Rate: r.Rate, Raise: r.Raise, Cost: r.Cost}
+	n := s.table.index(r.Key)
+	b := &s.table.buckets[n]
+	if way := b.find(r.Key); way >= 0 && b.slots[way].tag&metaAsking == 0 {
+		b.slots[way].tag |= metaAsking
+		it.carries = true
+		it.Report = s.table.debts[n*ways+way].pending
+	}
+	a.Items = append(a.Items, it)
+	return it.carries
+}
+
+// renew asks for a new lease, before the last one is spent, and waits for
+// nothing.
+func (s *Shared) renew(r *Request) {
+	peek := *r
+	peek.Cost = 0
+	a := s.newAsk(false)
+	st := &s.table.stripes[s.table.stripe(s.table.index(r.Key))]
+	st.mu.Lock()
+	carries := s.add(a, &peek)
+	st.mu.Unlock()
+	if !carries { // somebody else was faster
+		s.recycle(a)
+	} else if !s.enqueue(a) {
+		s.drop(a, false)
+		s.recycle(a)
+	}
+}
+
+// drop ends an ask that got no answer. If it is in doubt whether it was counted,
+// what it carried is taken to be, so that nothing is counted twice.
+func (s *Shared) drop(a *Ask, doubt bool) {
+	for i := range a.Items {
+		it := &a.Items[i]
+		if !it.carries {
+			continue
+		}
+		s.at(it.Key, func(b *bucket, way int, d *debt) {
+			b.slots[way].tag &^= metaAsking
+			if doubt {
+				d.pending -= min(d.pending, it.Report)
+			}
+			if d.pending > 0 {
+				s.note(b, way, &Request{Rate: it.Rate, Key: it.Key, Raise: it.Raise})
+			}
+		})
+	}
+}
+
+// owe notes that the costs of an ask, which were decided here, were not counted
+// by the store after all.
+func (s *Shared) owe(a *Ask) {
+	for i := range a.Items {
+		it := &a.Items[i]
+		s.at(it.Key, func(b *bucket, way int, d *debt) {
+			d.pending = saturate(uint64(d.pending) + uint64(it.Cost))
+			s.note(b, way, &Request{Rate: it.Rate, Key: it.Key, Raise: it.Raise})
+		})
+	}
+}
+
+// settle takes over what the store answered.
+func (s *Shared) settle(a *Ask) {
+	now := s.now()
+	t := s.table
+	for i := range a.Items {
+		it := &a.Items[i]
+		n := t.index(it.Key)
+		b := &t.buckets[n]
+		stripe := &t.stripes[t.stripe(n)]
+		q := it.Rate.quota(it.Raise)
+		st := it.state(now)
+		stripe.mu.Lock()
+		way := b.find(it.Key)
+		if way < 0 && it.Until <= 0 {
+			stripe.mu.Unlock()
+			continue // nothing is known here, and there is nothing to know
+		}
+		unheard := uint64(0) // charged here, and not in the answer
+		if way >= 0 {
+			d := &t.debts[n*ways+way]
+			if it.carries {
+				d.pending -= min(d.pending, it.Report)
+			}
+			unheard = uint64(d.pending)
+		}
+		var res Result
+		q.take(&st, now, 0, &res)
+		q.add(&st, now, unheard)
+		way = t.put(n, &stripe.stripeCounts, it.Key, way, st, uint64(res.Remaining) <= unheard, now)
+		if it.carries {
+			// What is not told yet is part of what may be admitted without being told.
+			grant := q.grant(s.lease, res.Remaining)
+			b.slots[way].tag &^= metaAsking
+			t.debts[n*ways+way].lease = uint32(grant - min(grant, unheard))
+		}
+		stripe.mu.Unlock()
+	}
+}
+
+// at calls f with the place of a key, locked, if it has one.
+func (s *Shared) at(k Key, f func(b *bucket, way int, d *debt)) {
+	n := s.table.index(k)
+	b := &s.table.buckets[n]
+	stripe := &s.table.stripes[s.table.stripe(n)]
+	stripe.mu.Lock()
+	defer stripe.mu.Unlock()
+	if way := b.find(k); way >= 0 {
+		f(b, way, &s.table.debts[n*ways+way])
+	}
+}
