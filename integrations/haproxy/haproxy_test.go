@@ -2,84 +2,42 @@
 package haproxy
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
 	"io"
 	"net"
 	"os"
-	"slices"
 	"strings"
 	"sync"
 	"syscall"
 	"testing"
 	"time"
 
-	"github.com/ipwarden/ipwarden/clientip"
 	"github.com/ipwarden/ipwarden/internal/proxytest"
-	"github.com/ipwarden/ipwarden/internal/spoa"
 )
 
-// An outcome is what the agent heard of a request.
-type outcome struct {
-	decision string
-	status   int
-}
-
-// startAgent runs an agent on addr until stop is called or the test ends.
-func startAgent(t *testing.T, addr string, outcomes chan<- outcome) (a *spoa.Agent, stop func()) {
-	t.Helper()
-	ln, err := net.Listen("tcp", addr)
-	if err != nil {
-		t.Fatal(err)
-	}
-	a, err = spoa.New(spoa.Config{
-		Decide: proxytest.Decide, Linger: -1, Grace: time.Second,
-		Outcome: func(_ context.Context, d string, status int) {
-			select {
-			case outcomes <- outcome{strings.Clone(d), status}:
-			default:
-			}
-		},
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		if err := a.Serve(ctx, ln); err != nil {
-			t.Error(err)
-		}
-	}()
-	stop = sync.OnceFunc(func() { cancel(); <-ended })
-	t.Cleanup(stop)
-	return a, stop
-}
-
 type world struct {
-	web, agentAddr string
-	dir, config    string
-	app            *proxytest.App
-	haproxy        *proxytest.Process
-	agent          *spoa.Agent
-	stopAgent      func()
-	outcomes       chan outcome
+	*proxytest.Proxy
+	config  string
+	gate    *proxytest.Gate
+	haproxy *proxytest.Process
 }
 
 func start(t *testing.T) *world {
 	t.Helper()
 	program := proxytest.Need(t, "haproxy", "haproxy")
 	w := &world{
-		web: proxytest.FreeAddr(t), agentAddr: proxytest.FreeAddr(t), dir: t.TempDir(),
-		app: proxytest.NewApp(t), outcomes: make(chan outcome, 10),
+		Proxy: &proxytest.Proxy{
+			Addr: proxytest.FreeAddr(t), App: proxytest.NewApp(t), Words: true,
+			MaxLines: 40, // of 101, tune.http.maxhdr
+		},
+		gate: proxytest.NewGate(t),
 	}
-	proxytest.Config(t, w.dir, "ipwarden-spoe.cfg")
-	w.config = proxytest.Config(t, w.dir, "haproxy.cfg",
-		"127.0.0.1:8080", w.web, "127.0.0.1:8000", w.app.Addr, "127.0.0.1:9000", w.agentAddr)
-	w.agent, w.stopAgent = startAgent(t, w.agentAddr, w.outcomes)
-	w.haproxy = proxytest.Start(t, w.dir, w.web, program, "-W", "-db", "-f", w.config)
+	dir := t.TempDir()
+	proxytest.Config(t, dir, "ipwarden-spoe.cfg")
+	w.config = proxytest.Config(t, dir, "haproxy.cfg",
+		"127.0.0.1:8080", w.Addr, "127.0.0.1:8000", w.App.Addr, "127.0.0.1:9000", w.gate.SPOP())
+	w.haproxy = proxytest.Start(t, dir, w.Addr, program, "-W", "-db", "-f", w.config)
 	w.answers(t)
 	return w
 }
@@ -88,7 +46,7 @@ func start(t *testing.T) *world {
 func (w *world) answers(t *testing.T) {
 	t.Helper()
 	proxytest.Eventually(t, "the agent is asked", func() bool {
-		r, err := proxytest.Try(t, w.web, "GET", "/block", "")
+		r, err := proxytest.Try(t, w.Addr, "GET", "/block", "")
 		return err == nil && r.Status == 403
 	})
 }
@@ -110,102 +68,49 @@ func (w *world) reload(t *testing.T) {
 
 func TestHAProxy(t *testing.T) {
 	w := start(t)
-	t.Run("pass", func(t *testing.T) {
-		r := proxytest.Send(t, w.web, "POST", "/some%2Fwhere?a=1&b", "hello", "Host: Shop.example:8443",
-			"X-Forwarded-For: 198.51.100.20", "X-Forwarded-For: 203.0.113.66", "X-Real-IP: 198.51.100.20",
-			"X-Ipwarden-Verdict: allow", "X-Ipwarden-Verdict: flag", "x-ipwarden-clearance: 1", "CF-Connecting-IP: 198.51.100.20",
-			"True-Client-IP: 198.51.100.20", "Forwarded: for=198.51.100.20")
-		if r.Status != 200 || r.Seen == nil {
-			t.Fatalf("%+v", r)
-		}
-		for name, want := range map[string]string{
-			"X-Ipwarden-Verdict": "allow", "X-Ipwarden-Decision": "d-some%2Fwhere", "X-Ipwarden-Country": "SE",
-			"X-Ipwarden-Asn": "64500", "X-Ipwarden-Risk": "12", "X-Forwarded-For": "203.0.113.66",
-			"X-Ipwarden-Traits": `127.0.0.1 http shop.example POST /some%2Fwhere a=1&b ["198.51.100.20" "203.0.113.66"]`,
-		} {
-			if got := r.Seen.Header.Values(name); len(got) != 1 || got[0] != want {
-				t.Errorf("the application sees %s: %q, want %q", name, got, want)
+	w.Cases(t)
+
+	// HAProxy tells the agent of answers that are 401 or 403: two are let through.
+	t.Run("outcomes", func(t *testing.T) {
+		const from = "X-Forwarded-For: 126.1.2.3"
+		for range 4 {
+			if r := proxytest.Get(t, w.Addr, "/status/200", from); r.Status != 200 {
+				t.Fatalf("a good one: %d", r.Status)
 			}
 		}
-		for _, name := range []string{"X-Ipwarden-Clearance", "X-Real-Ip", "Cf-Connecting-Ip", "True-Client-Ip", "Forwarded"} {
-			if got := r.Seen.Header.Values(name); got != nil {
-				t.Errorf("the application sees %s: %q", name, got)
+		for i, want := range []int{401, 401, 429} {
+			if r := proxytest.Get(t, w.Addr, "/status/401", from); r.Status != want {
+				t.Errorf("failure %d: %d, want %d", i+1, r.Status, want)
 			}
 		}
-		if r.Seen.Body != "hello" || r.Seen.Method != "POST" || r.Seen.Query != "a=1&b" {
-			t.Errorf("%+v", r.Seen)
-		}
-		if r.Header.Get("RateLimit") != `"ip";r=49;t=1` || r.Header.Get("RateLimit-Policy") != `"ip";q=50;w=60` {
-			t.Errorf("the client sees %v", r.Header)
+		if r := proxytest.Get(t, w.Addr, "/", from); r.Status != 200 {
+			t.Errorf("elsewhere: %d", r.Status)
 		}
 	})
-	// C2, C10: whatever could be taken for the client's address, or for ours, in
-	// any spelling; and with an agent that is away (TestAgentKilled).
-	t.Run("strip", func(t *testing.T) {
-		if left := forged(t, w.web, "/"); len(left) > 0 {
-			t.Errorf("the application sees what the client said: %q", left)
-		}
-	})
-	t.Run("refusals", func(t *testing.T) {
-		before := w.app.Hits()
-		for _, c := range []struct {
-			path        string
-			status      int
-			name, value string
-			body        string
-		}{
-			{"/block", 403, "Content-Type", "application/problem+json", `{"title":"Blocked","status":403}`},
-			{"/block-page", 403, "Content-Type", "text/html; charset=utf-8", `<h1>Blocked, "100%" sure: %[src]</h1>`},
-			{"/throttle", 429, "Retry-After", "17", `{"title":"Too many requests","status":429}`},
-			{"/closed", 503, "Content-Type", "application/problem+json", "{}"},
-			{"/bodiless", 403, "Content-Length", "0", ""},
-			{"/challenge", 302, "Location", "/.ipwarden/challenge?to=%2Fchallenge", ""},
-		} {
-			r := proxytest.Get(t, w.web, c.path)
-			if r.Status != c.status || r.Header.Get(c.name) != c.value || r.Body != c.body || r.Header.Get("Cache-Control") != "no-store" {
-				t.Errorf("%s: %d, %s: %q, %q; want %+v", c.path, r.Status, c.name, r.Header.Get(c.name), r.Body, c)
-			}
-		}
-		if w.app.Hits() != before {
-			t.Error("the application was asked")
-		}
-	})
-	t.Run("outcome", func(t *testing.T) {
-		if r := proxytest.Get(t, w.web, "/status/401"); r.Status != 401 {
-			t.Fatalf("%+v", r)
-		}
-		select {
-		case got := <-w.outcomes:
-			if got != (outcome{"d-status", 401}) {
-				t.Errorf("%+v", got)
-			}
-		case <-time.After(10 * time.Second):
-			t.Error("the agent heard nothing of a 401")
-		}
-		proxytest.Get(t, w.web, "/status/200")
-		select {
-		case got := <-w.outcomes:
-			t.Errorf("it heard of %+v", got)
-		default:
-		}
-	})
-	// C14, F6: the host that is decided about is the one that the application sees.
+	// C14, F6: the path that is decided about is the one that the application
+	// sees, and there is one host.
 	t.Run("absolute form", func(t *testing.T) {
-		for _, c := range []struct{ target, host, want string }{
-			{"http://evil.example/x", "evil.example", "evil.example"},
-			{"http://evil.example/x", "good.example", ""}, // refused, or both see one
+		for _, c := range []struct {
+			target, host string
+			want         []string
+		}{
+			{"http://shop.example/block", "shop.example", []string{"HTTP/1.1 403"}},
+			{"http://shop.example/x", "shop.example", []string{"HTTP/1.1 200"}},
+			{"http://shop.example/x", "other.example", []string{"HTTP/1.1 400", "HTTP/1.1 200"}},
 		} {
-			r := raw(t, w.web, "GET "+c.target+" HTTP/1.1\r\nHost: "+c.host+"\r\nConnection: close\r\n\r\n")
-			if strings.HasPrefix(r, "HTTP/1.1 400") && c.want == "" {
-				continue
+			r := raw(t, w.Addr, "GET "+c.target+" HTTP/1.1\r\nHost: "+c.host+"\r\nX-Forwarded-For: 8.8.8.8\r\nConnection: close\r\n\r\n")
+			ok := false
+			for _, want := range c.want {
+				ok = ok || strings.HasPrefix(r, want)
 			}
-			_, body, _ := strings.Cut(r, "\r\n\r\n")
+			if !ok {
+				t.Errorf("%s with Host %s: %.40q", c.target, c.host, r)
+			}
 			var seen proxytest.Seen
-			if err := json.Unmarshal([]byte(body), &seen); err != nil {
-				t.Fatalf("%v: %s", err, r)
-			}
-			if told := strings.Fields(seen.Header.Get("X-Ipwarden-Traits"))[2]; told != seen.Host || seen.Path != "/x" || c.want != "" && seen.Host != c.want {
-				t.Errorf("%s with Host %s: decided about %s, and the application saw %s%s", c.target, c.host, told, seen.Host, seen.Path)
+			if _, body, _ := strings.Cut(r, "\r\n\r\n"); strings.HasPrefix(r, "HTTP/1.1 200") {
+				if err := json.Unmarshal([]byte(body), &seen); err != nil || seen.Host != "shop.example" || seen.Path != "/x" {
+					t.Errorf("%s with Host %s: the application sees %s%s, %v", c.target, c.host, seen.Host, seen.Path, err)
+				}
 			}
 		}
 	})
@@ -218,9 +123,9 @@ func TestHAProxy(t *testing.T) {
 				many = append(many, fmt.Sprintf("H%d: %s", i, strings.Repeat("x", size/90)))
 			}
 			for what, ask := range map[string]func() (*proxytest.Reply, error){
-				"a field line":     func() (*proxytest.Reply, error) { return proxytest.Try(t, w.web, "GET", "/block", "", "X-Pad: "+pad) },
-				"a query":          func() (*proxytest.Reply, error) { return proxytest.Try(t, w.web, "GET", "/block?"+pad, "") },
-				"many field lines": func() (*proxytest.Reply, error) { return proxytest.Try(t, w.web, "GET", "/block", "", many...) },
+				"a field line":     func() (*proxytest.Reply, error) { return proxytest.Try(t, w.Addr, "GET", "/block", "", "X-Pad: "+pad) },
+				"a query":          func() (*proxytest.Reply, error) { return proxytest.Try(t, w.Addr, "GET", "/block?"+pad, "") },
+				"many field lines": func() (*proxytest.Reply, error) { return proxytest.Try(t, w.Addr, "GET", "/block", "", many...) },
 			} {
 				// Beyond its buffer HAProxy refuses the request itself, and may
 				// close the connection before it has read all of it.
@@ -230,37 +135,10 @@ func TestHAProxy(t *testing.T) {
 				}
 			}
 		}
-		if s := w.agent.Stats(); s.Breaches != 0 || s.Dropped != 0 {
+		if s := w.gate.Agent.Stats(); s.Breaches != 0 || s.Dropped != 0 {
 			t.Errorf("%+v", s)
 		}
 	})
-}
-
-// forged sends every header that must not go on, and returns those that did.
-func forged(t *testing.T, addr, path string) (left []string) {
-	t.Helper()
-	const mark = "198.51.100.20"
-	names := append(clientip.SourceHeaders(), "X-Ipwarden-Verdict", "X-Ipwarden-Anything", "X-Middleware-Subrequest", "X-Middleware-Subrequest-Id")
-	var lines []string
-	for _, name := range names {
-		lines = append(lines, name+": "+mark)
-		if under := strings.ReplaceAll(name, "-", "_"); under != name {
-			lines = append(lines, under+": "+mark)
-		}
-	}
-	// HAProxy takes 101 field lines at most (tune.http.maxhdr).
-	for chunk := range slices.Chunk(lines, 40) {
-		r := proxytest.Get(t, addr, path, chunk...)
-		if r.Seen == nil {
-			t.Fatalf("%+v", r)
-		}
-		for name, values := range r.Seen.Header {
-			if slices.Contains(values, mark) {
-				left = append(left, name)
-			}
-		}
-	}
-	return left
 }
 
 // raw sends bytes and returns what comes.
@@ -282,50 +160,54 @@ func raw(t *testing.T, addr, request string) string {
 	return string(b)
 }
 
-// An agent that takes too long: the request passes once "timeout processing" is
-// over, and the application is told.
-func TestSlowAgent(t *testing.T) {
-	w := start(t)
-	r := proxytest.Get(t, w.web, "/slow", "X-Ipwarden-Verdict: allow", "X-Ipwarden-Country: SE")
-	if r.Status != 200 || r.Seen == nil || r.Seen.Header.Get("X-Ipwarden-Verdict") != "unavailable" || r.Seen.Header.Get("X-Ipwarden-Country") != "" {
-		t.Errorf("%+v", r)
+// unasked wants a request that passed without the agent: the application is
+// told, and sees nothing that the client forged.
+func (w *world) unasked(t *testing.T) {
+	t.Helper()
+	r := proxytest.Get(t, w.Addr, "/block", "X-Ipwarden-Verdict: allow", "X-Ipwarden-Country: SE", "X-Forwarded-For: 198.51.100.20")
+	if r.Status != 200 || r.Seen == nil {
+		t.Fatalf("%+v", r)
 	}
-	if r.Took >= proxytest.Slow {
+	for name, want := range map[string]string{"X-Ipwarden-Verdict": "unavailable", "X-Ipwarden-Country": "", "X-Forwarded-For": "127.0.0.1"} {
+		if got := strings.Join(r.Seen.Header.Values(name), ", "); got != want {
+			t.Errorf("the application sees %s: %q, want %q", name, got, want)
+		}
+	}
+	if r.Took > 5*time.Second {
 		t.Errorf("it took %v", r.Took)
 	}
-	// It does not stand in the way of others, even on the same connection.
-	if r := proxytest.Get(t, w.web, "/block"); r.Status != 403 && r.Status != 200 {
-		t.Errorf("%+v", r)
+}
+
+// An agent that takes too long: the request passes once "timeout processing" is
+// over.
+func TestSlowAgent(t *testing.T) {
+	w := start(t)
+	w.gate.SetSlow(true)
+	for range 3 {
+		w.unasked(t)
 	}
+	w.gate.SetSlow(false)
 	w.answers(t)
 }
 
-// An agent that is gone: requests pass and the application is told; when it is
-// back, it is asked again.
+// An agent that is gone: requests pass. When it is back, it is asked again.
 func TestAgentKilled(t *testing.T) {
 	w := start(t)
-	w.stopAgent()
-	if left := forged(t, w.web, "/"); len(left) > 0 {
+	w.gate.Kill()
+	for range 5 {
+		w.unasked(t)
+	}
+	if left := w.Forged(t, "/"); len(left) > 0 {
 		t.Errorf("the application sees what the client said: %q", left)
 	}
-	for range 5 {
-		r := proxytest.Get(t, w.web, "/block", "X-Ipwarden-Verdict: allow", "X-Forwarded-For: 198.51.100.20")
-		if r.Status != 200 || r.Seen == nil || r.Seen.Header.Get("X-Ipwarden-Verdict") != "unavailable" || r.Seen.Header.Get("X-Forwarded-For") != "127.0.0.1" {
-			t.Fatalf("%+v", r)
-		}
-		if r.Took > 5*time.Second {
-			t.Errorf("it took %v", r.Took)
-		}
-	}
-	w.agent, w.stopAgent = startAgent(t, w.agentAddr, w.outcomes)
+	w.gate.Start()
 	w.answers(t)
 }
 
-// A reload of HAProxy under load: every request is answered, and every one that
-// should be refused is.
+// A reload of HAProxy under load: every request is answered, and each that
+// should be refused is, with a configuration that is closed.
 func TestReload(t *testing.T) {
 	w := start(t)
-	// Closed, that is: what the agent has not answered is refused.
 	text, err := os.ReadFile(w.config)
 	if err != nil {
 		t.Fatal(err)
@@ -349,7 +231,7 @@ func TestReload(t *testing.T) {
 					return
 				default:
 				}
-				r, err := proxytest.Try(t, w.web, "GET", "/block", "")
+				r, err := proxytest.Try(t, w.Addr, "GET", "/block", "")
 				mu.Lock()
 				if err == nil {
 					seen[r.Status]++
@@ -371,8 +253,8 @@ func TestReload(t *testing.T) {
 	if seen[403] == 0 || seen[200] != 0 {
 		t.Errorf("statuses: %v", seen)
 	}
-	w.stopAgent()
-	if r := proxytest.Get(t, w.web, "/"); r.Status != 503 || r.Seen != nil {
+	w.gate.Kill()
+	if r := proxytest.Get(t, w.Addr, "/"); r.Status != 503 || r.Seen != nil {
 		t.Errorf("closed, and the agent is gone: %+v", r)
 	}
 }

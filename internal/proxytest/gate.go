@@ -2,60 +2,205 @@ package proxytest
 
 import (
 	"context"
-	"fmt"
-	"strings"
+	"log/slog"
+	"net"
+	"net/netip"
+	"net/url"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"testing"
 	"time"
 
 	"github.com/ipwarden/ipwarden"
+	"github.com/ipwarden/ipwarden/clientip"
+	"github.com/ipwarden/ipwarden/gate"
+	"github.com/ipwarden/ipwarden/internal/api"
 	"github.com/ipwarden/ipwarden/internal/door"
+	"github.com/ipwarden/ipwarden/internal/spoa"
+	"github.com/ipwarden/ipwarden/ipwardentest"
+	"github.com/ipwarden/ipwarden/policy"
 )
 
-// Slow is how long the gate takes for the path /slow: longer than any
-// configuration waits.
+// Slow is how long a slow gate takes: longer than any configuration waits.
 const Slow = 500 * time.Millisecond
 
-// Decide is a gate that goes by the path: /block, /throttle, /challenge, /slow,
-// and everything else passes. It tells the application what it saw, so that a
-// test can compare: X-Ipwarden-Traits has the peer, the scheme and the host.
-func Decide(ctx context.Context, r *ipwarden.Request, a *door.Answer) {
-	path, _, _ := strings.Cut(strings.TrimPrefix(r.Path, "/"), "/")
-	switch path {
-	case "block":
-		a.Verdict, a.Status = ipwarden.Block, 403
-		a.Type, a.Body = "application/problem+json", append(a.Body, `{"title":"Blocked","status":403}`...)
-	case "block-page":
-		a.Verdict, a.Status = ipwarden.Block, 403
-		a.Type, a.Body = "text/html; charset=utf-8", append(a.Body, `<h1>Blocked, "100%" sure: %[src]</h1>`...)
-	case "throttle":
-		a.Verdict, a.Status, a.RetryAfter = ipwarden.Throttle, 429, 17
-		a.Type, a.Body = "application/problem+json", append(a.Body, `{"title":"Too many requests","status":429}`...)
-	case "challenge":
-		a.Verdict, a.Status, a.Location = ipwarden.Challenge, 302, "/.ipwarden/challenge?to=%2Fchallenge"
-	case "closed":
-		a.Verdict, a.Status = ipwarden.Block, 503
-		a.Type, a.Body = "application/problem+json", append(a.Body, "{}"...)
-	case "bodiless":
-		a.Verdict = ipwarden.Block
-	case "slow":
+// A Gate decides for a proxy: the sample world, a policy that goes by the path,
+// and the doors. It listens where it is told, and can be killed and started
+// again there.
+//
+//	/block      blocked              /challenge  challenged
+//	/moved      sent to /elsewhere   /limited    two a minute for each address
+//	/status/…   two 401 an hour for each address
+//
+// Tor is blocked, and everything else passes.
+type Gate struct {
+	t       *testing.T
+	gate    *gate.Gate
+	slow    atomic.Bool
+	http    string // where its doors listen; "" is nowhere
+	unix    string
+	spoa    string
+	running []func()
+
+	Agent *spoa.Agent // the SPOP agent that runs
+}
+
+// NewGate makes a gate that believes whoever connects from this machine, and
+// listens on a Unix socket and for HTTP and SPOP on free ports.
+func NewGate(t *testing.T) *Gate {
+	t.Helper()
+	g := &Gate{t: t, http: FreeAddr(t), spoa: FreeAddr(t), unix: filepath.Join(t.TempDir(), "gate.sock")}
+	program, err := policy.New(rules())
+	if err != nil {
+		t.Fatal(err)
+	}
+	g.gate, err = gate.New(gate.Config{
+		Source: &slowSource{ipwardentest.Sample(), &g.slow}, Program: program, Challenges: challenges{},
+		Client: extractor(t, "X-Forwarded-For"),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	g.Start()
+	t.Cleanup(g.Kill)
+	return g
+}
+
+// HTTP and SPOP are the addresses of the doors, Unix the path of the socket.
+func (g *Gate) HTTP() string { return g.http }
+func (g *Gate) SPOP() string { return g.spoa }
+func (g *Gate) Unix() string { return g.unix }
+
+// SetSlow makes each decision take the time of Slow, or no longer so.
+func (g *Gate) SetSlow(slow bool) { g.slow.Store(slow) }
+
+// Start opens the doors, which must be closed.
+func (g *Gate) Start() {
+	g.t.Helper()
+	for _, listen := range []string{g.http, "unix:" + g.unix} {
+		a, err := api.New(api.Config{
+			Data: func() api.Data { return ipwardentest.Sample() },
+			Gate: &api.GateConfig{
+				Gate: g.gate, Nginx: g.gate.With(extractor(g.t, "X-Real-IP")),
+				Trusted: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")},
+			},
+			Log: slog.New(slog.DiscardHandler),
+		})
+		if err != nil {
+			g.t.Fatal(err)
+		}
+		s, err := api.Listen(api.ServerConfig{API: a, Listen: listen, Linger: -1, Grace: time.Second})
+		if err != nil {
+			g.t.Fatal(err)
+		}
+		g.run(s.Run)
+	}
+	asked := door.NewGate(g.gate, false)
+	agent, err := spoa.New(spoa.Config{
+		Decide: asked.Decide, Outcome: asked.Outcome, Removes: asked.Removes, Linger: -1, Grace: time.Second,
+	})
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	ln, err := net.Listen("tcp", g.spoa)
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	g.Agent = agent
+	g.run(func(ctx context.Context) error { return agent.Serve(ctx, ln) })
+}
+
+func (g *Gate) run(serve func(context.Context) error) {
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		if err := serve(ctx); err != nil {
+			g.t.Errorf("the gate: %v", err)
+		}
+	}()
+	g.running = append(g.running, sync.OnceFunc(func() { cancel(); <-ended }))
+}
+
+// Kill closes the doors.
+func (g *Gate) Kill() {
+	var all sync.WaitGroup
+	for _, stop := range g.running {
+		all.Go(stop)
+	}
+	all.Wait()
+	g.running = nil
+}
+
+func extractor(t *testing.T, header string) *clientip.Extractor {
+	t.Helper()
+	// The proxies are behind a load balancer on this machine, which is what the
+	// tests play.
+	x, err := clientip.New(clientip.Config{Header: header, TrustPeer: true, Trusted: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return x
+}
+
+// rules is the policy.
+func rules() policy.Config {
+	path := policy.Expr{Op: policy.OpPath, Type: policy.String}
+	text := func(s string) policy.Expr { return policy.Expr{Op: policy.OpConst, Type: policy.String, Text: s} }
+	is := func(p string) policy.Expr {
+		return policy.Expr{Op: policy.OpEqual, Type: policy.Bool, Args: []policy.Expr{path, text(p)}}
+	}
+	below := func(p string) policy.Expr {
+		return policy.Expr{Op: policy.OpStartsWith, Type: policy.Bool, Args: []policy.Expr{path, text(p)}}
+	}
+	unauthorized := policy.Expr{Op: policy.OpEqual, Type: policy.Bool, Args: []policy.Expr{
+		{Op: policy.OpStatus, Type: policy.Int}, {Op: policy.OpConst, Type: policy.Int, Int: 401},
+	}}
+	return policy.Config{
+		Rules: []policy.Rule{
+			{Name: "blocked", When: is("/block"), Action: ipwarden.Block},
+			{Name: "challenged", When: is("/challenge"), Action: ipwarden.Challenge},
+			{Name: "moved", When: is("/moved"), Action: ipwarden.Allow, Response: "elsewhere"},
+			{Name: "no tor", When: policy.Expr{Op: policy.OpField, Type: policy.Bool, Field: ipwarden.FieldIsTor}, Action: ipwarden.Block},
+		},
+		Limits: []policy.Limit{
+			{Name: "few", When: is("/limited"), Limit: 2, Window: time.Minute},
+			{Name: "failures", When: below("/status/"), Limit: 2, Window: time.Hour, Algorithm: policy.Sliding, Count: unauthorized},
+		},
+		Responses: []policy.Response{{Name: "elsewhere", Status: 302, Redirect: []policy.Expr{text("/elsewhere")}}},
+		// The tests ask often, and more than once a test.
+		DefaultRoute: policy.Route{Budget: 10 * time.Second, FailMode: policy.FailOpen},
+	}
+}
+
+// challenges sends everybody to a page that is not there.
+type challenges struct{}
+
+var _ gate.Challenges = challenges{}
+
+func (challenges) Cleared(*ipwarden.Request, netip.Addr, uint8, time.Time) bool { return false }
+
+func (challenges) AppendLocation(dst []byte, r *ipwarden.Request, _ netip.Addr, _ uint8, _ time.Time) []byte {
+	return append(append(dst, "/.ipwarden/challenge?to="...), url.QueryEscape(r.Path)...)
+}
+
+// slowSource answers as the sample does, or takes its time.
+type slowSource struct {
+	*ipwardentest.World
+	slow *atomic.Bool
+}
+
+var _ ipwarden.Source = (*slowSource)(nil)
+
+func (s *slowSource) Lookup(ctx context.Context, a netip.Addr) (ipwarden.Record, error) {
+	if s.slow.Load() {
 		wait := time.NewTimer(Slow)
 		defer wait.Stop()
 		select {
 		case <-wait.C:
 		case <-ctx.Done():
 		}
-		fallthrough
-	default:
-		a.Verdict = ipwarden.Allow
 	}
-	a.SetReply("Ratelimit-Policy", `"ip";q=50;w=60`)
-	a.SetReply("Ratelimit", `"ip";r=49;t=1`)
-	a.SetUpstream("X-Ipwarden-Verdict", a.Verdict.String())
-	a.SetUpstream("X-Ipwarden-Decision", "d-"+strings.Clone(path))
-	a.SetUpstream("X-Ipwarden-Country", "SE")
-	a.SetUpstream("X-Ipwarden-Asn", "64500")
-	a.SetUpstream("X-Ipwarden-Risk", "12")
-	a.SetUpstream("X-Ipwarden-Traits", strings.Join([]string{
-		r.Peer.String(), r.Scheme, r.Host, r.Method, r.Path, r.Query, fmt.Sprintf("%q", r.Header.Values("X-Forwarded-For")),
-	}, " "))
-	a.SetUpstream("X-Ipwarden-Ip", "203.0.113.66")
+	return s.World.Lookup(ctx, a)
 }
