@@ -2,6 +2,7 @@ package clientip
 
 import (
 	"net/netip"
+	"strings"
 )
 
 // SourceHeaders lists every header in which some proxy or platform tells a
@@ -104,9 +105,8 @@ type Field struct{ Name, Value string }
 
 // AppendUpstream appends what the application gets in place of the headers that
 // were removed: X-Forwarded-For, X-Real-Ip and Forwarded with the client alone.
-// Set them after hop-by-hop headers were removed: a request may say
-// "Connection: X-Forwarded-For". Nothing is appended for a client without an
-// address.
+// Set them after hop-by-hop headers were removed, or see [Extractor.Connection].
+// Nothing is appended for a client without an address.
 func (x *Extractor) AppendUpstream(dst []Field, c Client) []Field {
 	if !c.Addr.IsValid() {
 		return dst
@@ -126,4 +126,25 @@ func forwardedOf(a netip.Addr) (whole, addr string) {
 	}
 	whole = string(append(a.AppendTo(append(b, `"[`...)), `]"`...))
 	return whole, whole[len(`for="[`) : len(whole)-len(`]"`)]
+}
+
+// Connection returns a line of the Connection header without the options that
+// name headers which [Extractor.Removes] knows, and whether it had any. A client
+// that says "Connection: X-Forwarded-For, X-Ipwarden-Verdict" would else make
+// the next proxy take off what was set (RFC 9110 section 7.6.1). It allocates
+// only then.
+func (x *Extractor) Connection(line string) (rest string, changed bool) {
+	for option := range strings.SplitSeq(line, ",") {
+		changed = changed || x.Removes(trim(option))
+	}
+	if !changed {
+		return line, false
+	}
+	var kept []string
+	for option := range strings.SplitSeq(line, ",") {
+		if option = trim(option); option != "" && !x.Removes(option) {
+			kept = append(kept, option)
+		}
+	}
+	return strings.Join(kept, ", "), true
 }

@@ -61,3 +61,20 @@ func TestUpstream(t *testing.T) {
 		t.Errorf("no address: %v", got)
 	}
 }
+
+// A16: a client cannot have what was set taken off again.
+func TestConnection(t *testing.T) {
+	x := extractor(t, clientip.Config{})
+	for line, want := range map[string]string{
+		"close": "close", "": "", "keep-alive, Upgrade": "keep-alive, Upgrade", "X-Custom": "X-Custom",
+		"X-Forwarded-For": "", "close, x-forwarded-for": "close", "X-Ipwarden-Verdict,\tTE ,X_Real_IP": "TE", "forwarded,,close": "close",
+	} {
+		got, changed := x.Connection(line)
+		if got != want || changed != (line != want) {
+			t.Errorf("%q: %q %v, want %q", line, got, changed, want)
+		}
+	}
+	if n := testing.AllocsPerRun(100, func() { x.Connection("keep-alive, Upgrade") }); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+}
