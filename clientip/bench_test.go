@@ -89,3 +89,17 @@ func BenchmarkRemoves(b *testing.B) {
 		}
 	}
 }
+
+// BenchmarkTrusts asks a set of 300 networks.
+func BenchmarkTrusts(b *testing.B) {
+	x := extractor(b, clientip.Config{Trusted: cdn()})
+	for name, peer := range map[string]string{"IPv4": "120.188.1.1", "IPv6": "2640:4700::1", "IPv4_other": attacker} {
+		b.Run(name, func(b *testing.B) {
+			a := netip.MustParseAddr(peer)
+			b.ReportAllocs()
+			for b.Loop() {
+				x.Trusts(a)
+			}
+		})
+	}
+}
