@@ -104,7 +104,7 @@ func (g *Gate) assess(d *Decision) {
 		LastCountry:    d.request.Account["last_country"],
 		ClaimsCrawler:  in.Crawler == policy.Failed,
 	}
-	g.cfg.Risk.Assess(d.Record, d.situation, d.Time, &d.risk)
+	d.program.model.Assess(d.Record, d.situation, d.Time, &d.risk)
 	d.Score, d.Shared = d.risk.Score, d.risk.Shared
 	in.Score, in.Shared = d.Score, d.Shared
 	in.Cleared = g.cfg.Challenges != nil && !in.Unverified && g.cfg.Challenges.Cleared(&d.request, d.Client.Addr, d.Score, d.Time)

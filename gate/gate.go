@@ -96,6 +96,7 @@ type core struct {
 // program is a policy with what was made for it once.
 type program struct {
 	*policy.Program
+	model *risk.Model
 	rates []limit.Rate // by policy.Limit.Index
 	salts []limit.Salt // of limits whose key is the address alone
 }
@@ -111,9 +112,6 @@ func New(cfg Config) (*Gate, error) {
 	}
 	if cfg.Now == nil {
 		cfg.Now = time.Now
-	}
-	if cfg.Risk == nil {
-		cfg.Risk = risk.DefaultModel()
 	}
 	if cfg.Client == nil {
 		x, err := clientip.New(clientip.Config{})
@@ -143,7 +141,7 @@ func New(cfg Config) (*Gate, error) {
 		c.recent = &recent{slots: make([]slot, cfg.Remember)}
 	}
 	g := &Gate{core: c, client: cfg.Client}
-	if err := g.Use(cfg.Program); err != nil {
+	if err := g.Use(cfg.Program, cfg.Risk); err != nil {
 		return nil, err
 	}
 	return g, nil
@@ -156,10 +154,14 @@ func (g *Gate) With(client *clientip.Extractor) *Gate { return &Gate{core: g.cor
 // Client is how this view of the gate finds clients.
 func (g *Gate) Client() *clientip.Extractor { return g.client }
 
-// Use puts another policy in place of the one in use, at once and for all views.
-// Limits that keep their name keep their counts.
-func (g *Gate) Use(p *policy.Program) error {
-	next := &program{Program: p, rates: make([]limit.Rate, len(p.Limits())), salts: make([]limit.Salt, len(p.Limits()))}
+// Use puts another policy and its weights in place of those in use, at once and
+// for all views. Limits that keep their name keep their counts. A nil model is
+// risk.DefaultModel.
+func (g *Gate) Use(p *policy.Program, model *risk.Model) error {
+	if model == nil {
+		model = risk.DefaultModel()
+	}
+	next := &program{Program: p, model: model, rates: make([]limit.Rate, len(p.Limits())), salts: make([]limit.Salt, len(p.Limits()))}
 	var errs []error
 	for i, l := range p.Limits() {
 		next.rates[i] = limit.Rate{

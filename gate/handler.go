@@ -123,6 +123,13 @@ func (v *visit) pass(g *Gate, r *http.Request, values []string) {
 	v.fields = g.client.AppendUpstream(v.fields[:0], v.decision.Client)
 	v.enriched.n = 0
 	v.enriched.fill(&v.decision)
+	// Hop-by-hop options are the client's word too: they must not take away what is
+	// set here.
+	for i, line := range h["Connection"] {
+		if rest, changed := g.client.Connection(line); changed {
+			h["Connection"][i] = rest
+		}
+	}
 	set := func(name, value string) {
 		values = append(values, value)
 		h[name] = values[len(values)-1 : len(values) : len(values)]

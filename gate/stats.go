@@ -35,6 +35,7 @@ func (s *stats) count(d *Decision) {
 // Stats are counts since the gate was made.
 type Stats struct {
 	Decisions     [ipwarden.Block + 1][maxReasons]uint64 // by verdict and reason
+	Clients       [8]uint64                              // by clientip.Status
 	Conflicts     uint64                                 // headers that named another client than the one believed
 	Degraded      uint64                                 // decisions that a fail mode stood in for
 	SourceErrors  uint64
@@ -49,6 +50,9 @@ func (g *Gate) Stats() (s Stats) {
 		for r := range s.Decisions[v] {
 			s.Decisions[v][r] = g.stats.decisions[v][r].Load()
 		}
+	}
+	for i := range s.Clients {
+		s.Clients[i] = g.stats.statuses[i].Load()
 	}
 	s.Conflicts, s.Degraded = g.stats.conflicts.Load(), g.stats.degraded.Load()
 	s.SourceErrors, s.LimiterErrors = g.stats.sourceErrors.Load(), g.stats.limiterErrors.Load()

@@ -104,6 +104,9 @@ func New(cfg Config) (*API, error) {
 		return nil, fmt.Errorf("api: %w", err)
 	}
 	a.metrics = newMetrics(a)
+	if cfg.Gate != nil {
+		a.metrics.registry.MustRegister(GateMetrics(cfg.Gate.Gate))
+	}
 	return a, nil
 }
 

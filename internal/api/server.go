@@ -213,6 +213,10 @@ func (l logWriter) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
+// OpenListener opens "host:port" or "unix:/path", as the listeners of a Server
+// are opened.
+func OpenListener(addr string) (net.Listener, error) { return listen(addr) }
+
 // listen opens "host:port" or "unix:/path". The socket of a process that is
 // gone is replaced; that of one that still answers is not.
 func listen(addr string) (net.Listener, error) {

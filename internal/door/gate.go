@@ -72,6 +72,7 @@ func (g *Gate) Decide(ctx context.Context, req *ipwarden.Request, a *Answer) {
 	t.answer = a
 	d.Reply(t.reply)
 	t.answer = nil
+	d.Reset() // what waits in the pool holds no dataset
 	g.pool.Put(t)
 }
 

@@ -1,0 +1,57 @@
+package api
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/ipwarden/ipwarden"
+	"github.com/ipwarden/ipwarden/clientip"
+	"github.com/ipwarden/ipwarden/gate"
+	"github.com/ipwarden/ipwarden/policy"
+)
+
+// GateMetrics collects what a gate has counted. Its labels are the words of
+// verdicts, reasons and client statuses: closed sets.
+func GateMetrics(g *gate.Gate) prometheus.Collector { return gateCollector{g} }
+
+type gateCollector struct{ gate *gate.Gate }
+
+var (
+	gateDecisions = prometheus.NewDesc("ipwarden_gate_decisions_total", "Decisions, by verdict and reason.", []string{"verdict", "reason"}, nil)
+	gateClients   = prometheus.NewDesc("ipwarden_gate_clients_total", "Decisions, by how the client's address was found.", []string{"status"}, nil)
+	gateConflicts = prometheus.NewDesc("ipwarden_gate_header_conflicts_total", "Requests with another header that names another client.", nil, nil)
+	gateDegraded  = prometheus.NewDesc("ipwarden_gate_degraded_total", "Decisions in which a fail mode or local counts stood in for something that was away.", nil, nil)
+	gateErrors    = prometheus.NewDesc("ipwarden_gate_errors_total", "Failures of what the gate asks.", []string{"of"}, nil)
+	gateOutcomes  = prometheus.NewDesc("ipwarden_gate_outcomes_total", "Outcomes that were taken.", nil, nil)
+	gateDropped   = prometheus.NewDesc("ipwarden_gate_log_dropped_total", "Lines of the decision log that were lost.", nil, nil)
+)
+
+// Describe is part of prometheus.Collector.
+func (gateCollector) Describe(to chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{gateDecisions, gateClients, gateConflicts, gateDegraded, gateErrors, gateOutcomes, gateDropped} {
+		to <- d
+	}
+}
+
+// Collect is part of prometheus.Collector.
+func (c gateCollector) Collect(to chan<- prometheus.Metric) {
+	count := func(d *prometheus.Desc, n uint64, labels ...string) {
+		to <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(n), labels...)
+	}
+	s := c.gate.Stats()
+	for v := range s.Decisions {
+		for r, n := range s.Decisions[v] {
+			if n > 0 {
+				count(gateDecisions, n, ipwarden.Verdict(v).String(), policy.Reason(r).String())
+			}
+		}
+	}
+	for status := clientip.Unresolved; status <= clientip.NoHeader; status++ {
+		count(gateClients, s.Clients[status], status.String())
+	}
+	count(gateConflicts, s.Conflicts)
+	count(gateDegraded, s.Degraded)
+	count(gateErrors, s.SourceErrors, "source")
+	count(gateErrors, s.LimiterErrors, "limiter")
+	count(gateOutcomes, s.Outcomes)
+	count(gateDropped, s.Dropped)
+}
