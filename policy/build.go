@@ -83,7 +83,7 @@ func (b *builder) condition(e *Expr) condition {
 		return func(in *Input) bool { _, ok := in.Cookie(name); return ok }
 	case OpHasAccount:
 		name := e.Text
-		return func(in *Input) bool { _, ok := in.account(name); return ok }
+		return func(in *Input) bool { _, ok := in.Account(name); return ok }
 	case OpShared:
 		return func(in *Input) bool { return in.Shared }
 	case OpCrawlerVerified:

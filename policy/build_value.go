@@ -184,13 +184,13 @@ func (b *builder) text(e *Expr) text {
 	case OpCookie:
 		return func(in *Input) string { v, _ := in.Cookie(name); return v }
 	case OpAccount:
-		return func(in *Input) string { v, _ := in.account(name); return v }
+		return func(in *Input) string { v, _ := in.Account(name); return v }
 	case OpClientStatus:
 		return func(in *Input) string { return in.ClientStatus }
 	case OpCrawlerName:
 		return func(in *Input) string { return in.CrawlerName }
 	case OpTier:
-		return (*Input).tierName
+		return (*Input).TierName
 	case OpOutcome:
 		b.outcome()
 		return func(in *Input) string { return in.outcome.Event }

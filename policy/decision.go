@@ -144,3 +144,6 @@ type Route struct {
 	Lookup                Lookup
 	Line                  int
 }
+
+// Reasons lists the words of all reasons; the first is "".
+func Reasons() []string { return append([]string(nil), reasonNames[:]...) }

@@ -153,8 +153,8 @@ func (in *Input) Cookie(name string) (value string, ok bool) {
 // trim takes spaces and tabs away (OWS, RFC 9110 section 5.6.3).
 func trim(s string) string { return strings.Trim(s, " \t") }
 
-// account returns what the application says under key.
-func (in *Input) account(key string) (string, bool) {
+// Account returns what the application says under key.
+func (in *Input) Account(key string) (string, bool) {
 	if in.Request == nil {
 		return "", false
 	}
@@ -162,9 +162,21 @@ func (in *Input) account(key string) (string, bool) {
 	return v, ok
 }
 
-func (in *Input) tierName() string {
+// TierName is the tier of the request, "" when none was found yet.
+func (in *Input) TierName() string {
 	if in.tier == nil {
 		return ""
 	}
 	return in.tier.Name
+}
+
+// Outcome is what is being counted.
+func (in *Input) Outcome() Outcome { return in.outcome }
+
+// Set returns list i of the program that decides, nil when there is none.
+func (in *Input) Set(i int) *Set {
+	if in.program == nil || i < 0 || i >= len(in.program.sets) {
+		return nil
+	}
+	return in.program.sets[i]
 }

@@ -194,7 +194,7 @@ func (b *builder) keyPart(k *KeyPart) func(*Input) (string, bool) {
 	case KeyCountry:
 		return func(in *Input) (string, bool) { c := in.Record.CountryCode(); return c, c != "" }
 	case KeyAccount:
-		return func(in *Input) (string, bool) { return in.account(name) }
+		return func(in *Input) (string, bool) { return in.Account(name) }
 	case KeyHeader:
 		return func(in *Input) (string, bool) { v := in.Header(name); return v, v != "" }
 	case KeyCookie:

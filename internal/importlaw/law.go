@@ -44,6 +44,21 @@ func Rules() []Rule {
 			Why: "decides on every request, and small enough for the edge: YAML and CEL are its compiler's",
 		},
 		{
+			Package: "policy/compile",
+			Project: []string{"", "feed", "internal/config", "internal/yamldoc", "policy", "risk", "source"},
+			Modules: []string{
+				"cel.dev/cel-go", "cel.dev/expr", "github.com/antlr4-go/antlr/v4", "go.yaml.in/yaml/v3", "golang.org/x/exp",
+				"google.golang.org/genproto/googleapis/api", "google.golang.org/genproto/googleapis/rpc", "google.golang.org/protobuf",
+				"github.com/goccy/go-yaml", "github.com/gaissmai/bart", "golang.org/x/text",
+			},
+			Without: []string{"os/exec", "database/sql"},
+			Why:     "a policy is YAML and CEL (the first eight modules); lists are read from feeds, and tests lay facts over an address",
+		},
+		{
+			Package: "examples", Without: server,
+			Why: "bytes",
+		},
+		{
 			Package: "clientip", Project: []string{""}, Without: heavy,
 			Why: "addresses out of bytes that anybody may send: small enough to read, and for the edge",
 		},

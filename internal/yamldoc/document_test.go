@@ -116,3 +116,32 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+// A mistake inside a text stands under its character, however the text is
+// written.
+func TestInside(t *testing.T) {
+	for name, c := range map[string]struct{ text, want string }{
+		"plain":         {"when: aa bb X c\n", "1:13"},
+		"folded plain":  {"when: aa bb\n   X c\n", "2:4"},
+		"double quoted": {"when: \"aa \\\"bb\\\" X c\"\n", "1:18"},
+		"single quoted": {"when: 'aa ''bb'' X c'\n", "1:18"},
+		"literal":       {"when: |\n  aa\n    bb X c\n", "3:8"},
+		"folded":        {"when: >-\n  aa\n  bb\n  X c\n", "4:3"},
+		"wide":          {"when: åä bb X c\n", "1:13"},
+		"in a list":     {"- x\n- {when: aa bb X c}\n", "2:16"},
+	} {
+		d, body := Parse(strings.NewReader(c.text), "a.yaml", MaxFile)
+		if list, ok := body.(*ast.SequenceNode); ok {
+			body = list.Values[1]
+		}
+		pairs, ok := d.Mapping(body, "it")
+		if !ok {
+			t.Fatalf("%s: %v", name, d.Err())
+		}
+		text, _ := d.Text(pairs[0].Value, "when")
+		d.Inside(pairs[0].Value, text, strings.IndexByte(text, 'X'), "here")
+		if err := d.Err(); err == nil || !strings.HasPrefix(err.Error(), "a.yaml:"+c.want+": here") {
+			t.Errorf("%s: got %v, want %s", name, err, c.want)
+		}
+	}
+}
