@@ -68,6 +68,11 @@ func Rules() []Rule {
 			Why:     "the decision, and net/http round it: the policy's compiler, stores and providers come from outside",
 		},
 		{
+			Package: "gate/crawler", Project: []string{"", "policy"},
+			Without: []string{"encoding/json", "net/http", "os/exec", "database/sql"},
+			Why:     "asks DNS through net, and says it in the policy's word",
+		},
+		{
 			Package: "source", Project: []string{""}, Modules: []string{"github.com/gaissmai/bart"}, Without: server,
 			Why: "an overlay is a table of prefixes: bart is one, without dependencies of its own",
 		},
