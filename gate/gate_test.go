@@ -11,6 +11,7 @@ import (
 	"github.com/ipwarden/ipwarden"
 	"github.com/ipwarden/ipwarden/gate"
 	"github.com/ipwarden/ipwarden/ipwardentest"
+	"github.com/ipwarden/ipwarden/limit"
 	"github.com/ipwarden/ipwarden/policy"
 )
 
@@ -20,7 +21,14 @@ func newGate(t testing.TB, cfg policy.Config, change func(*gate.Config)) *gate.G
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := gate.Config{Source: ipwardentest.Sample(), Program: p}
+	// A clock that stands still: what is counted does not depend on how fast the
+	// test runs.
+	noon := time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC)
+	counts, err := limit.NewMemory(limit.MemoryConfig{Now: func() time.Time { return noon }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := gate.Config{Source: ipwardentest.Sample(), Program: p, Limiter: counts}
 	if change != nil {
 		change(&c)
 	}
