@@ -55,12 +55,24 @@ func (g *Gate) Decide(ctx context.Context, req *ipwarden.Request, d *Decision) {
 // readPath puts the path into the form in which the upstream reads it. What can
 // be read in two ways is refused (C14 of the contract).
 func (d *Decision) readPath() (ok bool) {
-	path, err := d.program.Paths().Normalize(d.request.Path)
+	d.target = d.request.Path
+	path, err := d.program.Paths().Normalize(d.target)
 	if err != nil {
 		return false
 	}
 	d.request.Path = path
 	return true
+}
+
+// UpstreamPath is the path as it should go on, for doors that send the request
+// on themselves: the upstream reads it as it was judged. It is "" for a path that
+// can be read in two ways, which does not go on.
+func (d *Decision) UpstreamPath() string {
+	path, err := d.program.Paths().Respell(d.target)
+	if err != nil {
+		return ""
+	}
+	return path
 }
 
 // identify looks the client up, and reports whether that could be done.

@@ -44,6 +44,7 @@ type Decision struct {
 	WouldLimit string
 
 	request   ipwarden.Request // its path as the upstream reads it
+	target    string           // the path as it came
 	situation risk.Situation
 	pending   []pendingUse // limits that count outcomes
 	program   *program

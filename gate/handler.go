@@ -70,7 +70,7 @@ func (v *visit) serve(g *Gate, next http.Handler, w http.ResponseWriter, r *http
 		header[name] = values[len(values)-1 : len(values) : len(values)]
 	})
 	if !d.Passes() {
-		v.refuse(w, r)
+		v.body = d.answer(w, r, v.body[:0])
 		return
 	}
 	v.pass(g, r, values)
@@ -142,12 +142,19 @@ func (v *visit) pass(g *Gate, r *http.Request, values []string) {
 	}
 }
 
-// refuse answers a request that does not go on.
-func (v *visit) refuse(w http.ResponseWriter, r *http.Request) {
-	d, h := &v.decision, w.Header()
+// Refuse answers a request that does not go on: a problem document or a page,
+// whichever r accepts, or a redirect, with the headers of Reply. It is for doors
+// that are a net/http handler of their own.
+func (d *Decision) Refuse(w http.ResponseWriter, r *http.Request) {
+	d.Reply(w.Header().Set)
+	d.answer(w, r, nil)
+}
+
+// answer is Refuse without Reply; buf is memory for the body.
+func (d *Decision) answer(w http.ResponseWriter, r *http.Request, buf []byte) (body []byte) {
+	h := w.Header()
 	status := d.Status()
-	var mediaType string
-	v.body, mediaType = d.AppendRefusal(v.body[:0], WantsPage(r.Header.Get("Accept")))
+	body, mediaType := d.AppendRefusal(buf, WantsPage(r.Header.Get("Accept")))
 	h["Cache-Control"] = noStore
 	if d.Location != "" {
 		h.Set("Location", d.Location)
@@ -160,11 +167,12 @@ func (v *visit) refuse(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	h["Vary"] = append(h["Vary"], "Accept")
-	h.Set("Content-Length", strconv.Itoa(len(v.body)))
+	h.Set("Content-Length", strconv.Itoa(len(body)))
 	w.WriteHeader(status)
 	if r.Method != http.MethodHead {
-		_, _ = w.Write(v.body) // the client went away: nobody to tell
+		_, _ = w.Write(body) // the client went away: nobody to tell
 	}
+	return body
 }
 
 var noStore = []string{"no-store"}

@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"bytes"
 	"errors"
 	"strings"
 	"unicode/utf8"
@@ -65,7 +66,7 @@ func (p Paths) Normalize(raw string) (string, error) {
 		if err != nil {
 			return "", err
 		}
-		switch {
+		switch name := p.name(segment); {
 		case segment == "." || segment == "..":
 			if segment == ".." {
 				if len(starts) == 0 {
@@ -76,8 +77,8 @@ func (p Paths) Normalize(raw string) (string, error) {
 			if !more { // "/a/." is "/a/" (RFC 3986 section 5.2.4)
 				out = append(out, '/')
 			}
-		case segment == "" && more && !p.KeepSlashes:
-		case segment == "" && !more && !p.KeepSlashes && len(out) > 0 && out[len(out)-1] == '/':
+		case name == "" && more && !p.KeepSlashes:
+		case name == "" && !more && !p.KeepSlashes && len(out) > 0 && out[len(out)-1] == '/':
 		default:
 			starts = append(starts, len(out))
 			out = append(append(out, '/'), decoded...)
@@ -125,8 +126,8 @@ func dotSegment(s string) bool {
 func (p Paths) segment(s string) (string, error) {
 	if i := strings.IndexByte(s, ';'); i >= 0 {
 		// Servlet containers take "..;x" for "..", others for a name.
-		if name := s[:i]; name == "." || name == ".." || p.StripParameters && strings.Contains(s[i:], "%") {
-			return "", &PathError{"a dot segment with a parameter, or an encoded parameter"}
+		if name := s[:i]; name == "." || name == ".." || p.StripParameters && !plainParameter(s[i:]) {
+			return "", &PathError{"a dot segment with a parameter, or a parameter that needs encoding"}
 		}
 		if p.StripParameters {
 			s = s[:i]
@@ -168,7 +169,10 @@ func (p Paths) segment(s string) (string, error) {
 		}
 		out = append(out, c)
 	}
-	if encodedDot && (string(out) == "." || string(out) == "..") {
+	// Also with a parameter: "%2e%2e;x" is ".." to servlet containers, and "..%3Bx"
+	// to what decodes first.
+	name, _, parameter := bytes.Cut(out, []byte(";"))
+	if (encodedDot || parameter) && (string(name) == "." || string(name) == "..") {
 		return "", &PathError{"an encoded dot segment"}
 	}
 	if encodings(out) > kept {
@@ -178,6 +182,24 @@ func (p Paths) segment(s string) (string, error) {
 		return "", &PathError{"bytes that are not UTF-8"}
 	}
 	return string(out), nil
+}
+
+// name is a segment without what the upstream drops before it merges slashes.
+func (p Paths) name(segment string) string {
+	if p.StripParameters {
+		segment, _, _ = strings.Cut(segment, ";")
+	}
+	return segment
+}
+
+// plainParameter reports whether a parameter has nothing that could be encoded.
+func plainParameter(s string) bool {
+	for i := range len(s) {
+		if !pchar(s[i]) {
+			return false
+		}
+	}
+	return true
 }
 
 // encodings counts what still looks like percent-encoding.
