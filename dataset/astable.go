@@ -38,14 +38,17 @@ type asSaid struct {
 
 func newASTable(order []*active, net *table[netClaim]) *asTable {
 	t := &asTable{claims: newTable[asClaim](), traitSets: newTable[string]()}
-	heard := newTable[asClaim]() // as it was said
 	var rank [maxInputs]int
+	facts := 0
 	for i, a := range order {
 		rank[a.in.index] = i
-		for _, f := range a.in.as {
-			t.said = append(t.said, asSaid{f.number, uint8(a.in.index), heard.id(f.claim)})
+		facts += len(a.in.as)
+	}
+	t.said = make([]asSaid, 0, facts)
+	for _, a := range order {
+		for i, f := range a.in.as {
+			t.said = append(t.said, asSaid{f.number, uint8(a.in.index), uint32(i)}) // which fact, until its claim has a number
 		}
-		a.in.as = nil
 	}
 	slices.SortFunc(t.said, func(a, b asSaid) int {
 		return cmp.Or(cmp.Compare(a.number, b.number), rank[a.feed]-rank[b.feed], cmp.Compare(a.claim, b.claim))
@@ -71,7 +74,7 @@ func newASTable(order []*active, net *table[netClaim]) *asTable {
 		set = set[:0]
 		i := uint32(len(t.rows))
 		for ; len(said) > 0 && said[0].number == n; said = said[1:] {
-			c, by := heard.values[said[0].claim], said[0].feed+1
+			c, by := order[rank[said[0].feed]].in.as[said[0].claim].claim, said[0].feed+1
 			if row.name == "" && c.Name != "" {
 				row.name, row.byName = c.Name, by
 			}
@@ -96,6 +99,9 @@ func newASTable(order []*active, net *table[netClaim]) *asTable {
 		t.traits[i] = t.traitSets.id(string(set))
 		t.index[n] = i
 		t.rows = append(t.rows, row)
+	}
+	for _, a := range order {
+		a.in.as = nil
 	}
 	return t
 }

@@ -45,8 +45,9 @@ func asNamesJSON(r io.Reader, yield func(*Fact, error) bool) error {
 		return broken(errors.New("it does not begin with {"))
 	}
 	var (
-		f  Fact
-		in asNames
+		f   Fact
+		in  asNames
+		raw json.RawMessage // its memory serves every entry
 	)
 	for entry := 1; dec.More(); entry++ {
 		key, err := dec.Token()
@@ -57,15 +58,14 @@ func asNamesJSON(r io.Reader, yield func(*Fact, error) bool) error {
 		if !ok {
 			return broken(errors.New("a key is no string"))
 		}
-		var raw json.RawMessage
 		if err := dec.Decode(&raw); err != nil {
 			return broken(err)
 		}
-		var name string
+		var name loose
 		why := ""
 		if f.AS, ok = parseASN([]byte(k)); !ok {
 			why = "this is no number of an autonomous system"
-		} else if raw[0] != '"' || json.Unmarshal(raw, &name) != nil {
+		} else if raw[0] != '"' || name.UnmarshalJSON(raw) != nil {
 			why, k = "the name is no string", k+": "+string(raw[:min(len(raw), maxRow)])
 		}
 		if why != "" {

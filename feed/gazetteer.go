@@ -24,9 +24,11 @@ type gazetteerEntry struct {
 	second     bool
 }
 
-func newGazetteer(regions, admin1 map[string]string) *Gazetteer {
+// newGazetteer makes room for about so many names: growing to them step by step
+// costs as much again.
+func newGazetteer(names int, regions, admin1 map[string]string) *Gazetteer {
 	return &Gazetteer{
-		names: map[string]int32{}, entries: make([]gazetteerEntry, 1),
+		names: make(map[string]int32, names), entries: make([]gazetteerEntry, 1),
 		regions: regions, admin1: admin1,
 	}
 }

@@ -16,8 +16,8 @@ import (
 func tsv(b []byte) iter.Seq[[]string] {
 	return func(yield func([]string) bool) {
 		var cells []string
-		for line := range bytes.Lines(b) {
-			text := strings.TrimRight(string(line), "\r\n")
+		for line := range strings.Lines(string(b)) {
+			text := strings.TrimRight(line, "\r\n")
 			if text == "" || text[0] == '#' {
 				continue
 			}
@@ -100,6 +100,8 @@ func (t *Tables) admin1Names() map[string]string {
 const (
 	maxCities   = 256 << 20
 	maxCityRows = 4 << 20
+
+	bytesPerName = 48 // of the file, roughly
 )
 
 // GeoNamesCities reads a zip of GeoNames places, cities15000.zip, into the
@@ -113,7 +115,7 @@ func GeoNamesCities(r io.Reader, t *Tables) error {
 	if err != nil {
 		return err
 	}
-	g := newGazetteer(t.regions(), t.admin1Names())
+	g := newGazetteer(len(text)/bytesPerName, t.regions(), t.admin1Names())
 	for cells := range tsv(text) {
 		if len(g.cities) >= maxCityRows {
 			return &FileError{Why: fmt.Sprintf("more than %d places", maxCityRows)}
