@@ -66,6 +66,7 @@ type API struct {
 	state     atomic.Pointer[state]
 	draining  atomic.Bool
 	date      atomic.Pointer[dateLine]
+	clocks    atomic.Pointer[time.Time] // when both were read
 }
 
 // state is what is made once for each dataset.

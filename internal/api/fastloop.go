@@ -90,7 +90,7 @@ func (c *loopConn) serve(raw syscall.RawConn) (handed net.Conn) {
 // ready is called when there may be something to read. It returns false to wait
 // for more.
 func (c *loopConn) ready(fd uintptr) bool {
-	now := c.patient.of.now()
+	now := c.api.now()
 	x := c.api.exchanges.Get().(*exchange)
 	defer c.api.give(x)
 	if x.loop == nil {

@@ -15,7 +15,7 @@ import (
 func (a *API) Handler() http.Handler { return http.HandlerFunc(a.serveHTTP) }
 
 func (a *API) serveHTTP(w http.ResponseWriter, r *http.Request) {
-	start := time.Now()
+	start := a.now()
 	x := a.take(start)
 	defer a.give(x)
 	x.ctx = r.Context()
@@ -25,22 +25,18 @@ func (a *API) serveHTTP(w http.ResponseWriter, r *http.Request) {
 	x.acceptEncoding = joined(r.Header["Accept-Encoding"])
 	x.ifNoneMatch = joined(r.Header["If-None-Match"])
 	x.mediaType = joined(r.Header["Content-Type"])
-	if p, err := netip.ParseAddrPort(r.RemoteAddr); err == nil {
-		x.peer = p.Addr()
+	if !strings.HasPrefix(x.path, lookupPath) { // which is the same for everybody
+		if p, err := netip.ParseAddrPort(r.RemoteAddr); err == nil {
+			x.peer = p.Addr()
+		}
+		x.local = !x.peer.IsValid() && overUnix(r)
 	}
-	x.local = !x.peer.IsValid() && overUnix(r)
 	x.host, x.header = r.Host, r.Header
 	x.body = (*requestBody)(r)
 	x.serve()
 
 	h := w.Header()
-	values := make([]string, x.nLines+2)
-	for i, l := range x.lines[:x.nLines] {
-		// The server writes the header after this function returned and the
-		// exchange was given back, so what aliases its memory is copied.
-		values[i] = strings.Clone(l.value)
-		h[l.name] = values[i : i+1 : i+1]
-	}
+	x.setLines(h)
 	if x.closing || a.draining.Load() {
 		h.Set("Connection", "close")
 	}
@@ -48,10 +44,6 @@ func (a *API) serveHTTP(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(x.status)
 		x.serveStream(w, r)
 	} else {
-		if x.status != http.StatusNoContent && x.status != http.StatusNotModified {
-			values[x.nLines] = strconv.Itoa(len(x.payload))
-			h["Content-Length"] = values[x.nLines : x.nLines+1]
-		}
 		w.WriteHeader(x.status)
 		if r.Method != http.MethodHead {
 			_, _ = w.Write(x.payload) // the client went away: nobody to tell
@@ -59,6 +51,41 @@ func (a *API) serveHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	a.metrics.observe(listenerNet, x, time.Since(start))
 }
+
+// Lines that many answers have, as values of a map of header lines. Nobody changes
+// them: net/http's own code only reads, and what appends to one makes a new one.
+var (
+	linesAny  = []string{"*"}
+	linesJSON = []string{mediaTypes[formatJSON]}
+	linesVary = []string{varyAnswer}
+)
+
+// setLines puts the header lines into h. The server writes them after the
+// exchange was given back, so what aliases its memory is copied.
+func (x *exchange) setLines(h http.Header) {
+	if x.usual {
+		control, tag := x.lines[1].value, x.lines[3].value
+		text := control + tag
+		values := [...]string{text[:len(control)], text[len(control):]}
+		h["Access-Control-Allow-Origin"], h["Content-Type"], h["Vary"] = linesAny, linesJSON, linesVary
+		h["Cache-Control"], h["Etag"] = values[0:1:1], values[1:2:2]
+	} else {
+		values := make([]string, x.nLines)
+		for i, l := range x.lines[:x.nLines] {
+			values[i] = strings.Clone(l.value)
+			h[l.name] = values[i : i+1 : i+1]
+		}
+	}
+	switch {
+	case x.stream != nil, x.status == http.StatusNoContent, x.status == http.StatusNotModified:
+	case len(x.payload) >= countedByServer || x.method == http.MethodHead:
+		h["Content-Length"] = []string{strconv.Itoa(len(x.payload))}
+	}
+}
+
+// countedByServer is the size below which net/http, which has the whole body
+// before it writes the header, tells its length by itself, and cheaper.
+const countedByServer = 2048
 
 // overUnix reports whether a request came over a Unix socket.
 func overUnix(r *http.Request) bool {

@@ -15,8 +15,7 @@ import (
 // the look-up, the JSON and the header lines together.
 type patience struct {
 	net.Listener
-	second atomic.Int64              // since began; what the connections take for the time
-	read   atomic.Pointer[time.Time] // when the clocks were read last
+	second atomic.Int64 // since began; what the connections take for the time
 	began  time.Time
 	done   chan struct{}
 	once   sync.Once
@@ -33,9 +32,7 @@ func newPatience(ln net.Listener) *patience {
 
 // stillPatience does not look by itself, and its time stands.
 func stillPatience(ln net.Listener) *patience {
-	p := &patience{Listener: ln, began: time.Now(), done: make(chan struct{}), conns: map[*patientConn]struct{}{}}
-	p.read.Store(&p.began)
-	return p
+	return &patience{Listener: ln, began: time.Now(), done: make(chan struct{}), conns: map[*patientConn]struct{}{}}
 }
 
 // watch runs until the listener is closed and its connections have ended.
@@ -46,21 +43,12 @@ func (p *patience) watch() {
 	for !closed || p.look() > 0 {
 		select {
 		case <-tick.C:
-			now := time.Now()
-			p.read.Store(&now)
-			p.second.Store(int64(now.Sub(p.began) / time.Second))
+			p.second.Store(int64(time.Since(p.began) / time.Second))
 			p.look()
 		case <-done:
 			closed, done = true, nil
 		}
 	}
-}
-
-// now is time.Now, but reads one clock instead of two: what the time of day is
-// follows from what it was a second ago.
-func (p *patience) now() time.Time {
-	t := *p.read.Load()
-	return t.Add(time.Since(t))
 }
 
 // look ends what has lasted too long, and counts the connections.

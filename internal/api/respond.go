@@ -111,6 +111,8 @@ func (x *exchange) finish() {
 	x.headers("", tag)
 }
 
+const varyAnswer = "Accept, Accept-Encoding"
+
 // headers writes the header lines in the order of their names. Server, Date
 // and Connection are the transport's.
 func (x *exchange) headers(encoding, tag string) {
@@ -142,7 +144,7 @@ func (x *exchange) headers(encoding, tag string) {
 		x.line("Retry-After", "5")
 	}
 	if x.negotiated {
-		x.line("Vary", "Accept, Accept-Encoding")
+		x.line("Vary", varyAnswer)
 	} else {
 		x.line("Vary", "Accept-Encoding")
 	}

@@ -47,9 +47,11 @@ func (x *exchange) serve() {
 	x.finish()
 }
 
+// lookupPath is what the paths about a given address begin with.
+const lookupPath = "/v1/ip/"
+
 func (x *exchange) handle() *problem {
-	const ip = "/v1/ip/"
-	if rest, ok := strings.CutPrefix(x.path, ip); ok { // the hot one first
+	if rest, ok := strings.CutPrefix(x.path, lookupPath); ok { // the hot one first
 		addr, field, deep := strings.Cut(rest, "/")
 		if !deep {
 			x.route = routeIP

@@ -122,7 +122,7 @@ func (s *Server) Run(ctx context.Context) error {
 	s.http = httpServer(a.Handler(), errorLog)
 	failed := make(chan error, 3)
 	serving := 1
-	go func() { failed <- s.http.Serve(&plainErrors{Listener: newBounded(s.ln, maxConnections), api: a}) }()
+	go func() { failed <- s.http.Serve(a.httpListener(s.ln)) }()
 	if s.fastLn != nil {
 		serving++
 		s.fast = a.newFastServer(newPatience(s.fastLn))
@@ -188,6 +188,11 @@ func (s *Server) closeListeners() {
 			_ = ln.Close() // nothing was accepted yet
 		}
 	}
+}
+
+// httpListener returns a listener for net/http, with its bound on connections.
+func (a *API) httpListener(ln net.Listener) net.Listener {
+	return &plainErrors{Listener: newLazyDeadlines(newBounded(ln, maxConnections)), api: a}
 }
 
 // httpServer returns a net/http server with bounds on everything a client can

@@ -55,7 +55,7 @@ func TestSlowClients(t *testing.T) {
 				srv := httpServer(a.Handler(), log.New(io.Discard, "", 0))
 				ln := &pipeListener{make(chan net.Conn), make(chan struct{})}
 				served := make(chan error, 1)
-				go func() { served <- srv.Serve(&plainErrors{Listener: ln, api: a}) }()
+				go func() { served <- srv.Serve(a.httpListener(ln)) }()
 				client, server := net.Pipe()
 				ln.conns <- server
 				start := time.Now()
