@@ -30,7 +30,7 @@ func (g *Gate) Decide(ctx context.Context, req *ipwarden.Request, d *Decision) {
 		ctx = bounded
 	}
 
-	d.Client = g.client.From(req.Peer, req.Header)
+	d.Client = g.Client().From(req.Peer, req.Header)
 	known := g.identify(ctx, d)
 	g.assess(d)
 	d.program.Decide(&d.input, &d.Decision)

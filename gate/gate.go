@@ -81,7 +81,7 @@ type Challenges interface {
 // A Gate decides. It is safe for concurrent use.
 type Gate struct {
 	*core
-	client *clientip.Extractor
+	clients atomic.Pointer[clientip.Extractor]
 }
 
 // core is what all views of a gate share.
@@ -140,7 +140,8 @@ func New(cfg Config) (*Gate, error) {
 	if cfg.Remember > 0 {
 		c.recent = &recent{slots: make([]slot, cfg.Remember)}
 	}
-	g := &Gate{core: c, client: cfg.Client}
+	g := &Gate{core: c}
+	g.clients.Store(cfg.Client)
 	if err := g.Use(cfg.Program, cfg.Risk); err != nil {
 		return nil, err
 	}
@@ -149,10 +150,18 @@ func New(cfg Config) (*Gate, error) {
 
 // With returns a view of the gate that finds clients in another way, for a door
 // of its own. Everything else is shared.
-func (g *Gate) With(client *clientip.Extractor) *Gate { return &Gate{core: g.core, client: client} }
+func (g *Gate) With(client *clientip.Extractor) *Gate {
+	view := &Gate{core: g.core}
+	view.clients.Store(client)
+	return view
+}
 
 // Client is how this view of the gate finds clients.
-func (g *Gate) Client() *clientip.Extractor { return g.client }
+func (g *Gate) Client() *clientip.Extractor { return g.clients.Load() }
+
+// UseClient finds clients in another way from now on, in this view alone: the
+// ranges of a proxy come with each dataset.
+func (g *Gate) UseClient(client *clientip.Extractor) { g.clients.Store(client) }
 
 // Use puts another policy and its weights in place of those in use, at once and
 // for all views. Limits that keep their name keep their counts. A nil model is

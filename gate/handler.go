@@ -115,18 +115,19 @@ func hostOf(field string) string {
 // pass takes off a request what a client forged and puts on what is known.
 func (v *visit) pass(g *Gate, r *http.Request, values []string) {
 	h := r.Header
+	client := g.Client()
 	for name := range h {
-		if g.client.Removes(name) {
+		if client.Removes(name) {
 			delete(h, name)
 		}
 	}
-	v.fields = g.client.AppendUpstream(v.fields[:0], v.decision.Client)
+	v.fields = client.AppendUpstream(v.fields[:0], v.decision.Client)
 	v.enriched.n = 0
 	v.enriched.fill(&v.decision)
 	// Hop-by-hop options are the client's word too: they must not take away what is
 	// set here.
 	for i, line := range h["Connection"] {
-		if rest, changed := g.client.Connection(line); changed {
+		if rest, changed := client.Connection(line); changed {
 			h["Connection"][i] = rest
 		}
 	}

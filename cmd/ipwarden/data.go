@@ -112,8 +112,9 @@ func lastAddr(p netip.Prefix) netip.Addr {
 
 // loader opens what the flags name, again and again.
 type loader struct {
-	flags *dataFlags
-	env   *env
+	flags  *dataFlags
+	env    *env
+	policy string // file that is watched with the data, "" for none
 }
 
 // load opens the dataset and reads the overlays.

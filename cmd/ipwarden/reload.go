@@ -44,6 +44,9 @@ func (s *server) watch(ctx context.Context, seen string, hangup <-chan os.Signal
 
 // reload puts what the files hold now in use, or says why it does not.
 func (s *server) reload(why string) {
+	if err := s.gate.reload(); err != nil {
+		s.log.Error("the policy was not reloaded; the one in use stays", "because", why, "error", err)
+	}
 	next, err := s.loader.load()
 	if err == nil {
 		err = next.Dataset.Verify()
@@ -53,6 +56,9 @@ func (s *server) reload(why string) {
 		return
 	}
 	s.use(next)
+	if err := s.gate.follow(next); err != nil {
+		s.log.Error("the ranges of the proxies in front are not in this dataset; those in use stay", "error", err)
+	}
 	info := next.Info()
 	s.log.Info("reloaded", "because", why, "date", day(info.Date), "hash", info.Hash[:16], "size", info.Size)
 }
@@ -65,7 +71,7 @@ func (l *loader) fingerprint() string {
 	fmt.Fprintln(h, name, err)
 	overlays, err := l.flags.overlayNames(l.env)
 	fmt.Fprintln(h, err)
-	for _, n := range append([]string{name}, overlays...) {
+	for _, n := range append([]string{name, l.policy}, overlays...) {
 		if n == "" {
 			continue
 		}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -25,6 +26,8 @@ type serveCmd struct {
 	LogFormat   string `env:"IPWARDEN_LOG_FORMAT" enum:"text,json" default:"text" help:"${enum}."`
 	LogLevel    string `env:"IPWARDEN_LOG_LEVEL" enum:"debug,info,warn,error" default:"info" help:"${enum}."`
 	dataFlags
+	gateFlags `group:"Gate"`
+	doorFlags `group:"Gate"`
 }
 
 // Help is the long help.
@@ -45,13 +48,18 @@ type server struct {
 	loader *loader
 	live   atomic.Pointer[data]
 	flat   bool
+	gate   *gateRun // nil without a policy
 	log    *slog.Logger
 }
 
 // Run serves until it is told to stop.
 func (c *serveCmd) Run(e *env) error {
 	log := newLog(e.stderr, c.LogFormat, c.LogLevel)
-	s := &server{loader: &loader{flags: &c.dataFlags, env: e}, log: log, flat: c.Index == "flat"}
+	file, err := c.policyFile(&c.dirFlag, e)
+	if err != nil {
+		return err
+	}
+	s := &server{loader: &loader{flags: &c.dataFlags, env: e, policy: file}, log: log, flat: c.Index == "flat"}
 	seen := s.loader.fingerprint()
 	first, err := s.loader.load()
 	if err != nil {
@@ -61,10 +69,14 @@ func (c *serveCmd) Run(e *env) error {
 		log.Warn("this dataset is wrong about addresses whose answers are certain; it would be refused as a replacement", "first", wrong[0], "in all", len(wrong))
 	}
 	s.use(first)
+	if s.gate, err = c.gateFlags.open(file, e, s.live.Load, log); err != nil {
+		return err
+	}
+	defer s.gate.Close()
 	handler, err := api.New(api.Config{
 		Data:   func() api.Data { return s.live.Load() },
 		Info:   func(d api.Data) api.Info { return describe(d.(*data)) },
-		Scores: scores, Now: e.now, Version: version(), PublicURL: c.PublicURL, Log: log,
+		Scores: scores, Gate: s.gate.routes(), Now: e.now, Version: version(), PublicURL: c.PublicURL, Log: log,
 	})
 	if err != nil {
 		return err
@@ -81,7 +93,12 @@ func (c *serveCmd) Run(e *env) error {
 	if err != nil {
 		return err
 	}
+	ways, err := c.doorFlags.open(s.gate, log)
+	if err != nil {
+		return err
+	}
 	greet(e.stdout, listeners, first)
+	ways.greet(e.stdout)
 	watching := make(chan struct{})
 	go func() {
 		defer close(watching)
@@ -89,10 +106,11 @@ func (c *serveCmd) Run(e *env) error {
 		defer ticks.Stop()
 		s.watch(ctx, seen, hangup, ticks.C)
 	}()
+	others := ways.run(ctx, stop)
 	err = listeners.Run(ctx)
 	stop()
 	<-watching
-	return err
+	return errors.Join(err, others())
 }
 
 func newLog(w io.Writer, format, level string) *slog.Logger {

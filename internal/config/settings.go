@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/goccy/go-yaml/ast"
@@ -29,6 +30,7 @@ const (
 	text shape = iota
 	number
 	list
+	truth
 )
 
 // known is every setting there is.
@@ -46,6 +48,21 @@ var known = map[string]shape{
 	"public_url":   text,   // where people reach the server
 	"log_format":   text,   // text or json
 	"log_level":    text,   // debug, info, warn or error
+
+	"policy":                      text,   // file to decide by
+	"trusted_proxies":             list,   // networks
+	"client_ip_header":            text,   // in which the proxies tell the client
+	"trusted_hops":                number, // proxies in front, instead of their networks
+	"behind":                      text,   // preset of a proxy
+	"dangerously_trust_all":       truth,  // believe whoever connects
+	"service_token_file":          text,   // who has the token may ask the gate
+	"decision_log":                text,   // file, or -
+	"decision_log_sample":         number, // in a thousand, of what is allowed
+	"decision_log_full_addresses": truth,  //
+	"crawler_dns":                 truth,  // verify crawlers by DNS too
+	"older_rate_limit_headers":    truth,  //
+	"spoa_listen":                 text,   // address of HAProxy's agent protocol
+	"extauthz_listen":             text,   // address of Envoy's external authorization
 }
 
 // Get returns the setting that the flag called name ("data-dir") stands for.
@@ -100,6 +117,10 @@ func (d *document) settings(body ast.Node) *Settings {
 		case number:
 			if _, ok := d.Number(p.Value, p.Key, 0, 1e9); ok {
 				s.values[p.Key] = p.Value.GetToken().Value
+			}
+		case truth:
+			if v, ok := d.Boolean(p.Value, p.Key); ok {
+				s.values[p.Key] = strconv.FormatBool(v)
 			}
 		case list:
 			var items []string

@@ -1,0 +1,297 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/ipwarden/ipwarden"
+	"github.com/ipwarden/ipwarden/clientip"
+	"github.com/ipwarden/ipwarden/gate"
+	"github.com/ipwarden/ipwarden/gate/crawler"
+	"github.com/ipwarden/ipwarden/internal/api"
+	"github.com/ipwarden/ipwarden/policy/compile"
+)
+
+// gateFlags say how to decide about requests; serve, gate and gateway have them.
+type gateFlags struct {
+	Policy              string   `env:"IPWARDEN_POLICY" placeholder:"FILE" help:"Decide about requests by FILE; default policy.yaml of the data directory, where there is one."`
+	TrustedProxies      []string `env:"IPWARDEN_TRUSTED_PROXIES" sep:"," placeholder:"CIDR,..." help:"Believe what these proxies say about the client, and let them ask the gate; default nobody."`
+	ClientIPHeader      string   `env:"IPWARDEN_CLIENT_IP_HEADER" placeholder:"NAME" help:"The one header in which the proxies tell the client's address; default X-Forwarded-For, and X-Real-IP of nginx."`
+	TrustedHops         int      `env:"IPWARDEN_TRUSTED_HOPS" placeholder:"N" help:"Instead of the proxies' addresses: how many stand in front."`
+	Behind              string   `env:"IPWARDEN_BEHIND" placeholder:"NAME" help:"What stands in front: nginx, haproxy, alb, cloudfront, cloudflare, fastly, fly or vercel; sets header and proxies."`
+	DangerouslyTrustAll bool     `env:"IPWARDEN_DANGEROUSLY_TRUST_ALL" help:"Believe whoever connects: every client chooses its own address."`
+	ServiceTokenFile    string   `env:"IPWARDEN_SERVICE_TOKEN_FILE" placeholder:"FILE" help:"Who has the token in FILE (or in IPWARDEN_SERVICE_TOKEN) may ask the gate from anywhere."`
+	DecisionLog         string   `env:"IPWARDEN_DECISION_LOG" placeholder:"FILE" help:"Append decisions to FILE as JSON lines; - is standard output."`
+	DecisionLogSample   int      `env:"IPWARDEN_DECISION_LOG_SAMPLE" default:"10" placeholder:"N" help:"Of what is allowed, log N in a thousand; whatever else, always. Default ${default}."`
+	DecisionLogFull     bool     `name:"decision-log-full-addresses" env:"IPWARDEN_DECISION_LOG_FULL_ADDRESSES" help:"Log whole addresses, not the /24 or /48 round them."`
+	CrawlerDNS          bool     `name:"crawler-dns" env:"IPWARDEN_CRAWLER_DNS" help:"Verify crawlers by the DNS names of their addresses too, behind the request; by default only by published ranges, and nothing is asked outside."`
+	OlderHeaders        bool     `name:"older-rate-limit-headers" env:"IPWARDEN_OLDER_RATE_LIMIT_HEADERS" help:"Send X-RateLimit-Limit, -Remaining and -Reset too."`
+}
+
+// gateRun is a gate while it runs.
+type gateRun struct {
+	*gate.Gate
+	flags *gateFlags
+	file  string // the policy
+	// Views for proxies that ask, who are believed: nginx, and the others.
+	nginx, forward *gate.Gate
+	trusted        []netip.Prefix
+	token          string
+	closers        []io.Closer
+	log            *slog.Logger
+}
+
+// policyFile is the policy to use, "" for none.
+func (f *gateFlags) policyFile(dirs *dirFlag, e *env) (string, error) {
+	if f.Policy != "" {
+		return f.Policy, nil
+	}
+	dir, err := dirs.dir(e)
+	if err != nil {
+		return "", nil //nolint:nilerr // without a data directory there is no policy in it
+	}
+	name := filepath.Join(dir, "policy.yaml")
+	if _, err := os.Stat(name); errors.Is(err, fs.ErrNotExist) {
+		return "", nil
+	}
+	return name, nil
+}
+
+// open makes the gate that decides by a policy, nil when file is "". live is the
+// data in use.
+func (f *gateFlags) open(file string, e *env, live func() *data, log *slog.Logger) (*gateRun, error) {
+	if file == "" {
+		return nil, f.unused()
+	}
+	run := &gateRun{flags: f, file: file, log: log}
+	p, err := readPolicy(file)
+	if err != nil {
+		return nil, err
+	}
+	found, err := f.clients(live())
+	if err != nil {
+		return nil, err
+	}
+	run.trusted = found.trusted
+	if run.token, err = f.token(e); err != nil {
+		return nil, err
+	}
+	cfg := gate.Config{
+		Source:  ipwarden.SourceFunc(func(ctx context.Context, a netip.Addr) (ipwarden.Record, error) { return live().Lookup(ctx, a) }),
+		Program: p.Program, Risk: p.Risk, Client: found.any, OlderHeaders: f.OlderHeaders, Now: e.now,
+	}
+	if cfg.Journal, err = f.journal(run, e); err != nil {
+		return nil, err
+	}
+	if cfg.Crawlers, err = f.crawlers(run, live()); err != nil {
+		return nil, err
+	}
+	if run.Gate, err = gate.New(cfg); err != nil {
+		return nil, err
+	}
+	run.nginx, run.forward = run.With(found.nginx), run.With(found.forward)
+	return run, nil
+}
+
+// unused says that flags of the gate were given without a policy.
+func (f *gateFlags) unused() error {
+	if len(f.TrustedProxies) > 0 || f.TrustedHops != 0 || f.Behind != "" || f.DecisionLog != "" || f.DangerouslyTrustAll {
+		return usagef("there is no policy to decide by: give --policy policy.yaml; 'ipwarden policy init' writes one")
+	}
+	return nil
+}
+
+// clients are ways to find them: at any listener, and in the questions of proxies,
+// as they tell it.
+type clients struct {
+	any, nginx, forward *clientip.Extractor
+	trusted             []netip.Prefix
+}
+
+// clients reads the flags; d has the ranges of proxies.
+func (f *gateFlags) clients(d *data) (found clients, err error) {
+	cfg := clientip.Config{Header: f.ClientIPHeader, Hops: f.TrustedHops, DangerouslyTrustAll: f.DangerouslyTrustAll}
+	for _, text := range f.TrustedProxies {
+		p, err := parseNetwork(strings.TrimSpace(text))
+		if err != nil {
+			return found, usagef("--trusted-proxies: %w", err)
+		}
+		cfg.Trusted = append(cfg.Trusted, p)
+	}
+	found.trusted = cfg.Trusted
+	if f.Behind != "" {
+		preset, ok := clientip.PresetNamed(f.Behind)
+		if !ok {
+			return found, usagef("--behind: there is no preset %q; there are nginx, haproxy, alb, cloudfront, cloudflare, fastly, fly and vercel", f.Behind)
+		}
+		if cfg, err = preset.Apply(cfg, d.Dataset); err != nil {
+			return found, err
+		}
+	}
+	if found.any, err = clientip.New(cfg); err != nil {
+		return found, usageError{err}
+	}
+	// Whoever may ask the gate is a proxy.
+	asking := clientip.Config{Trusted: cfg.Trusted, TrustPeer: true, Header: f.ClientIPHeader}
+	if found.forward, err = clientip.New(asking); err != nil {
+		return found, usageError{err}
+	}
+	if asking.Header == "" {
+		asking.Header = "X-Real-Ip"
+	}
+	if found.nginx, err = clientip.New(asking); err != nil {
+		return found, usageError{err}
+	}
+	return found, nil
+}
+
+// parseNetwork reads a prefix, or an address as the prefix of it alone.
+func parseNetwork(text string) (netip.Prefix, error) {
+	if a, err := netip.ParseAddr(text); err == nil && a.Zone() == "" {
+		return netip.PrefixFrom(a, a.BitLen()), nil
+	}
+	p, err := netip.ParsePrefix(text)
+	if err != nil {
+		return p, fmt.Errorf("%q is no network, such as 10.0.0.0/8 or 192.0.2.7", text)
+	}
+	return p, nil
+}
+
+// token reads the service token.
+func (f *gateFlags) token(e *env) (string, error) {
+	if f.ServiceTokenFile == "" {
+		return e.getenv("IPWARDEN_SERVICE_TOKEN"), nil
+	}
+	b, err := os.ReadFile(f.ServiceTokenFile)
+	if err != nil {
+		return "", err
+	}
+	return strings.TrimSpace(string(b)), nil
+}
+
+func (f *gateFlags) journal(run *gateRun, e *env) (*gate.Journal, error) {
+	if f.DecisionLog == "" {
+		return nil, nil
+	}
+	to := e.stdout
+	if f.DecisionLog != "-" {
+		file, err := os.OpenFile(f.DecisionLog, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+		if err != nil {
+			return nil, err
+		}
+		run.closers = append(run.closers, file)
+		to = file
+	}
+	sample := f.DecisionLogSample
+	if sample == 0 {
+		sample = -1
+	}
+	j, err := gate.NewJournal(gate.JournalConfig{To: to, Sample: sample, FullAddresses: f.DecisionLogFull})
+	if err != nil {
+		return nil, err
+	}
+	run.closers = append([]io.Closer{j}, run.closers...) // first: it writes what waits
+	return j, nil
+}
+
+// crawlers says how a user agent that names a crawler is verified. Without DNS an
+// address outside of the ranges that the operator publishes is none of its own.
+func (f *gateFlags) crawlers(run *gateRun, d *data) (gate.Crawlers, error) {
+	cfg := crawler.Config{Feeds: []string{}}
+	for _, feed := range d.Info().Feeds {
+		cfg.Feeds = append(cfg.Feeds, feed.Name)
+	}
+	if !f.CrawlerDNS {
+		cfg.Table = crawler.Table()
+		for i := range cfg.Table {
+			cfg.Table[i].Hosts = nil
+		}
+	}
+	v, err := crawler.New(cfg)
+	if err != nil {
+		return nil, err
+	}
+	run.closers = append(run.closers, closerFunc(v.Close))
+	return v, nil
+}
+
+type closerFunc func()
+
+func (f closerFunc) Close() error { f(); return nil }
+
+// routes are the gate's in the HTTP API.
+func (r *gateRun) routes() *api.GateConfig {
+	if r == nil {
+		return nil
+	}
+	// An application that asks names the client itself.
+	return &api.GateConfig{
+		Gate: r.With(peerItself()), Nginx: r.nginx, ForwardAuth: r.forward, Envoy: r.forward,
+		Trusted: r.trusted, Token: r.token,
+	}
+}
+
+func peerItself() *clientip.Extractor {
+	x, err := clientip.New(clientip.Config{})
+	if err != nil {
+		panic(err) // the zero Config is right
+	}
+	return x
+}
+
+// readPolicy reads a policy and runs its tests.
+func readPolicy(file string) (*compile.Policy, error) {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return nil, err
+	}
+	return compile.Read(file, text, compile.Options{Scores: scores})
+}
+
+// follow takes up the ranges of proxies that came with a dataset.
+func (r *gateRun) follow(d *data) error {
+	if r == nil || r.flags.Behind == "" {
+		return nil
+	}
+	found, err := r.flags.clients(d)
+	if err != nil {
+		return err
+	}
+	r.UseClient(found.any)
+	r.nginx.UseClient(found.nginx)
+	r.forward.UseClient(found.forward)
+	return nil
+}
+
+// reload puts what the policy file holds now in use. On a mistake what was in
+// use stays.
+func (r *gateRun) reload() error {
+	if r == nil {
+		return nil
+	}
+	p, err := readPolicy(r.file)
+	if err != nil {
+		return err
+	}
+	return r.Use(p.Program, p.Risk)
+}
+
+// Close ends what the gate has opened.
+func (r *gateRun) Close() error {
+	if r == nil {
+		return nil
+	}
+	var errs []error
+	for _, c := range r.closers {
+		errs = append(errs, c.Close())
+	}
+	return errors.Join(errs...)
+}
