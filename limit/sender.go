@@ -212,10 +212,7 @@ func (s *Shared) report(k *dirtyKey) *Ask {
 		b.slots[way].tag &^= metaListed
 		a = s.newAsk(false)
 		a.stage.Store(sent)
-		if !s.add(a, &Request{Rate: k.rate, Key: k.key, Raise: k.raise}) {
-			s.recycle(a) // an ask is on its way
-			return nil
-		}
+		s.add(a, &Request{Rate: k.rate, Key: k.key, Raise: k.raise})
 	}
 	return a
 }

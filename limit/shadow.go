@@ -4,11 +4,16 @@ package limit
 // store said last and what the node charged since, and a debt.
 
 // A debt is what a node owes the store for a key, and what it may still spend
-// without asking: 8 bytes an entry.
+// without asking.
 type debt struct {
-	pending uint32 // admitted here, and not told
+	pending uint32 // admitted here, and not known to be counted by the store
+	told    uint32 // the part of it that is on its way
 	lease   uint32 // may be admitted without asking
+	asked   uint32 // what asks on their way may take
 }
+
+// debtSize is the memory of a debt in bytes.
+const debtSize = 16
 
 // lease is how much of a quota a node may admit without asking, at most.
 func (q *quota) lease(percent uint64) uint64 { return min(q.limit, q.burst) * percent / 100 }
@@ -166,19 +171,34 @@ func (s *Shared) spend(now int64, r *Request, res *Result, m mode) (renew bool) 
 	return false
 }
 
-// add adds the item of a request to an ask. The first ask on its way for a key
-// carries what the key owes, and brings its lease. The locks are held.
-func (s *Shared) add(a *Ask, r *Request) (carries bool) {
+// add adds the item of a request to an ask, with what its key owes: the store
+// hears of that before it is asked for more. The first ask on its way for a key
+// brings its lease. The locks are held.
+func (s *Shared) add(a *Ask, r *Request) *Item {
 	it := Item{Key: r.Key, Rate: r.Rate, Raise: r.Raise, Cost: r.Cost}
 	n := s.table.index(r.Key)
 	b := &s.table.buckets[n]
-	if way := b.find(r.Key); way >= 0 && b.slots[way].tag&metaAsking == 0 {
-		b.slots[way].tag |= metaAsking
-		it.carries = true
-		it.Report = s.table.debts[n*ways+way].pending
+	way := b.find(r.Key)
+	if way < 0 && s.lease > 0 {
+		way = s.table.put(n, &s.table.stripes[s.table.stripe(n)].stripeCounts, r.Key, way, state{}, false, s.now())
+	}
+	if way >= 0 {
+		d := &s.table.debts[n*ways+way]
+		if b.slots[way].tag&metaAsking == 0 {
+			b.slots[way].tag |= metaAsking
+			it.leases = true
+		}
+		it.Report = d.pending - d.told
+		d.told = d.pending
+		if r.Cost > 0 {
+			// What the store gives now, and the rest of a lease, may be more than
+			// there is: the lease is given up.
+			d.lease = 0
+			d.asked = saturate(uint64(d.asked) + uint64(r.Cost))
+		}
 	}
 	a.Items = append(a.Items, it)
-	return it.carries
+	return &a.Items[len(a.Items)-1]
 }
 
 // renew asks for a new lease, before the last one is spent, and waits for
@@ -189,11 +209,9 @@ func (s *Shared) renew(r *Request) {
 	a := s.newAsk(false)
 	st := &s.table.stripes[s.table.stripe(s.table.index(r.Key))]
 	st.mu.Lock()
-	carries := s.add(a, &peek)
+	leases := s.add(a, &peek).leases
 	st.mu.Unlock()
-	if !carries { // somebody else was faster
-		s.recycle(a)
-	} else if !s.enqueue(a) {
+	if !leases || !s.enqueue(a) { // somebody else was faster, or there is no room
 		s.drop(a, false)
 		s.recycle(a)
 	}
@@ -204,11 +222,12 @@ func (s *Shared) renew(r *Request) {
 func (s *Shared) drop(a *Ask, doubt bool) {
 	for i := range a.Items {
 		it := &a.Items[i]
-		if !it.carries {
-			continue
-		}
 		s.at(it.Key, func(b *bucket, way int, d *debt) {
-			b.slots[way].tag &^= metaAsking
+			d.asked -= min(d.asked, it.Cost)
+			d.told -= min(d.told, it.Report)
+			if it.leases {
+				b.slots[way].tag &^= metaAsking
+			}
 			if doubt {
 				d.pending -= min(d.pending, it.Report)
 			}
@@ -251,20 +270,22 @@ func (s *Shared) settle(a *Ask) {
 		unheard := uint64(0) // charged here, and not in the answer
 		if way >= 0 {
 			d := &t.debts[n*ways+way]
-			if it.carries {
-				d.pending -= min(d.pending, it.Report)
-			}
+			d.asked -= min(d.asked, it.Cost)
+			d.told -= min(d.told, it.Report)
+			d.pending -= min(d.pending, it.Report)
 			unheard = uint64(d.pending)
+			it.unheard = d.pending
 		}
 		var res Result
 		q.take(&st, now, 0, &res)
 		q.add(&st, now, unheard)
 		way = t.put(n, &stripe.stripeCounts, it.Key, way, st, uint64(res.Remaining) <= unheard, now)
-		if it.carries {
-			// What is not told yet is part of what may be admitted without being told.
-			grant := q.grant(s.lease, res.Remaining)
+		if d := &t.debts[n*ways+way]; it.leases {
+			// What is not told yet is part of what may be admitted without being told,
+			// and what is asked for may be taken from what is left.
 			b.slots[way].tag &^= metaAsking
-			t.debts[n*ways+way].lease = uint32(grant - min(grant, unheard))
+			grant := min(q.grant(s.lease, res.Remaining), uint64(res.Remaining-min(res.Remaining, d.asked)))
+			d.lease = uint32(grant - min(grant, unheard))
 		}
 		stripe.mu.Unlock()
 	}

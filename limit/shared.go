@@ -22,7 +22,7 @@ type SharedConfig struct {
 	// 100ms.
 	Interval time.Duration
 	// Entries is how many keys this node holds; the default is 1,048,576. Each
-	// costs 32 bytes.
+	// costs 40 bytes.
 	Entries int
 	// Notify is called by one goroutine when the store goes away (with why) and
 	// when it is back (with nil), and while it is away once a minute. The default
@@ -58,7 +58,8 @@ const (
 	defaultInterval = 100 * time.Millisecond
 )
 
-func (c *SharedConfig) check() error {
+// Check says everything that is wrong with c, and fills in the defaults.
+func (c *SharedConfig) Check() error {
 	var errs []error
 	wrong := func(text string) { errs = append(errs, errors.New("limit: SharedConfig."+text)) }
 	if c.Store == nil {
@@ -130,7 +131,7 @@ const (
 // the store once, for a second at most; that it is away is no error. ctx is for that;
 // Close ends a Shared.
 func NewShared(ctx context.Context, c SharedConfig) (*Shared, error) {
-	if err := c.check(); err != nil {
+	if err := c.Check(); err != nil {
 		return nil, err
 	}
 	s := &Shared{
@@ -286,6 +287,7 @@ func (s *Shared) answer(a *Ask, reqs []Request, results []Result) {
 		it, res := &a.Items[i], &results[i]
 		q := reqs[i].Rate.quota(reqs[i].Raise)
 		st := it.state(now)
+		q.add(&st, now, uint64(it.unheard))
 		if it.Allowed {
 			q.take(&st, now, 0, res)
 			res.Allowed, res.RetryAfter = true, 0

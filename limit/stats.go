@@ -58,7 +58,7 @@ func (s *Shared) Stats() SharedStats {
 	if stats.Away {
 		stats.Err = s.breaker.lastError()
 	}
-	stats.Bytes += len(s.table.debts) * 8
+	stats.Bytes += len(s.table.debts) * debtSize
 	return stats
 }
 

@@ -58,7 +58,8 @@ type Item struct {
 	Until             time.Duration
 	Current, Previous uint32
 
-	carries bool // of the asks for a key on their way this one has its Report, and sets its lease
+	unheard uint32 // of this key, charged here and not in the answer
+	leases  bool   // of the asks for a key on their way this one sets its lease
 }
 
 // Carry out an Ask on the states of its keys: get reads one, and put keeps one.

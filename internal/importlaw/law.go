@@ -100,7 +100,12 @@ func Rules() []Rule {
 			Why: "bytes and their licence",
 		},
 		{
-			Package: "ipwardentest", Project: []string{""}, Without: server,
+			Package: "redis", Project: []string{"limit"}, Modules: []string{"github.com/redis/rueidis", "golang.org/x/sys"},
+			Without: []string{"net/http", "html/template", "os/exec", "database/sql"},
+			Why:     "the client of Redis and Valkey that pipelines, and knows sentinels and clusters; limit does without it",
+		},
+		{
+			Package: "ipwardentest", Project: []string{"", "limit"}, Without: server,
 			Why: "fakes and suites for the tests of others",
 		},
 	}
