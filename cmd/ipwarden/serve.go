@@ -28,6 +28,8 @@ type serveCmd struct {
 	dataFlags
 	gateFlags `group:"Gate"`
 	doorFlags `group:"Gate"`
+
+	gateOnly bool // set by the gate command
 }
 
 // Help is the long help.
@@ -59,6 +61,9 @@ func (c *serveCmd) Run(e *env) error {
 	if err != nil {
 		return err
 	}
+	if c.gateOnly && file == "" {
+		return usagef("there is no policy to decide by: give --policy policy.yaml; 'ipwarden policy init' writes one")
+	}
 	s := &server{loader: &loader{flags: &c.dataFlags, env: e, policy: file}, log: log, flat: c.Index == "flat"}
 	seen := s.loader.fingerprint()
 	first, err := s.loader.load()
@@ -76,7 +81,7 @@ func (c *serveCmd) Run(e *env) error {
 	handler, err := api.New(api.Config{
 		Data:   func() api.Data { return s.live.Load() },
 		Info:   func(d api.Data) api.Info { return describe(d.(*data)) },
-		Scores: scores, Gate: s.gate.routes(), Now: e.now, Version: version(), PublicURL: c.PublicURL, Log: log,
+		Scores: scores, Gate: s.gate.routes(), GateOnly: c.gateOnly, Now: e.now, Version: version(), PublicURL: c.PublicURL, Log: log,
 	})
 	if err != nil {
 		return err
@@ -97,7 +102,7 @@ func (c *serveCmd) Run(e *env) error {
 	if err != nil {
 		return err
 	}
-	greet(e.stdout, listeners, first)
+	greet(e.stdout, listeners, first, c.gateOnly)
 	ways.greet(e.stdout)
 	watching := make(chan struct{})
 	go func() {
@@ -152,7 +157,7 @@ func describe(d *data) api.Info {
 }
 
 // greet says where the server is, what it knows, and what to try.
-func greet(w io.Writer, l *api.Server, d *data) {
+func greet(w io.Writer, l *api.Server, d *data, gateOnly bool) {
 	base := "http://" + reachable(l.Addr())
 	if l.Addr().Network() == "unix" {
 		base = "http://localhost"
@@ -168,6 +173,9 @@ func greet(w io.Writer, l *api.Server, d *data) {
 	}
 	info := d.Info()
 	fmt.Fprintf(w, "  dataset %s, %s, %s\n", day(info.Date), mib(info.Size), coverageText(&info))
+	if gateOnly {
+		return
+	}
 	curl := "curl "
 	if l.Addr().Network() == "unix" {
 		curl = fmt.Sprintf("curl --unix-socket %s ", l.Addr())

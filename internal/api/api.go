@@ -39,6 +39,10 @@ type Config struct {
 	// Gate adds the routes that decide about requests. Default: none.
 	Gate *GateConfig
 
+	// GateOnly leaves out the look-ups and the pages: there are the gate's routes,
+	// /healthz and /readyz. Default: false.
+	GateOnly bool
+
 	// Version of the program, for the pages and the metrics. Default: "devel".
 	Version string
 

@@ -265,6 +265,13 @@ func noGate(path string) *problem {
 	}
 }
 
+func gateAlone(path string) *problem {
+	return &problem{
+		status: http.StatusNotFound, slug: "not-found", title: "Not found",
+		detail: quoted(path) + " is not served here: this is the gate alone. ipwarden serve has the look-ups too.", example: "GET /healthz",
+	}
+}
+
 func notTrusted(peer netip.Addr) *problem {
 	return &problem{
 		status: http.StatusForbidden, slug: "not-trusted", title: "Not for everybody",

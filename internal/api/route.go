@@ -51,6 +51,9 @@ func (x *exchange) serve() {
 const lookupPath = "/v1/ip/"
 
 func (x *exchange) handle() *problem {
+	if x.api.cfg.GateOnly && !ofGate(x.path) {
+		return gateAlone(x.path)
+	}
 	if rest, ok := strings.CutPrefix(x.path, lookupPath); ok { // the hot one first
 		addr, field, deep := strings.Cut(rest, "/")
 		if !deep {
@@ -136,6 +139,15 @@ func (x *exchange) handle() *problem {
 		return x.network(rest)
 	}
 	return notFound(x.path)
+}
+
+// ofGate reports whether a path is there with GateOnly.
+func ofGate(path string) bool {
+	switch path {
+	case "/healthz", "/readyz", "/v1/decide", "/v1/outcome":
+		return true
+	}
+	return strings.HasPrefix(path, "/gate/") || strings.HasPrefix(path, "/v1/decisions/")
 }
 
 func (x *exchange) callerOrBulk() *problem {

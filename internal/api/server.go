@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/netip"
 	"os"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -222,10 +223,11 @@ func (l logWriter) Write(p []byte) (int, error) {
 // are opened.
 func OpenListener(addr string) (net.Listener, error) { return listen(addr) }
 
-// listen opens "host:port" or "unix:/path". The socket of a process that is
+// listen opens "host:port", "unix:/path" or "unix:/path,mode=0660". The socket of a process that is
 // gone is replaced; that of one that still answers is not.
 func listen(addr string) (net.Listener, error) {
 	path, isUnix := strings.CutPrefix(addr, "unix:")
+	path, mode, hasMode := strings.Cut(path, ",mode=")
 	if !isUnix {
 		ln, err := net.Listen("tcp", addr)
 		if err != nil {
@@ -242,9 +244,18 @@ func listen(addr string) (net.Listener, error) {
 			return nil, fmt.Errorf("%q: the socket of a process that is gone cannot be removed: %w", addr, err)
 		}
 	}
+	bits, err := strconv.ParseUint(mode, 8, 9)
+	if hasMode && err != nil {
+		return nil, fmt.Errorf("%q: the mode %q is none of a file; one such as unix:%s,mode=0660 lets the group in too", addr, mode, path)
+	}
 	ln, err := net.Listen("unix", path)
 	if err != nil {
 		return nil, fmt.Errorf("%q: %w", addr, err)
+	}
+	if hasMode {
+		if err := os.Chmod(path, fs.FileMode(bits)); err != nil {
+			return nil, errors.Join(fmt.Errorf("%q: %w", addr, err), ln.Close())
+		}
 	}
 	return ln, nil
 }

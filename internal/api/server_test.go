@@ -303,3 +303,23 @@ func TestHeaderBounds(t *testing.T) {
 		t.Error("the fast server has no bound on size")
 	}
 }
+
+// A proxy that runs as another user reaches the socket by its mode.
+func TestSocketMode(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "s")
+	ln, err := OpenListener("unix:" + path + ",mode=0620")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	info, err := os.Stat(path)
+	if err != nil || info.Mode().Perm() != 0o620 {
+		t.Errorf("the mode is %v, %v; want 0620", info.Mode().Perm(), err)
+	}
+	for _, bad := range []string{"9", "", "07777", "rw"} {
+		if ln, err := OpenListener("unix:" + path + "x,mode=" + bad); err == nil {
+			ln.Close()
+			t.Errorf("the mode %q is taken", bad)
+		}
+	}
+}
