@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -11,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/ipwarden/ipwarden"
 	"github.com/ipwarden/ipwarden/clientip"
@@ -18,22 +20,27 @@ import (
 	"github.com/ipwarden/ipwarden/gate/crawler"
 	"github.com/ipwarden/ipwarden/internal/api"
 	"github.com/ipwarden/ipwarden/policy/compile"
+	"github.com/ipwarden/ipwarden/redis"
 )
 
 // gateFlags say how to decide about requests; serve, gate and gateway have them.
 type gateFlags struct {
-	Policy              string   `env:"IPWARDEN_POLICY" placeholder:"FILE" help:"Decide about requests by FILE; default policy.yaml of the data directory, where there is one."`
-	TrustedProxies      []string `env:"IPWARDEN_TRUSTED_PROXIES" sep:"," placeholder:"CIDR,..." help:"Believe what these proxies say about the client, and let them ask the gate; default nobody."`
-	ClientIPHeader      string   `env:"IPWARDEN_CLIENT_IP_HEADER" placeholder:"NAME" help:"The one header in which the proxies tell the client's address; default X-Forwarded-For, and X-Real-IP of nginx."`
-	TrustedHops         int      `env:"IPWARDEN_TRUSTED_HOPS" placeholder:"N" help:"Instead of the proxies' addresses: how many stand in front."`
-	Behind              string   `env:"IPWARDEN_BEHIND" placeholder:"NAME" help:"What stands in front: nginx, haproxy, alb, cloudfront, cloudflare, fastly, fly or vercel; sets header and proxies."`
-	DangerouslyTrustAll bool     `env:"IPWARDEN_DANGEROUSLY_TRUST_ALL" help:"Believe whoever connects: every client chooses its own address."`
-	ServiceTokenFile    string   `env:"IPWARDEN_SERVICE_TOKEN_FILE" placeholder:"FILE" help:"Who has the token in FILE (or in IPWARDEN_SERVICE_TOKEN) may ask the gate from anywhere."`
-	DecisionLog         string   `env:"IPWARDEN_DECISION_LOG" placeholder:"FILE" help:"Append decisions to FILE as JSON lines; - is standard output."`
-	DecisionLogSample   int      `env:"IPWARDEN_DECISION_LOG_SAMPLE" default:"10" placeholder:"N" help:"Of what is allowed, log N in a thousand; whatever else, always. Default ${default}."`
-	DecisionLogFull     bool     `name:"decision-log-full-addresses" env:"IPWARDEN_DECISION_LOG_FULL_ADDRESSES" help:"Log whole addresses, not the /24 or /48 round them."`
-	CrawlerDNS          bool     `name:"crawler-dns" env:"IPWARDEN_CRAWLER_DNS" help:"Verify crawlers by the DNS names of their addresses too, behind the request; by default only by published ranges, and nothing is asked outside."`
-	OlderHeaders        bool     `name:"older-rate-limit-headers" env:"IPWARDEN_OLDER_RATE_LIMIT_HEADERS" help:"Send X-RateLimit-Limit, -Remaining and -Reset too."`
+	Policy              string        `env:"IPWARDEN_POLICY" placeholder:"FILE" help:"Decide about requests by FILE; default policy.yaml of the data directory, where there is one."`
+	TrustedProxies      []string      `env:"IPWARDEN_TRUSTED_PROXIES" sep:"," placeholder:"CIDR,..." help:"Believe what these proxies say about the client, and let them ask the gate; default nobody."`
+	ClientIPHeader      string        `env:"IPWARDEN_CLIENT_IP_HEADER" placeholder:"NAME" help:"The one header in which the proxies tell the client's address; default X-Forwarded-For, and X-Real-IP of nginx."`
+	TrustedHops         int           `env:"IPWARDEN_TRUSTED_HOPS" placeholder:"N" help:"Instead of the proxies' addresses: how many stand in front."`
+	Behind              string        `env:"IPWARDEN_BEHIND" placeholder:"NAME" help:"What stands in front: nginx, haproxy, alb, cloudfront, cloudflare, fastly, fly or vercel; sets header and proxies."`
+	DangerouslyTrustAll bool          `env:"IPWARDEN_DANGEROUSLY_TRUST_ALL" help:"Believe whoever connects: every client chooses its own address."`
+	ServiceTokenFile    string        `env:"IPWARDEN_SERVICE_TOKEN_FILE" placeholder:"FILE" help:"Who has the token in FILE (or in IPWARDEN_SERVICE_TOKEN) may ask the gate from anywhere."`
+	DecisionLog         string        `env:"IPWARDEN_DECISION_LOG" placeholder:"FILE" help:"Append decisions to FILE as JSON lines; - is standard output."`
+	DecisionLogSample   int           `env:"IPWARDEN_DECISION_LOG_SAMPLE" default:"10" placeholder:"N" help:"Of what is allowed, log N in a thousand; whatever else, always. Default ${default}."`
+	DecisionLogFull     bool          `name:"decision-log-full-addresses" env:"IPWARDEN_DECISION_LOG_FULL_ADDRESSES" help:"Log whole addresses, not the /24 or /48 round them."`
+	Redis               string        `env:"IPWARDEN_REDIS" placeholder:"URL" help:"Share limits with other nodes through Redis or Valkey, such as redis://127.0.0.1:6379/0; a password belongs into the variable."`
+	LimitMode           string        `env:"IPWARDEN_LIMIT_MODE" enum:"exact,fast" default:"exact" help:"${enum}: fast admits a part of a shared limit before it asks, within a stated bound."`
+	LimitBudget         time.Duration `env:"IPWARDEN_LIMIT_BUDGET" default:"5ms" placeholder:"TIME" help:"How long a decision waits for the shared store; default ${default}."`
+	LimitSeedFile       string        `env:"IPWARDEN_LIMIT_SEED_FILE" placeholder:"FILE" help:"32 hexadecimal digits that key the counts, the same on all nodes that share them; or IPWARDEN_LIMIT_SEED."`
+	CrawlerDNS          bool          `name:"crawler-dns" env:"IPWARDEN_CRAWLER_DNS" help:"Verify crawlers by the DNS names of their addresses too, behind the request; by default only by published ranges, and nothing is asked outside."`
+	OlderHeaders        bool          `name:"older-rate-limit-headers" env:"IPWARDEN_OLDER_RATE_LIMIT_HEADERS" help:"Send X-RateLimit-Limit, -Remaining and -Reset too."`
 }
 
 // gateRun is a gate while it runs.
@@ -92,6 +99,9 @@ func (f *gateFlags) open(file string, e *env, live func() *data, log *slog.Logge
 		return nil, err
 	}
 	if cfg.Crawlers, err = f.crawlers(run, live()); err != nil {
+		return nil, err
+	}
+	if err := f.shared(run, e, &cfg); err != nil {
 		return nil, err
 	}
 	if run.Gate, err = gate.New(cfg); err != nil {
@@ -221,6 +231,43 @@ func (f *gateFlags) crawlers(run *gateRun, d *data) (gate.Crawlers, error) {
 	}
 	run.closers = append(run.closers, closerFunc(v.Close))
 	return v, nil
+}
+
+// shared makes limits those of several nodes.
+func (f *gateFlags) shared(run *gateRun, e *env, cfg *gate.Config) error {
+	text := e.getenv("IPWARDEN_LIMIT_SEED")
+	if f.LimitSeedFile != "" {
+		b, err := os.ReadFile(f.LimitSeedFile)
+		if err != nil {
+			return err
+		}
+		text = strings.TrimSpace(string(b))
+	}
+	if text != "" {
+		seed, err := hex.DecodeString(text)
+		if err != nil || len(seed) != len(cfg.Seed) {
+			return errors.New("the limit seed is not 32 hexadecimal digits; make one with: openssl rand -hex 16")
+		}
+		copy(cfg.Seed[:], seed)
+	}
+	if f.Redis == "" {
+		return nil
+	}
+	if text == "" {
+		return usagef("nodes that share limits count under the same keys: give all of them the same --limit-seed-file, made with: openssl rand -hex 16")
+	}
+	c, err := redis.ParseURL(f.Redis)
+	if err != nil {
+		return usageError{err}
+	}
+	c.Fast, c.Budget, c.Logger = f.LimitMode == "fast", f.LimitBudget, run.log
+	l, err := redis.New(context.Background(), c)
+	if err != nil {
+		return err
+	}
+	cfg.Limiter = l
+	run.closers = append(run.closers, l)
+	return nil
 }
 
 type closerFunc func()

@@ -59,6 +59,10 @@ var known = map[string]shape{
 	"decision_log":                text,   // file, or -
 	"decision_log_sample":         number, // in a thousand, of what is allowed
 	"decision_log_full_addresses": truth,  //
+	"redis":                       text,   // URL of the store that limits share
+	"limit_mode":                  text,   // exact or fast
+	"limit_budget":                text,   // how long a decision waits for the store
+	"limit_seed_file":             text,   // keys the counts that nodes share
 	"crawler_dns":                 truth,  // verify crawlers by DNS too
 	"older_rate_limit_headers":    truth,  //
 	"spoa_listen":                 text,   // address of HAProxy's agent protocol
