@@ -58,6 +58,14 @@ func (p *Proxy) passes(t *testing.T) {
 			t.Errorf("the application sees %s: %q, want %q", name, got, want)
 		}
 	}
+	for name, values := range r.Seen.Header {
+		if strings.Contains(strings.Join(values, " "), "{") {
+			t.Errorf("the application sees the configuration: %s: %q", name, values)
+		}
+	}
+	if r.Header.Values("RateLimit") != nil || r.Header.Values("RateLimit-Policy") != nil {
+		t.Errorf("no limit applies, and the client sees %v", r.Header)
+	}
 	if id := r.Seen.Header.Get("X-Ipwarden-Decision"); len(id) != 26 {
 		t.Errorf("the application sees decision %q", id)
 	}

@@ -3,10 +3,12 @@ package proxytest
 import (
 	"bytes"
 	"errors"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -38,15 +40,20 @@ func Need(t *testing.T, program, debian string) string {
 	return ""
 }
 
-// FreeAddr returns an address of this machine on which nobody listens.
+// FreeAddr returns an address of this machine on which nobody listens. Its port
+// is below those that connections get, so that none of them takes it before the
+// program does.
 func FreeAddr(t *testing.T) string {
 	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	for range 100 {
+		addr := net.JoinHostPort("127.0.0.1", strconv.Itoa(10_000+rand.IntN(22_000)))
+		if ln, err := net.Listen("tcp", addr); err == nil {
+			ln.Close()
+			return addr
+		}
 	}
-	defer ln.Close()
-	return ln.Addr().String()
+	t.Fatal("there is no free port")
+	return ""
 }
 
 // Config copies the file name into dir, with each old text replaced by the new

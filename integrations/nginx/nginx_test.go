@@ -1,0 +1,227 @@
+// Package nginx runs the configuration of this folder in a real nginx.
+package nginx
+
+import (
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/ipwarden/ipwarden/internal/proxytest"
+)
+
+type world struct {
+	*proxytest.Proxy
+	dir   string
+	gate  *proxytest.Gate
+	nginx *proxytest.Process
+}
+
+// As it stands nginx waits 50 ms for an answer, which a busy machine may take;
+// where that is not what a test is about, it is more.
+var patient = []string{"timeout 50ms;", "timeout 5s;", "timeout    50ms;", "timeout 5s;"}
+
+// start starts nginx with the configuration, changed by oldnew if given.
+func start(t *testing.T, oldnew ...string) *world {
+	t.Helper()
+	program := proxytest.Need(t, "nginx", "nginx-light")
+	w := &world{
+		Proxy: &proxytest.Proxy{
+			Addr: proxytest.FreeAddr(t), App: proxytest.NewApp(t),
+			MaxLines: 60, Unknown: true,
+		},
+		gate: proxytest.NewGate(t), dir: t.TempDir(),
+	}
+	for _, name := range []string{"ipwarden-question.conf", "ipwarden-answer.conf", "ipwarden-headers.conf"} {
+		proxytest.Config(t, w.dir, name)
+	}
+	conf := proxytest.Config(t, w.dir, "nginx.conf", append([]string{
+		"127.0.0.1:8080", w.Addr, "127.0.0.1:8000", w.App.Addr, "/run/ipwarden/ipwarden.sock", w.gate.Unix(),
+		"# set_real_ip_from 10.0.0.0/8;", "set_real_ip_from 127.0.0.0/8;",
+		// Where a person who is not root may write.
+		"http {\n", "http { access_log off; client_body_temp_path b; proxy_temp_path p; fastcgi_temp_path f; uwsgi_temp_path u; scgi_temp_path s;\n",
+	}, oldnew...)...)
+	global := "daemon off; pid " + filepath.Join(w.dir, "nginx.pid") + "; error_log stderr warn;"
+	if os.Getuid() == 0 {
+		global += " user root;" // the test's folders are its own
+	}
+	w.nginx = proxytest.Start(t, w.dir, w.Addr, program, "-p", w.dir, "-e", "stderr", "-c", conf, "-g", global)
+	return w
+}
+
+func TestNginx(t *testing.T) {
+	w := start(t, patient...)
+	w.Cases(t)
+
+	// The problem documents of the configuration have the decision's id.
+	t.Run("words", func(t *testing.T) {
+		r := proxytest.Get(t, w.Addr, "/block", "X-Forwarded-For: 8.8.8.8")
+		if id := strings.Split(r.Body, `"decision_id":"`); r.Header.Get("Content-Type") != "application/problem+json" || len(id) != 2 || strings.Index(id[1], `"`) != 26 {
+			t.Errorf("%v %s", r.Header, r.Body)
+		}
+	})
+	// The application's own refusals are its own.
+	t.Run("refused by the application", func(t *testing.T) {
+		for _, path := range []string{"/status/403", "/status/500", "/status/404"} {
+			before := w.App.Hits()
+			if r := proxytest.Get(t, w.Addr, path, "X-Forwarded-For: 8.8.8.8"); r.Seen == nil || w.App.Hits() != before+1 {
+				t.Errorf("%s: %+v, asked %d times", path, r, w.App.Hits()-before)
+			}
+		}
+	})
+	// C14, F6: the host and path that are decided about are those that the
+	// application sees.
+	t.Run("absolute form", func(t *testing.T) {
+		for _, c := range []struct{ target, want string }{
+			{"http://evil.example/block", "HTTP/1.1 403"},
+			{"http://evil.example/x", "HTTP/1.1 200"},
+		} {
+			r := raw(t, w.Addr, "GET "+c.target+" HTTP/1.1\r\nHost: good.example\r\nX-Forwarded-For: 8.8.8.8\r\nConnection: close\r\n\r\n")
+			if !strings.HasPrefix(r, c.want) || strings.Contains(r, "evil.example") {
+				t.Errorf("%s: %s", c.target, r)
+			}
+		}
+	})
+	// Nobody asks the gate from outside, through nginx or with its words.
+	t.Run("the question is internal", func(t *testing.T) {
+		if r := proxytest.Get(t, w.Addr, "/.ipwarden-auth", "X-Original-URI: /"); r.Status != 404 {
+			t.Errorf("%+v", r)
+		}
+		r := proxytest.Get(t, w.Addr, "/block", "X-Forwarded-For: 8.8.8.8", "X-Original-URI: /public", "X-Original-Method: GET", "X-Forwarded-Uri: /public", "X-Forwarded-Prefix: /public")
+		if r.Status != 403 {
+			t.Errorf("%+v", r)
+		}
+	})
+}
+
+// raw sends bytes and returns what comes.
+func raw(t *testing.T, addr, request string) string {
+	t.Helper()
+	c, err := net.Dial("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	_ = c.SetDeadline(time.Now().Add(10 * time.Second))
+	if _, err := c.Write([]byte(request)); err != nil {
+		t.Fatal(err)
+	}
+	var b strings.Builder
+	buf := make([]byte, 4096)
+	for {
+		n, err := c.Read(buf)
+		b.Write(buf[:n])
+		if err != nil {
+			return b.String()
+		}
+	}
+}
+
+// unasked wants a request that passed without the gate: the application is told,
+// and sees nothing that the client forged.
+func (w *world) unasked(t *testing.T) {
+	t.Helper()
+	before := w.App.Hits()
+	r := proxytest.Get(t, w.Addr, "/block", "X-Ipwarden-Verdict: allow", "X-Ipwarden-Country: SE", "X-Forwarded-For: 198.51.100.20, 8.8.8.8")
+	if r.Status != 200 || r.Seen == nil || w.App.Hits() != before+1 {
+		t.Fatalf("%+v", r)
+	}
+	for name, want := range map[string]string{"X-Ipwarden-Verdict": "unavailable", "X-Ipwarden-Country": "", "X-Forwarded-For": "8.8.8.8"} {
+		if got := strings.Join(r.Seen.Header.Values(name), ", "); got != want {
+			t.Errorf("the application sees %s: %q, want %q", name, got, want)
+		}
+	}
+	if r.Took > 5*time.Second {
+		t.Errorf("it took %v", r.Took)
+	}
+}
+
+// A gate that takes too long, and one that is gone: requests pass. When it is
+// back, it is asked again.
+func TestGateAway(t *testing.T) {
+	w := start(t)
+	asked := func() bool { return proxytest.Get(t, w.Addr, "/block", "X-Forwarded-For: 8.8.8.8").Status == 403 }
+	w.gate.SetSlow(true)
+	w.unasked(t)
+	w.gate.SetSlow(false)
+	proxytest.Eventually(t, "the gate is asked again", asked)
+	w.gate.Kill()
+	for range 5 {
+		w.unasked(t)
+	}
+	if left := w.Forged(t, "/"); len(left) > 0 {
+		t.Errorf("the application sees what the client said: %q", left)
+	}
+	w.gate.Start()
+	proxytest.Eventually(t, "the gate is asked again", asked)
+}
+
+// The other way: without two lines, nothing passes unasked.
+func TestClosed(t *testing.T) {
+	w := start(t, append(patient, "proxy_intercept_errors on;", "", "error_page 500 502 503 504 =204 @ipwarden-away;", "")...)
+	if r := proxytest.Get(t, w.Addr, "/", "X-Forwarded-For: 8.8.8.8"); r.Status != 200 {
+		t.Fatalf("%+v", r)
+	}
+	w.gate.Kill()
+	if r := proxytest.Get(t, w.Addr, "/", "X-Forwarded-For: 8.8.8.8"); r.Status != 500 || r.Seen != nil {
+		t.Errorf("%+v", r)
+	}
+}
+
+// A reload under load: every request is answered, and each that should be
+// refused is.
+func TestReload(t *testing.T) {
+	w := start(t, patient...)
+	stop := make(chan struct{})
+	var clients sync.WaitGroup
+	var mu sync.Mutex
+	seen := map[int]int{}
+	for range 4 {
+		clients.Go(func() {
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				r, err := proxytest.Try(t, w.Addr, "GET", "/block", "", "X-Forwarded-For: 8.8.8.8")
+				mu.Lock()
+				if err == nil {
+					seen[r.Status]++
+				}
+				mu.Unlock()
+				if err != nil {
+					t.Error(err)
+					return
+				}
+			}
+		})
+	}
+	conf := filepath.Join(w.dir, "nginx.conf")
+	text, err := os.ReadFile(conf)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, mark := range []string{"first", "second"} {
+		// What is new is seen at a place of its own.
+		changed := strings.Replace(string(text), "location @ipwarden-away {", "location = /.mark-"+mark+" { return 204; }\n location @ipwarden-away {", 1)
+		if err := os.WriteFile(conf, []byte(changed), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		w.nginx.Signal(syscall.SIGHUP)
+		proxytest.Eventually(t, "the configuration was read again", func() bool {
+			r, err := proxytest.Try(t, w.Addr, "GET", "/.mark-"+mark, "")
+			return err == nil && r.Status == 204
+		})
+	}
+	close(stop)
+	clients.Wait()
+	t.Logf("statuses: %v", seen)
+	if seen[403] == 0 || len(seen) != 1 {
+		t.Errorf("statuses: %v", seen)
+	}
+}
