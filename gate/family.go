@@ -105,11 +105,31 @@ func (f Family) AnswerStatus(d *Decision) int {
 	return status
 }
 
-// Absolute makes a location absolute, with what the client asked: Traefik takes
-// a relative one for its own authorization server's.
-func (d *Decision) Absolute(location string) string {
-	if !strings.HasPrefix(location, "/") || d.request.Host == "" {
-		return location
+// Location is where the answer to a proxy of this family sends the client. A
+// relative one is made absolute where the proxy would take it for its own
+// authorization server's, as Traefik does: with the host and port that the
+// client asked for.
+func (f Family) Location(d *Decision) string {
+	if f != ForwardAuth || !strings.HasPrefix(d.Location, "/") || d.request.Host == "" {
+		return d.Location
 	}
-	return d.request.Scheme + "://" + d.request.Host + location
+	host, ok := only(d.request.Header, familyHeaders[f].host)
+	if !ok || !authority(host) {
+		host = d.request.Host
+	}
+	return d.request.Scheme + "://" + host + d.Location
+}
+
+// authority reports whether s has nothing but what a host and a port may have
+// (RFC 3986 section 3.2, without user information and percent-encoding).
+func authority(s string) bool {
+	for i := range len(s) {
+		switch c := s[i]; {
+		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9':
+		case c == '-', c == '.', c == '_', c == ':', c == '[', c == ']':
+		default:
+			return false
+		}
+	}
+	return s != ""
 }

@@ -47,7 +47,8 @@ func (f *doorFlags) open(run *gateRun, log *slog.Logger) (ws ways, err error) {
 	peers := door.Peers{Allowed: run.trusted}
 	if f.SPOAListen != "" {
 		// HAProxy tells the client as the peer: src is after its own PROXY protocol.
-		g := door.NewGate(run.Gate, true)
+		// It writes X-Forwarded-For itself, by its configuration.
+		g := door.NewGate(run.Gate, false)
 		agent, err := spoa.New(spoa.Config{Decide: g.Decide, Removes: g.Removes, Outcome: g.Outcome, Peers: peers, Log: log})
 		if err != nil {
 			return ws, err
@@ -57,7 +58,8 @@ func (f *doorFlags) open(run *gateRun, log *slog.Logger) (ws ways, err error) {
 		}
 	}
 	if f.ExtAuthzListen != "" {
-		g := door.NewGate(run.Gate, false)
+		// Envoy sets what the answer has, and nothing else.
+		g := door.NewGate(run.Gate, true)
 		s, err := extauthz.New(extauthz.Config{Decide: g.Decide, Removes: g.Removes, Peers: peers, Log: log})
 		if err != nil {
 			return ws, err

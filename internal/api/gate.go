@@ -217,7 +217,7 @@ func (x *exchange) refusal(f gate.Family, d *gate.Decision, status int) {
 		return
 	}
 	if d.Location != "" && status < 400 {
-		x.line("Location", d.Absolute(d.Location))
+		x.line("Location", f.Location(d))
 	}
 	var mediaType string
 	x.out, mediaType = d.AppendRefusal(x.out[:0], gate.WantsPage(joined(x.header.Values("Accept"))))

@@ -72,6 +72,9 @@ func (g *Gate) HTTP() string { return g.http }
 func (g *Gate) SPOP() string { return g.spoa }
 func (g *Gate) Unix() string { return g.unix }
 
+// Door is the gate as a door of the test's own asks it.
+func (g *Gate) Door(forward bool) *door.Gate { return door.NewGate(g.gate, forward) }
+
 // SetSlow makes each decision take the time of Slow, or no longer so.
 func (g *Gate) SetSlow(slow bool) { g.slow.Store(slow) }
 
@@ -96,7 +99,7 @@ func (g *Gate) Start() {
 		}
 		g.run(s.Run)
 	}
-	asked := door.NewGate(g.gate, false)
+	asked := g.Door(false)
 	agent, err := spoa.New(spoa.Config{
 		Decide: asked.Decide, Outcome: asked.Outcome, Removes: asked.Removes, Linger: -1, Grace: time.Second,
 	})
