@@ -86,12 +86,17 @@ func (l listValue) Type() ref.Type                              { return listOf(
 func (l listValue) Value() any                                  { return l }
 
 // mapValue is the header, the cookies or the account: a map in which what is
-// missing is the empty text.
+// missing is the empty text. It is no traits.Mapper, of which a missing key is an
+// error.
 type mapValue struct {
 	get func(key string) (string, bool)
 }
 
-var _ traits.Mapper = (*mapValue)(nil)
+var (
+	_ traits.Indexer     = (*mapValue)(nil)
+	_ traits.Container   = (*mapValue)(nil)
+	_ traits.FieldTester = (*mapValue)(nil)
+)
 
 func (m *mapValue) ConvertToNative(t reflect.Type) (any, error) { return value{}.ConvertToNative(t) }
 func (m *mapValue) ConvertToType(t ref.Type) ref.Val            { return value{}.ConvertToType(t) }
@@ -100,17 +105,13 @@ func (m *mapValue) Type() ref.Type                              { return types.M
 func (m *mapValue) Value() any                                  { return m }
 
 // Get is part of traits.Indexer.
-func (m *mapValue) Get(key ref.Val) ref.Val { v, _ := m.Find(key); return v }
-
-// Find is part of traits.Mapper. It finds every key, so that a missing one is
-// no error.
-func (m *mapValue) Find(key ref.Val) (ref.Val, bool) {
+func (m *mapValue) Get(key ref.Val) ref.Val {
 	s, ok := key.(types.String)
 	if !ok {
-		return types.String(""), true
+		return types.String("")
 	}
 	v, _ := m.get(string(s))
-	return types.String(v), true
+	return types.String(v)
 }
 
 // Contains is part of traits.Container: it tells what is really there.
@@ -123,13 +124,8 @@ func (m *mapValue) Contains(key ref.Val) ref.Val {
 	return types.Bool(ok)
 }
 
-// Size is part of traits.Sizer. The keys are not for listing.
-func (m *mapValue) Size() ref.Val { return types.Int(0) }
-
-// Iterator is part of traits.Iterable.
-func (m *mapValue) Iterator() traits.Iterator {
-	return types.DefaultTypeAdapter.NativeToValue([]string(nil)).(traits.Lister).Iterator()
-}
+// IsSet is part of traits.FieldTester, which has() asks.
+func (m *mapValue) IsSet(key ref.Val) ref.Val { return m.Contains(key) }
 
 func fieldValue(w *world, f ipwarden.Field) any {
 	switch policy.TypeOf(f) {
