@@ -9,9 +9,12 @@ import (
 	"net/http/httptest"
 	"net/netip"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/getkin/kin-openapi/openapi3"
 
 	"github.com/ipwarden/ipwarden"
 	"github.com/ipwarden/ipwarden/clientip"
@@ -283,4 +286,44 @@ func TestGateIsAskedAlike(t *testing.T) {
 			t.Errorf("%s\nnet/http: %s\n%s\nfast:     %s\n%s", raw, got[0].line, got[0].body, got[1].line, got[1].body)
 		}
 	}
+}
+
+// What the gate answers agrees with the document.
+func TestGateAgreesWithTheSchema(t *testing.T) {
+	doc, err := openapi3.NewLoader().LoadFromData(openAPIFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := gated(t, 1)
+	var id string
+	agree := func(method, target, body, schema string) {
+		t.Helper()
+		text := textOf(t, askGate(a, "@", method, target, body))
+		var v any
+		if err := json.Unmarshal([]byte(text), &v); err != nil {
+			t.Fatal(err)
+		}
+		if err := doc.Components.Schemas[schema].Value.VisitJSON(v, openapi3.MultiErrors()); err != nil {
+			t.Errorf("%s %s is no %s: %v\n%s", method, target, schema, err, text)
+		}
+		if s, ok := v.(map[string]any)["decision"].(string); ok {
+			id = s
+		}
+	}
+	for path, item := range doc.Paths.Map() {
+		if op := item.Post; op != nil && slices.Contains(op.Tags, "Gate") {
+			example, err := json.Marshal(op.RequestBody.Value.Content.Get("application/json").Example)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if r := askGate(a, "@", "POST", path, string(example)); r.StatusCode != 200 && r.StatusCode != 404 {
+				t.Errorf("the example of %s: %d", path, r.StatusCode)
+			}
+		}
+	}
+	agree("POST", "/v1/decide", `{"ip":"8.8.8.8","account":{"billing_country":"DE"}}`, "Decision")
+	agree("POST", "/v1/decide", `{"ip":"8.8.8.8"}`, "Decision") // over the limit
+	agree("POST", "/v1/decide", `{"ip":"`+torExit(t)+`"}`, "Decision")
+	agree("GET", "/v1/decisions/"+id, "", "Remembered")
+	agree("POST", "/v1/decide", `{"ip":"x"}`, "Problem")
 }

@@ -58,6 +58,9 @@ func TestOpenAPIDocumentIsServed(t *testing.T) {
 	a := newAPI(t, nil)
 	for path, methods := range doc.Paths {
 		for method, op := range methods {
+			if slices.Contains(op.Tags, "Gate") {
+				continue // TestGateAgreesWithTheSchema
+			}
 			o := doc.operation("", path, method, op)
 			target := strings.Fields(o.Curl)[len(strings.Fields(o.Curl))-1]
 			var body *strings.Reader
