@@ -18,9 +18,13 @@ import (
 // A deadline that has passed takes effect at once. That is how net/http calls
 // back the read by which it watches for the client's end while a handler runs;
 // most often that read has not even begun, and then it need not go to the kernel.
+//
+// A connection without a deadline for reading is idle, so that net/http need not
+// read the clock to say so, and ends after idleTimeout.
 type lazyDeadlines struct {
 	net.Listener
 	began time.Time
+	now   atomic.Int64 // nanoseconds since 1970, at most a second ago
 	done  chan struct{}
 	once  sync.Once
 
@@ -30,6 +34,7 @@ type lazyDeadlines struct {
 
 func newLazyDeadlines(ln net.Listener) *lazyDeadlines {
 	l := &lazyDeadlines{Listener: ln, began: time.Now(), done: make(chan struct{}), conns: map[*lazyConn]struct{}{}}
+	l.now.Store(l.began.UnixNano())
 	go l.watch()
 	return l
 }
@@ -51,6 +56,7 @@ func (l *lazyDeadlines) watch() {
 
 // look sets the deadlines that have passed, and counts the connections.
 func (l *lazyDeadlines) look(now time.Time) int {
+	l.now.Store(now.UnixNano())
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for c := range l.conns {
@@ -124,6 +130,9 @@ func (c *lazyConn) Read(b []byte) (int, error) {
 // SetReadDeadline notes the deadline.
 func (c *lazyConn) SetReadDeadline(t time.Time) error {
 	by, passed := c.note(t)
+	if by == 0 {
+		by = c.of.now.Load() + int64(idleTimeout)
+	}
 	c.readBy.Store(by)
 	c.overdue.Store(passed)
 	if passed == c.readSet.Load() || passed && !c.inRead.Load() {

@@ -16,6 +16,7 @@ func lazyPair(t *testing.T) (net.Conn, *lazyConn) {
 	client, server := net.Pipe()
 	t.Cleanup(func() { client.Close(); server.Close() })
 	l := &lazyDeadlines{began: time.Now(), conns: map[*lazyConn]struct{}{}}
+	l.now.Store(l.began.UnixNano())
 	c := &lazyConn{Conn: server, of: l}
 	l.conns[c] = struct{}{}
 	return client, c
@@ -95,5 +96,22 @@ func TestLazyDeadlines(t *testing.T) {
 				t.Errorf("with another deadline: %d, %v", n, err)
 			}
 		})
+	}
+}
+
+// A connection that is told to wait for ever, which is how net/http says that it
+// is idle, ends after the time for that.
+func TestLazyIdle(t *testing.T) {
+	_, c := lazyPair(t)
+	if err := c.SetReadDeadline(time.Time{}); err != nil {
+		t.Fatal(err)
+	}
+	c.of.look(c.of.began.Add(idleTimeout - time.Second))
+	if c.overdue.Load() {
+		t.Error("cut off before its time")
+	}
+	c.of.look(c.of.began.Add(idleTimeout + time.Second))
+	if _, err := c.Read(make([]byte, 1)); !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("after its time: %v", err)
 	}
 }

@@ -132,6 +132,7 @@ func (s *Server) Run(ctx context.Context) error {
 	if s.admLn != nil {
 		serving++
 		s.admin = httpServer(a.Admin(), errorLog)
+		s.admin.IdleTimeout = idleTimeout
 		s.admin.WriteTimeout = 2 * time.Minute // of a profile
 		go func() { failed <- s.admin.Serve(newBounded(s.admLn, 64)) }()
 	}
@@ -197,14 +198,14 @@ func (a *API) httpListener(ln net.Listener) net.Listener {
 }
 
 // httpServer returns a net/http server with bounds on everything a client can
-// take its time with.
+// take its time with, but for being idle, which httpListener bounds.
 func httpServer(h http.Handler, errorLog *log.Logger) *http.Server {
 	return &http.Server{
 		Handler:                      h,
 		ReadHeaderTimeout:            readHeaderTimeout,
 		ReadTimeout:                  readTimeout,
 		WriteTimeout:                 writeTimeout,
-		IdleTimeout:                  idleTimeout,
+		IdleTimeout:                  -1,                      // its listener's
 		MaxHeaderBytes:               maxRequestHeader - 4096, // net/http adds 4096
 		DisableGeneralOptionsHandler: true,
 		ErrorLog:                     errorLog,
