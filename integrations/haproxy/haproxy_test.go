@@ -42,7 +42,8 @@ func start(t *testing.T, oldnew ...string) *world {
 	dir := t.TempDir()
 	proxytest.Config(t, dir, "ipwarden-spoe.cfg", oldnew...)
 	w.config = proxytest.Config(t, dir, "haproxy.cfg",
-		"127.0.0.1:8080", w.Addr, "127.0.0.1:8000", w.App.Addr, "127.0.0.1:9000", w.gate.SPOP())
+		"127.0.0.1:8080", w.Addr, "127.0.0.1:8000", w.App.Addr, "127.0.0.1:9000", w.gate.SPOP(),
+		"/run/ipwarden/ipwarden.sock", w.gate.Unix())
 	w.haproxy = proxytest.Start(t, dir, w.Addr, program, "-W", "-db", "-f", w.config)
 	w.answers(t)
 	return w
@@ -218,11 +219,11 @@ func TestReload(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	const open = `http-request set-header X-Ipwarden-Verdict  unavailable                     if !answered`
-	if !strings.Contains(string(text), open) {
-		t.Fatalf("the configuration does not have %q", open)
+	const acls = "    acl elsewhere var(txn.ipwarden.location) -m found\n"
+	if !strings.Contains(string(text), acls) {
+		t.Fatalf("the configuration does not have %q", acls)
 	}
-	if err := os.WriteFile(w.config, []byte(strings.Replace(string(text), open, "http-request deny deny_status 503 if !answered", 1)), 0o644); err != nil {
+	if err := os.WriteFile(w.config, []byte(strings.Replace(string(text), acls, acls+"    http-request deny deny_status 503 if !answered !page\n", 1)), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	w.reload(t)

@@ -130,6 +130,9 @@ func TestConfiguration(t *testing.T) {
 	if strings.Join(router.Middlewares, " ") != "ipwarden-forged ipwarden" {
 		t.Errorf("the order is %q", router.Middlewares)
 	}
+	if page := d.HTTP.Routers["ipwarden-pages"]; page.Middlewares != nil || page.Rule != "PathPrefix(`/.ipwarden/`)" {
+		t.Errorf("who is challenged does not reach the challenge: %+v", page)
+	}
 	for _, name := range router.Middlewares {
 		if _, ok := d.HTTP.Middlewares[name]; !ok {
 			t.Errorf("there is no middleware %s", name)

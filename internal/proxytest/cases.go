@@ -147,6 +147,10 @@ func (p *Proxy) refuses(t *testing.T) {
 			t.Errorf("a program reads %v", r.Header)
 		}
 	}
+	// The challenge's page is there for whoever is refused elsewhere.
+	if r := Get(t, p.Addr, "/.ipwarden/challenge", from(torExit)); r.Status != 200 && r.Status != 404 {
+		t.Errorf("the page of the challenge: %d", r.Status)
+	}
 	if p.App.Hits() != before {
 		t.Error("the application was asked")
 	}
