@@ -130,6 +130,32 @@ func TestGateAway(t *testing.T) {
 	proxytest.Eventually(t, "the gate is asked again", asked)
 }
 
+// The other way: without handle_errors, nothing passes unasked.
+func TestClosed(t *testing.T) {
+	text, err := os.ReadFile("Caddyfile")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, block, ok := strings.Cut(string(text), "\n\thandle_errors {")
+	if !ok {
+		t.Fatal("there is no handle_errors")
+	}
+	block, _, _ = strings.Cut(block, "\n\t}\n")
+	w := start(t, "\n\thandle_errors {"+block+"\n\t}\n", "\n")
+	if r := proxytest.Get(t, w.Addr, "/block", "X-Forwarded-For: 8.8.8.8"); r.Status != 403 && r.Status != 504 {
+		t.Fatalf("%+v", r)
+	}
+	w.gate.SetSlow(true)
+	if r := proxytest.Get(t, w.Addr, "/", "X-Forwarded-For: 8.8.8.8"); r.Status != 504 || r.Seen != nil {
+		t.Errorf("slow: %+v", r)
+	}
+	w.gate.SetSlow(false)
+	w.gate.Kill()
+	if r := proxytest.Get(t, w.Addr, "/", "X-Forwarded-For: 8.8.8.8"); r.Status != 502 || r.Seen != nil {
+		t.Errorf("gone: %+v", r)
+	}
+}
+
 // reload makes Caddy read its configuration again.
 func (w *world) reload(t *testing.T) {
 	t.Helper()
