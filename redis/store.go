@@ -104,17 +104,23 @@ func (s *store) connect() (rueidis.Client, error) {
 	return client, nil
 }
 
-// dial connects to host:port, or to a Unix socket.
+// dial connects to host:port, or to a Unix socket, under guard.
 func dial(ctx context.Context, address string, d *net.Dialer, c *tls.Config) (net.Conn, error) {
 	network := "tcp"
 	if strings.HasPrefix(address, "/") {
 		network = "unix"
 	}
+	var conn net.Conn
+	var err error
 	if c != nil {
-		td := tls.Dialer{NetDialer: d, Config: c}
-		return td.DialContext(ctx, network, address)
+		conn, err = (&tls.Dialer{NetDialer: d, Config: c}).DialContext(ctx, network, address)
+	} else {
+		conn, err = d.DialContext(ctx, network, address)
 	}
-	return d.DialContext(ctx, network, address)
+	if err != nil {
+		return nil, err
+	}
+	return &guard{Conn: conn}, nil
 }
 
 func (s *store) close() {
