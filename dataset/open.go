@@ -77,6 +77,7 @@ func Open(path string) (*Dataset, error) {
 		unmap()
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
+	unload(data)
 	cleanup := runtime.AddCleanup(d, func(f func()) { f() }, unmap)
 	var closed sync.Once
 	d.close = func() error {

@@ -81,6 +81,7 @@ func openDataset(name string) (*dataset.Dataset, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the embedded dataset: %w", err)
 	}
+	unloadEmbedded()
 	return ds, nil
 }
 

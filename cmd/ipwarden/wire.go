@@ -36,3 +36,6 @@ func scores(r ipwarden.Record, now time.Time) ipwarden.Scores { return risk.Scor
 
 // embeddedDataset is the dataset in the binary, for who has no other.
 func embeddedDataset() []byte { return embedded.Dataset() }
+
+// unloadEmbedded gives memory back after the dataset in the binary was checked.
+func unloadEmbedded() { embedded.Unload() }

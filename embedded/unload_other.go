@@ -1,0 +1,6 @@
+//go:build !linux
+
+package embedded
+
+// Unload does nothing here.
+func Unload() {}
