@@ -41,6 +41,7 @@ func start(t *testing.T, oldnew ...string) *world {
 	}
 	dir := t.TempDir()
 	proxytest.Config(t, dir, "ipwarden-spoe.cfg", oldnew...)
+	proxytest.Config(t, dir, "ipwarden.lua")
 	w.config = proxytest.Config(t, dir, "haproxy.cfg",
 		"127.0.0.1:8080", w.Addr, "127.0.0.1:8000", w.App.Addr, "127.0.0.1:9000", w.gate.SPOP(),
 		"/run/ipwarden/ipwarden.sock", w.gate.Unix())
@@ -75,6 +76,9 @@ func (w *world) reload(t *testing.T) {
 
 func TestHAProxy(t *testing.T) {
 	w := start(t, patient...)
+	if out := w.haproxy.Output(); strings.Contains(out, "WARNING") || strings.Contains(out, "ALERT") {
+		t.Errorf("HAProxy is not happy with its configuration:\n%s", out)
+	}
 	w.Cases(t)
 
 	// HAProxy tells the agent of answers that are 401 or 403: two are let through.
@@ -219,7 +223,7 @@ func TestReload(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	const acls = "    acl elsewhere var(txn.ipwarden.location) -m found\n"
+	const acls = "    acl page     path_beg /.ipwarden/\n"
 	if !strings.Contains(string(text), acls) {
 		t.Fatalf("the configuration does not have %q", acls)
 	}

@@ -1,6 +1,7 @@
 package proxytest
 
 import (
+	"encoding/json"
 	"slices"
 	"strings"
 	"testing"
@@ -140,11 +141,16 @@ func (p *Proxy) refuses(t *testing.T) {
 		}
 	}
 	if p.Words {
-		if r := Get(t, p.Addr, "/block", from(google), "Accept: text/html"); !strings.HasPrefix(r.Header.Get("Content-Type"), "text/html") || !strings.Contains(r.Body, "<h1>Not allowed</h1>") {
+		if r := Get(t, p.Addr, "/block", from(google), "Accept: text/html"); !strings.HasPrefix(r.Header.Get("Content-Type"), "text/html") || !strings.Contains(r.Body, "<h1>Not allowed</h1>") ||
+			!strings.Contains(r.Body, "Forbidden · decision ") || !strings.HasSuffix(r.Body, "</html>\n") {
 			t.Errorf("a browser reads %v %s", r.Header, r.Body)
 		}
-		if r := Get(t, p.Addr, "/block", from(google)); r.Header.Get("Content-Type") != "application/problem+json" {
-			t.Errorf("a program reads %v", r.Header)
+		r := Get(t, p.Addr, "/block", from(google))
+		if r.Header.Get("Content-Type") != "application/problem+json" || !json.Valid([]byte(r.Body)) {
+			t.Errorf("a program reads %v %s", r.Header, r.Body)
+		}
+		if r := Send(t, p.Addr, "HEAD", "/block", "", from(google)); r.Status != 403 || r.Body != "" {
+			t.Errorf("HEAD: %+v", r)
 		}
 	}
 	// The challenge's page is there for whoever is refused elsewhere.
