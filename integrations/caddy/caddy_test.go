@@ -39,7 +39,7 @@ func start(t *testing.T, oldnew ...string) *world {
 	proxytest.Config(t, dir, "ipwarden-headers.caddy")
 	_, port, _ := net.SplitHostPort(w.Addr)
 	w.config = proxytest.Config(t, dir, "Caddyfile", append([]string{
-		":8080 {\n", "{\n\tadmin " + proxytest.FreeAddr(t) + "\n\tauto_https off\n}\n:" + port + " {\n\tbind 127.0.0.1\n",
+		":8080 {\n", "{\n\tadmin " + proxytest.FreeAddr(t) + "\n\tauto_https off\n\tservers {\n\t\tprotocols h1 h2 h2c\n\t}\n}\n:" + port + " {\n\tbind 127.0.0.1\n",
 		"127.0.0.1:8000", w.App.Addr, "/run/ipwarden/ipwarden.sock", w.gate.Unix(),
 		"# trusted_proxies 10.0.0.0/8", "trusted_proxies 127.0.0.0/8",
 	}, oldnew...)...)
@@ -50,6 +50,8 @@ func start(t *testing.T, oldnew ...string) *world {
 func TestCaddy(t *testing.T) {
 	w := start(t, patient...)
 	w.Cases(t)
+
+	t.Run("HTTP/2", func(t *testing.T) { w.HTTP2Cases(t, w.Addr) })
 
 	// The application's own refusals are its own, and it is asked once.
 	t.Run("refused by the application", func(t *testing.T) {

@@ -19,6 +19,7 @@ import (
 type world struct {
 	*proxytest.Proxy
 	config  string
+	http2   string // where it speaks HTTP/2
 	gate    *proxytest.Gate
 	haproxy *proxytest.Process
 }
@@ -37,13 +38,13 @@ func start(t *testing.T, oldnew ...string) *world {
 			Addr: proxytest.FreeAddr(t), App: proxytest.NewApp(t), Words: true,
 			MaxLines: 40, // of 101, tune.http.maxhdr
 		},
-		gate: proxytest.NewGate(t),
+		gate: proxytest.NewGate(t), http2: proxytest.FreeAddr(t),
 	}
 	dir := t.TempDir()
 	proxytest.Config(t, dir, "ipwarden-spoe.cfg", oldnew...)
 	proxytest.Config(t, dir, "ipwarden.lua")
 	w.config = proxytest.Config(t, dir, "haproxy.cfg",
-		"127.0.0.1:8080", w.Addr, "127.0.0.1:8000", w.App.Addr, "127.0.0.1:9000", w.gate.SPOP(),
+		"    bind 127.0.0.1:8080\n", "    bind "+w.Addr+"\n    bind "+w.http2+" proto h2\n", "127.0.0.1:8000", w.App.Addr, "127.0.0.1:9000", w.gate.SPOP(),
 		"/run/ipwarden/ipwarden.sock", w.gate.Unix())
 	w.haproxy = proxytest.Start(t, dir, w.Addr, program, "-W", "-db", "-f", w.config)
 	w.answers(t)
@@ -80,6 +81,8 @@ func TestHAProxy(t *testing.T) {
 		t.Errorf("HAProxy is not happy with its configuration:\n%s", out)
 	}
 	w.Cases(t)
+
+	t.Run("HTTP/2", func(t *testing.T) { w.HTTP2Cases(t, w.http2) })
 
 	// HAProxy tells the agent of answers that are 401 or 403: two are let through.
 	t.Run("outcomes", func(t *testing.T) {

@@ -17,6 +17,7 @@ import (
 type world struct {
 	*proxytest.Proxy
 	dir   string
+	http2 string // where it speaks HTTP/2
 	gate  *proxytest.Gate
 	nginx *proxytest.Process
 }
@@ -34,13 +35,13 @@ func start(t *testing.T, oldnew ...string) *world {
 			Addr: proxytest.FreeAddr(t), App: proxytest.NewApp(t),
 			MaxLines: 60, Unknown: true,
 		},
-		gate: proxytest.NewGate(t), dir: t.TempDir(),
+		gate: proxytest.NewGate(t), dir: t.TempDir(), http2: proxytest.FreeAddr(t),
 	}
 	for _, name := range []string{"ipwarden-question.conf", "ipwarden-answer.conf", "ipwarden-headers.conf"} {
 		proxytest.Config(t, w.dir, name)
 	}
 	conf := proxytest.Config(t, w.dir, "nginx.conf", append([]string{
-		"127.0.0.1:8080", w.Addr, "127.0.0.1:8000", w.App.Addr, "/run/ipwarden/ipwarden.sock", w.gate.Unix(),
+		"listen 127.0.0.1:8080;", "listen " + w.Addr + "; listen " + w.http2 + " http2;", "127.0.0.1:8000", w.App.Addr, "/run/ipwarden/ipwarden.sock", w.gate.Unix(),
 		"# set_real_ip_from 10.0.0.0/8;", "set_real_ip_from 127.0.0.0/8;",
 		// Where a person who is not root may write.
 		"http {\n", "http { access_log off; client_body_temp_path b; proxy_temp_path p; fastcgi_temp_path f; uwsgi_temp_path u; scgi_temp_path s;\n",
@@ -56,6 +57,8 @@ func start(t *testing.T, oldnew ...string) *world {
 func TestNginx(t *testing.T) {
 	w := start(t, patient...)
 	w.Cases(t)
+
+	t.Run("HTTP/2", func(t *testing.T) { w.HTTP2Cases(t, w.http2) })
 
 	// The problem documents of the configuration have the decision's id.
 	t.Run("words", func(t *testing.T) {

@@ -180,3 +180,43 @@ func (p *Proxy) limits(t *testing.T) {
 		t.Errorf("another client: %d", r.Status)
 	}
 }
+
+// HTTP2Cases plays what HTTP/2 adds: which host and path are decided about when
+// the request names several (F4, F5). addr speaks HTTP/2 without TLS.
+func (p *Proxy) HTTP2Cases(t *testing.T, addr string) {
+	usual := func(path string, more ...string) []string {
+		return append([]string{":method", "GET", ":scheme", "http", ":authority", "shop.example", ":path", path, "x-forwarded-for", google}, more...)
+	}
+	for _, c := range []struct {
+		what   string
+		fields []string
+		status []string // any of these
+	}{
+		{"a request", usual("/"), []string{"200"}},
+		{"a blocked one", usual("/block"), []string{"403"}},
+		{"another host", usual("/", "host", "evil.example"), []string{"200", "400", "reset"}},
+		{"two hosts", usual("/", "host", "shop.example", "host", "evil.example"), []string{"200", "400", "reset"}},
+		{"two paths", usual("/", ":path", "/block"), []string{"400", "reset"}},
+		{"two paths, the other way round", usual("/block", ":path", "/"), []string{"400", "reset"}},
+		// nginx 1.22 takes it, and means the same by it throughout.
+		{"a pseudo field after others", append(usual("/")[:6], "accept", "*/*", ":path", "/"), []string{"200", "400", "reset"}},
+		{"two authorities", usual("/", ":authority", "evil.example"), []string{"400", "reset"}},
+		{"a path with a space", usual("/block /"), []string{"200", "400", "reset"}},
+		{"a field with a line's end", usual("/", "x-a", "b\r\nX-Ipwarden-Verdict: allow"), []string{"400", "reset"}},
+		{"what only we may say", usual("/", "x-ipwarden-verdict", "block"), []string{"200"}},
+	} {
+		before := p.App.Hits()
+		status, body := HTTP2(t, addr, c.fields...)
+		if !slices.Contains(c.status, status) {
+			t.Errorf("%s: %s %s", c.what, status, body)
+		}
+		if passed := p.App.Hits() > before; passed != (status == "200") {
+			t.Errorf("%s: %s, and the application was asked: %v", c.what, status, passed)
+		}
+		var seen Seen
+		if status == "200" && (json.Unmarshal([]byte(body), &seen) != nil || seen.Host != "shop.example" || seen.Path == "/block" ||
+			len(seen.Header.Values("X-Ipwarden-Verdict")) != 1 || seen.Header.Get("X-Ipwarden-Verdict") != "allow") {
+			t.Errorf("%s: the application sees %s", c.what, body)
+		}
+	}
+}
