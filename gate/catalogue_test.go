@@ -262,7 +262,16 @@ func TestD7SourceAway(t *testing.T) {
 		} {
 			g := newGate(t, policy.Config{DefaultRoute: policy.Route{FailMode: c.mode, Budget: 20 * time.Millisecond}}, func(cfg *gate.Config) { cfg.Source = src })
 			start := time.Now()
-			s := decide(g, request(attacker))
+			var d gate.Decision
+			g.Decide(context.Background(), request(attacker), &d)
+			told := false
+			for name, value := range d.Enriched() {
+				told = told || name == gate.HeaderDegraded && value == "true"
+			}
+			if !told {
+				t.Errorf("%s, %s: no header says so", name, c.mode)
+			}
+			s := d.Summary()
 			if s.Verdict != c.want || s.Tier != c.tier || !s.Degraded {
 				t.Errorf("%s, %s: %s in tier %q, degraded %v", name, c.mode, s.Verdict, s.Tier, s.Degraded)
 			}

@@ -19,6 +19,7 @@ const (
 	HeaderASN      = HeaderPrefix + "Asn"      // 15169
 	HeaderCountry  = HeaderPrefix + "Country"  // SE
 	HeaderDecision = HeaderPrefix + "Decision" // 01ARYZ6S41TSV4RRFFQ69G5FAV
+	HeaderDegraded = HeaderPrefix + "Degraded" // true: a fail mode or local counts stood in
 	HeaderIP       = HeaderPrefix + "Ip"       // the client, canonical
 	HeaderReason   = HeaderPrefix + "Reason"   // a policy.Reason
 	HeaderRisk     = HeaderPrefix + "Risk"     // 0 to 100
@@ -29,7 +30,7 @@ const (
 	HeaderVerdict  = HeaderPrefix + "Verdict"  // a Verdict
 )
 
-const maxEnriched = 12
+const maxEnriched = 13
 
 // Enriched yields the headers that tell the application what is known and what
 // was decided. It allocates one string for all of them.
@@ -76,6 +77,9 @@ func (e *enriched) fill(d *Decision) {
 	}
 	add(HeaderCountry, append(b, d.Record.CountryCode()...))
 	add(HeaderDecision, d.ID.AppendTo(b))
+	if d.Degraded {
+		add(HeaderDegraded, append(b, "true"...))
+	}
 	add(HeaderIP, appendAddr(b, d.Client.Addr))
 	add(HeaderReason, append(b, d.Reason.String()...))
 	add(HeaderRisk, strconv.AppendUint(b, uint64(d.Score), 10))
