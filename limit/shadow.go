@@ -162,8 +162,8 @@ func (s *Shared) spend(now int64, r *Request, res *Result, m mode) (renew bool) 
 	if m != doubtful {
 		d.pending = saturate(uint64(d.pending) + uint64(r.Cost))
 	}
-	if m == connected && d.lease <= d.pending && b.slots[way].tag&metaAsking == 0 {
-		return true // half of it is spent
+	if m == connected && 3*uint64(d.lease) <= uint64(d.pending) && b.slots[way].tag&metaAsking == 0 {
+		return true // three quarters of it are spent
 	}
 	if d.pending > 0 {
 		s.note(b, way, r)

@@ -270,8 +270,11 @@ func (s *Shared) late(ctx context.Context) {
 
 var errLate = errors.New("limit: the shared store did not answer within the budget")
 
-// failed notes that an ask failed.
+// failed notes that an ask failed, unless it is because of Close.
 func (s *Shared) failed(err error) {
+	if s.ctx.Err() != nil {
+		return
+	}
 	if s.breaker.record(err) {
 		select {
 		case s.opened <- struct{}{}:
