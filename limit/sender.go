@@ -170,13 +170,13 @@ const (
 
 // note lists a key. The lock of its stripe is held.
 func (s *Shared) note(b *bucket, way int, r *Request) {
-	if b.slots[way].tag&metaListed != 0 {
+	if b.slots[way].has(metaListed) {
 		return
 	}
 	s.dirty.mu.Lock()
 	if len(s.dirty.keys) < dirtyRoom {
 		s.dirty.keys = append(s.dirty.keys, dirtyKey{r.Key, r.Rate, r.Raise})
-		b.slots[way].tag |= metaListed
+		b.slots[way].set(metaListed, 0)
 	}
 	s.dirty.mu.Unlock()
 }
@@ -209,7 +209,7 @@ func (s *Shared) report(k *dirtyKey) *Ask {
 	stripe.mu.Lock()
 	defer stripe.mu.Unlock()
 	if way := b.find(k.key); way >= 0 {
-		b.slots[way].tag &^= metaListed
+		b.slots[way].set(0, metaListed)
 		a = s.newAsk(false)
 		a.stage.Store(sent)
 		s.add(a, &Request{Rate: k.rate, Key: k.key, Raise: k.raise})

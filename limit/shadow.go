@@ -70,11 +70,6 @@ func (s *Shared) decide(reqs []Request, results []Result, m mode) *Ask {
 		t.stripes[locks[0]].fast++
 	}
 	for _, n := range locks[:held] {
-		if allowed {
-			t.stripes[n].allowed++
-		} else {
-			t.stripes[n].denied++
-		}
 		t.stripes[n].mu.Unlock()
 	}
 	if ask != nil {
@@ -120,7 +115,7 @@ func (s *Shared) weigh(now int64, reqs []Request, results []Result) (allowed, le
 		if !q.take(&st, now, uint64(r.Cost), &results[i]) {
 			allowed = false
 			if way >= 0 {
-				b.mark(way, true)
+				b.mark(way, true, false)
 			}
 		}
 		leased = leased && !small && before+uint64(r.Cost) <= free
@@ -162,7 +157,7 @@ func (s *Shared) spend(now int64, r *Request, res *Result, m mode) (renew bool) 
 	if m != doubtful {
 		d.pending = saturate(uint64(d.pending) + uint64(r.Cost))
 	}
-	if m == connected && 3*uint64(d.lease) <= uint64(d.pending) && b.slots[way].tag&metaAsking == 0 {
+	if m == connected && 3*uint64(d.lease) <= uint64(d.pending) && !b.slots[way].has(metaAsking) {
 		return true // three quarters of it are spent
 	}
 	if d.pending > 0 {
@@ -184,8 +179,8 @@ func (s *Shared) add(a *Ask, r *Request) *Item {
 	}
 	if way >= 0 {
 		d := &s.table.debts[n*ways+way]
-		if b.slots[way].tag&metaAsking == 0 {
-			b.slots[way].tag |= metaAsking
+		if !b.slots[way].has(metaAsking) {
+			b.slots[way].set(metaAsking, 0)
 			it.leases = true
 		}
 		it.Report = d.pending - d.told
@@ -226,7 +221,7 @@ func (s *Shared) drop(a *Ask, doubt bool) {
 			d.asked -= min(d.asked, it.Cost)
 			d.told -= min(d.told, it.Report)
 			if it.leases {
-				b.slots[way].tag &^= metaAsking
+				b.slots[way].set(0, metaAsking)
 			}
 			if doubt {
 				d.pending -= min(d.pending, it.Report)
@@ -283,7 +278,7 @@ func (s *Shared) settle(a *Ask) {
 		if d := &t.debts[n*ways+way]; it.leases {
 			// What is not told yet is part of what may be admitted without being told,
 			// and what is asked for may be taken from what is left.
-			b.slots[way].tag &^= metaAsking
+			b.slots[way].set(0, metaAsking)
 			grant := min(q.grant(s.lease, res.Remaining), uint64(res.Remaining-min(res.Remaining, d.asked)))
 			d.lease = uint32(grant - min(grant, unheard))
 		}

@@ -2,9 +2,6 @@ package limit
 
 // Stats are counts since the start, and the size.
 type Stats struct {
-	// Allowed and Denied count Takes; a Take of several keys counts once for each
-	// lock that it held, which is at most once a key.
-	Allowed, Denied uint64
 	// Evicted counts entries that had to go for new ones while they still held
 	// something; of them EvictedUsed had been seen more than once, and EvictedOver
 	// were over their limit: when that rises, Entries is too small.
@@ -21,8 +18,6 @@ func (t *table) stats() Stats {
 	for i := range t.stripes {
 		st := &t.stripes[i]
 		st.mu.Lock()
-		s.Allowed += st.allowed
-		s.Denied += st.denied
 		s.Evicted += st.evicted
 		s.EvictedUsed += st.evictedUsed
 		s.EvictedOver += st.evictedOver

@@ -3,6 +3,7 @@ package limit
 import (
 	"math/bits"
 	"sync"
+	"sync/atomic"
 )
 
 // The table is set-associative: a key has one bucket, and a place in any of its
@@ -11,6 +12,12 @@ import (
 // one that was seen only once (the spray's own kind), then, by CLOCK, one that
 // was not seen lately; one that is over its limit goes only when all eight are,
 // and then the one that is over for the shortest time.
+//
+// Entries are added, and cells counted, under the lock of their bucket. A GCRA
+// entry that is there is one word, which a Take of one key charges with one
+// compare-and-swap and without the lock; so who holds the lock changes that word
+// in the same way. An entry that goes while it is charged takes the charge with
+// it.
 
 const ways = 8
 
@@ -26,8 +33,8 @@ type bucket struct {
 }
 
 type slot struct {
-	tag   uint64 // the key's second half, and in the low byte what is below
-	until int64
+	tag   atomic.Uint64 // the key's second half, and in the low byte what is below
+	until atomic.Int64
 }
 
 // The low byte of a tag.
@@ -46,12 +53,13 @@ const (
 type stripe struct {
 	mu sync.Mutex // guards its buckets, and what is below
 	stripeCounts
+	_ [64 - 8 - 5*8]byte
 }
 
 type stripeCounts struct {
-	allowed, denied, fast             uint64
 	evicted, evictedUsed, evictedOver uint64
 	hand                              uint64
+	fast                              uint64 // Takes of a Shared decided without the store
 }
 
 type table struct {
@@ -103,11 +111,27 @@ func (b *bucket) search(k Key) int {
 func home(k Key) int { return int(k[0] % ways) }
 
 func (s *slot) holds(k Key) bool {
-	return (s.tag^k[1])&^metaMask == 0 && s.tag&metaUsed != 0
+	tag := s.tag.Load()
+	return (tag^k[1])&^metaMask == 0 && tag&metaUsed != 0
+}
+
+// has reports whether all of some bits are set.
+func (s *slot) has(meta uint64) bool { return s.tag.Load()&meta == meta }
+
+// set sets and clears bits of the low byte. Most often there is nothing to do,
+// and a line that stays clean is cheap.
+func (s *slot) set(meta, clear uint64) {
+	tag := s.tag.Load()
+	for tag|meta != tag || tag&clear != 0 {
+		if s.tag.CompareAndSwap(tag, tag&^clear|meta) {
+			return
+		}
+		tag = s.tag.Load()
+	}
 }
 
 func (b *bucket) state(way int) state {
-	return state{until: b.slots[way].until, current: uint32(b.cells[way]), previous: uint32(b.cells[way] >> 32)}
+	return state{until: b.slots[way].until.Load(), current: uint32(b.cells[way]), previous: uint32(b.cells[way] >> 32)}
 }
 
 // get returns the state of a key; what is not there is empty.
@@ -122,38 +146,47 @@ func (b *bucket) get(k Key) state {
 // (-1), and returns its way.
 func (t *table) put(i int, c *stripeCounts, k Key, way int, s state, over bool, now int64) int {
 	b := &t.buckets[i]
-	var meta uint64
 	if way < 0 {
 		way = b.victim(c, home(k), now)
-		meta = metaUsed
 		if t.debts != nil {
 			t.debts[i*ways+way] = debt{}
 		}
+		meta := uint64(metaUsed)
+		if over {
+			meta |= metaOver
+		}
+		slot := &b.slots[way]
+		slot.tag.Store(0) // nobody's, until all of it is there
+		slot.until.Store(s.until)
+		slot.tag.Store(k[1]&^metaMask | meta)
 	} else {
-		meta = b.slots[way].tag&(metaListed|metaAsking) | metaUsed | metaAgain | metaRef
+		if b.slots[way].until.Load() != s.until {
+			b.slots[way].until.Store(s.until)
+		}
+		b.mark(way, over, !over)
 	}
-	if over {
-		meta |= metaOver
-	}
-	b.slots[way] = slot{tag: k[1]&^metaMask | meta, until: s.until}
 	b.cells[way] = uint64(s.current) | uint64(s.previous)<<32
 	return way
 }
 
-// mark notes that the key of a way was seen, and whether it was over.
-func (b *bucket) mark(way int, over bool) {
-	tag := b.slots[way].tag | metaAgain | metaRef
+// mark notes that the key of a way was seen, and whether it is over its limit or
+// no longer so.
+func (b *bucket) mark(way int, over, under bool) {
+	meta, clear := uint64(metaAgain|metaRef), uint64(0)
 	if over {
-		tag |= metaOver
+		meta |= metaOver
 	}
-	b.slots[way].tag = tag
+	if under {
+		clear = metaOver
+	}
+	b.slots[way].set(meta, clear)
 }
 
 // victim returns the way for a new entry, its first one if that is free.
 func (b *bucket) victim(c *stripeCounts, first int, now int64) int {
 	for i := range ways {
 		way := (first + i) % ways
-		if s := &b.slots[way]; s.tag&metaUsed == 0 || s.until <= now {
+		if s := &b.slots[way]; !s.has(metaUsed) || s.until.Load() <= now {
 			return way
 		}
 	}
@@ -163,17 +196,17 @@ func (b *bucket) victim(c *stripeCounts, first int, now int64) int {
 	hand := int(c.hand)
 	for i := range ways {
 		way := (hand + i) % ways
-		if b.slots[way].tag&(metaAgain|metaOver) == 0 {
+		if b.slots[way].tag.Load()&(metaAgain|metaOver) == 0 {
 			return way
 		}
 	}
 	for range 2 { // the first round may take every second chance
 		for i := range ways {
 			way := (hand + i) % ways
-			switch {
-			case b.slots[way].tag&metaOver != 0:
-			case b.slots[way].tag&metaRef != 0:
-				b.slots[way].tag &^= metaRef
+			switch s := &b.slots[way]; {
+			case s.has(metaOver):
+			case s.has(metaRef):
+				s.set(0, metaRef)
 			default:
 				c.evictedUsed++
 				return way
@@ -183,7 +216,7 @@ func (b *bucket) victim(c *stripeCounts, first int, now int64) int {
 	c.evictedOver++
 	way := 0
 	for i := range b.slots {
-		if b.slots[i].until < b.slots[way].until {
+		if b.slots[i].until.Load() < b.slots[way].until.Load() {
 			way = i
 		}
 	}
