@@ -21,6 +21,7 @@ type cli struct {
 	Explain    explainCmd    `cmd:"" help:"Show which feed says what about an address." example:"ipwarden explain 8.8.8.8"`
 	Serve      serveCmd      `cmd:"" help:"Answer over HTTP." example:"ipwarden serve --listen 127.0.0.1:8080"`
 	Gate       gateCmd       `cmd:"" help:"Decide about requests for proxies and applications." example:"ipwarden gate --policy policy.yaml --listen unix:/run/ipwarden.sock"`
+	Policy     policyCmd     `cmd:"" help:"Write, check, test and explain policies." example:"ipwarden policy init"`
 	Data       dataCmd       `cmd:"" help:"Fetch feeds, and build, check and export datasets." example:"ipwarden data update"`
 	Version    versionCmd    `cmd:"" help:"Print the version." example:"ipwarden version"`
 	Completion completionCmd `cmd:"" help:"Print the completion of a shell." example:"ipwarden completion bash"`

@@ -46,8 +46,9 @@ type gateFlags struct {
 // gateRun is a gate while it runs.
 type gateRun struct {
 	*gate.Gate
-	flags *gateFlags
-	file  string // the policy
+	flags   *gateFlags
+	file    string // the policy
+	options compile.Options
 	// Views for proxies that ask, who are believed: nginx, and the others.
 	nginx, forward *gate.Gate
 	trusted        []netip.Prefix
@@ -74,12 +75,13 @@ func (f *gateFlags) policyFile(dirs *dirFlag, e *env) (string, error) {
 
 // open makes the gate that decides by a policy, nil when file is "". live is the
 // data in use.
-func (f *gateFlags) open(file string, e *env, live func() *data, log *slog.Logger) (*gateRun, error) {
+func (f *gateFlags) open(file string, dirs *dirFlag, e *env, live func() *data, log *slog.Logger) (*gateRun, error) {
 	if file == "" {
 		return nil, f.unused()
 	}
 	run := &gateRun{flags: f, file: file, log: log}
-	p, err := readPolicy(file)
+	run.options = policyOptions(dirs, e)
+	p, err := readPolicy(file, run.options)
 	if err != nil {
 		return nil, err
 	}
@@ -294,15 +296,6 @@ func peerItself() *clientip.Extractor {
 	return x
 }
 
-// readPolicy reads a policy and runs its tests.
-func readPolicy(file string) (*compile.Policy, error) {
-	text, err := os.ReadFile(file)
-	if err != nil {
-		return nil, err
-	}
-	return compile.Read(file, text, compile.Options{Scores: scores})
-}
-
 // follow takes up the ranges of proxies that came with a dataset.
 func (r *gateRun) follow(d *data) error {
 	if r == nil || r.flags.Behind == "" {
@@ -324,7 +317,7 @@ func (r *gateRun) reload() error {
 	if r == nil {
 		return nil
 	}
-	p, err := readPolicy(r.file)
+	p, err := readPolicy(r.file, r.options)
 	if err != nil {
 		return err
 	}

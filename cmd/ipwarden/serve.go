@@ -80,7 +80,7 @@ func (c *serveCmd) Run(e *env) error {
 		log.Warn("this dataset is wrong about addresses whose answers are certain; it would be refused as a replacement", "first", wrong[0], "in all", len(wrong))
 	}
 	s.use(first)
-	if s.gate, err = c.gateFlags.open(file, e, s.live.Load, log); err != nil {
+	if s.gate, err = c.gateFlags.open(file, &c.dirFlag, e, s.live.Load, log); err != nil {
 		return err
 	}
 	defer s.gate.Close()

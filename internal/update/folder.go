@@ -161,3 +161,13 @@ func hashFile(name string) (string, error) {
 	}
 	return hex.EncodeToString(h.Sum(nil)), nil
 }
+
+// Open opens a feed's file by the path that the catalogue gives it, through
+// gzip when it is packed. More than limit bytes of it are an error.
+func (f *Folder) Open(path string, limit int64) (io.ReadCloser, error) {
+	name, err := f.find(path)
+	if err != nil {
+		return nil, err
+	}
+	return openUnpacked(name, limit)
+}
