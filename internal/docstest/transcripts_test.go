@@ -112,7 +112,7 @@ func TestTranscripts(t *testing.T) {
 
 // reading are the commands that change nothing and take no time.
 func reading(args []string) bool {
-	for _, path := range [][]string{{"lookup"}, {"explain"}, {"data", "info"}, {"data", "verify"}, {"data", "feeds"}, {"data", "notice"}} {
+	for _, path := range [][]string{{"lookup"}, {"explain"}, {"data", "info"}, {"data", "verify"}, {"data", "feeds"}, {"data", "notice"}, {"policy", "check"}, {"policy", "test"}, {"policy", "explain"}} {
 		if len(args) > len(path) && slices.Equal(args[:len(path)], path) || slices.Equal(args, path) {
 			return true
 		}

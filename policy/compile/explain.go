@@ -159,7 +159,11 @@ func (p *Policy) limitStep(u *policy.Use, in *policy.Input) Step {
 	if _, ok := l.AppendKey(nil, in); !ok {
 		says += "; not counted, because a part of its key is missing"
 	}
-	return Step{Part: "limit", Name: l.Name, Line: l.Line, When: p.source(l.Line), Says: says}
+	s := Step{Part: "limit", Name: l.Name, Line: l.Line, Says: says}
+	if !l.FromTier { // which has its condition elsewhere
+		s.When = p.source(l.Line)
+	}
+	return s
 }
 
 // rateText is a limit's rate for people: 5 per 1m.

@@ -150,7 +150,8 @@ func (p *Policy) exprChanges(n *policy.Expr, in *policy.Input, add func(string, 
 			if in.Record.Traits().Has(t) {
 				add("not "+n.Field.String(), 15, func(x *policy.Input) { p.know(x, func(f *ipwarden.Full) { f.Traits &^= t }) })
 			} else {
-				add(n.Field.String(), 45, func(x *policy.Input) { p.know(x, func(f *ipwarden.Full) { f.Traits |= t & -t }) })
+				one := t & -t // of a union
+				add(ipwarden.FieldOf(one).String(), 45, func(x *policy.Input) { p.know(x, func(f *ipwarden.Full) { f.Traits |= one }) })
 			}
 		}
 		return
