@@ -334,6 +334,9 @@ func TestBatchAndFlatAgree(t *testing.T) {
 				got[i].CountryCode() != one.CountryCode() || got[i].Addr() != one.Addr() || got[i].Transition() != one.Transition() {
 				t.Fatalf("%s: %v and %v", a, got[i].Full(), one.Full())
 			}
+			if alone := lookup(t, set, a.String()); alone.Hot() != one.Hot() || alone.Network() != one.Network() {
+				t.Fatalf("%s, alone: %v and %v", a, alone.Full(), one.Full())
+			}
 		}
 	}
 	if !flat.Flat() || d.Flat() {

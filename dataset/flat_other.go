@@ -2,6 +2,4 @@
 
 package dataset
 
-func newFlatTable() (*flat, func(), error) {
-	return new(flat), func() {}, nil
-}
+func newFlat() (*flat, func(), error) { return new(flat), func() {}, nil }

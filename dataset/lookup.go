@@ -23,8 +23,8 @@ func (d *Dataset) Lookup(_ context.Context, addr netip.Addr) (ipwarden.Record, e
 	}
 	b := addr.As4()
 	u := binary.BigEndian.Uint32(b[:])
-	if table := d.flat.Load(); table != nil { // the commonest case without a call
-		if ref := table[u>>8]; ref < refSmall {
+	if f := d.flat.Load(); f != nil { // the commonest case without a call
+		if ref := f.at(u); ref < refSmall {
 			r := d.store.Record4(u, ref)
 			runtime.KeepAlive(d)
 			return r, nil
@@ -71,12 +71,12 @@ func halves(addr netip.Addr) (hi, lo uint64) {
 func plain6(hi uint64) bool { return hi>>61 == 1 && hi>>48 != 0x2002 && hi>>32 != 0x2001_0000 }
 
 // find4 returns the row of an IPv4 address: one load in the root, and at most
-// two nodes; with the flat index one load, and at most one node.
+// two nodes; with the flat index two loads, and at most one node.
 func (d *Dataset) find4(u uint32) uint32 {
 	var ref uint32
 	shift := uint(16)
-	if table := d.flat.Load(); table != nil {
-		ref, shift = table[u>>8], 8
+	if f := d.flat.Load(); f != nil {
+		ref, shift = f.at(u), 8
 	} else {
 		ref = le.Uint32(d.root4[(u>>16)*4:])
 	}
@@ -170,7 +170,7 @@ func (d *Dataset) LookupBatch(dst []ipwarden.Record, addrs []netip.Addr) {
 	_ = dst[:len(addrs)]
 	for len(addrs) > 0 {
 		n := min(batch, len(addrs))
-		if table := d.flat.Load(); table == nil || !d.batchFlat(table, dst[:n], addrs[:n]) {
+		if f := d.flat.Load(); f == nil || !d.batchFlat(f, dst[:n], addrs[:n]) {
 			d.batchLevels(dst[:n], addrs[:n])
 		}
 		addrs, dst = addrs[n:], dst[n:]
@@ -181,7 +181,7 @@ func (d *Dataset) LookupBatch(dst []ipwarden.Record, addrs []netip.Addr) {
 // batchFlat looks up IPv4 addresses in the flat index; false when one of them is
 // not IPv4. Few need more than one load, and the processor overlaps the loads of
 // neighbours by itself where so little lies between them.
-func (d *Dataset) batchFlat(table *flat, dst []ipwarden.Record, addrs []netip.Addr) bool {
+func (d *Dataset) batchFlat(f *flat, dst []ipwarden.Record, addrs []netip.Addr) bool {
 	dst = dst[:len(addrs)]
 	store := d.store
 	for i, a := range addrs {
@@ -190,7 +190,7 @@ func (d *Dataset) batchFlat(table *flat, dst []ipwarden.Record, addrs []netip.Ad
 		}
 		octets := a.As4()
 		u := binary.BigEndian.Uint32(octets[:])
-		ref := table[u>>8]
+		ref := f.table[u>>8]
 		if ref >= refSmall {
 			ref = follow(d.nodes, ref, byte(u))
 		}
