@@ -362,11 +362,12 @@ func TestKilledSlowAndBack(t *testing.T) {
 		t.Fatal(err)
 	}
 	addr := ln.Addr().String()
-	cancelled := make(chan struct{}, 1)
+	cancelled, answer := make(chan struct{}, 1), make(chan struct{})
 	cfg := Config{Linger: -1, Decide: func(ctx context.Context, r *ipwarden.Request, a *door.Answer) {
 		if r.Path == "/slow" {
 			<-ctx.Done() // Envoy's time-out travels with the question
 			cancelled <- struct{}{}
+			<-answer // too late, by whichever of the two clocks
 		}
 		a.Verdict = ipwarden.Allow
 	}}
@@ -383,6 +384,7 @@ func TestKilledSlowAndBack(t *testing.T) {
 	if err := ask("/slow", 50*time.Millisecond); status.Code(err) != codes.DeadlineExceeded {
 		t.Errorf("slow: %v", err)
 	}
+	close(answer)
 	select {
 	case <-cancelled:
 	case <-time.After(10 * time.Second):
