@@ -17,6 +17,7 @@ type report struct {
 	builds    []buildRow
 	serving   []*httpRow
 	notServed string // why HTTP was left out
+	limits    []*limitRow
 }
 
 func (r *report) write(w io.Writer) error {
@@ -27,7 +28,10 @@ func (r *report) write(w io.Writer) error {
 	if r.quick {
 		b.WriteString("; **quick run: these figures are rough**")
 	}
-	fmt.Fprintf(b, ".\nThe world: %s IPv4 and %s IPv6 ranges, data of %s.\n", thousands(r.world.spans4), thousands(r.world.spans6), r.world.date.Format(time.DateOnly))
+	b.WriteString(".\n")
+	if r.world != nil {
+		fmt.Fprintf(b, "The world: %s IPv4 and %s IPv6 ranges, data of %s.\n", thousands(r.world.spans4), thousands(r.world.spans6), r.world.date.Format(time.DateOnly))
+	}
 	if r.lookups != nil {
 		r.writeLookups(b)
 	}
@@ -36,6 +40,9 @@ func (r *report) write(w io.Writer) error {
 	}
 	if r.builds != nil {
 		r.writeBuilds(b)
+	}
+	if r.limits != nil {
+		r.writeLimits(b)
 	}
 	_, err := io.WriteString(w, b.String())
 	return err

@@ -65,3 +65,24 @@ func BenchmarkSumPrefix(b *testing.B) {
 		}
 	})
 }
+
+func BenchmarkTakeOneKey(b *testing.B) {
+	m, _ := NewMemory(MemoryConfig{})
+	reqs := []Request{{Rate: &Rate{Name: "r", Limit: 4e9, Window: time.Minute}, Cost: 1, Key: Key{1 << 60, 7}}}
+	var res [1]Result
+	b.Run("given", func(b *testing.B) {
+		now := time.Now()
+		for b.Loop() {
+			if err := m.TakeAt(now, reqs, res[:]); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	b.Run("read", func(b *testing.B) {
+		for b.Loop() {
+			if err := m.Take(b.Context(), reqs, res[:]); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+}

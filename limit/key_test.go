@@ -31,6 +31,60 @@ func TestSipHash(t *testing.T) {
 	}
 }
 
+// Sum is the obvious SipHash of each length.
+func TestSumIsTheObviousOne(t *testing.T) {
+	h := NewHasher([16]byte{3, 1, 4, 1, 5, 9, 2, 6})
+	tuple := make([]byte, 0, 300)
+	for n := range 300 {
+		if got, want := h.Sum(tuple), slowSip(h, tuple); got != want {
+			t.Fatalf("%d bytes: %x, want %x", n, got, want)
+		}
+		tuple = append(tuple, byte(n*7+1))
+	}
+}
+
+// slowSip follows the paper, a byte and a round at a time.
+func slowSip(h Hasher, in []byte) (k Key) {
+	v := [4]uint64{h.k0 ^ 0x736f6d6570736575, h.k1 ^ 0x646f72616e646f6d ^ 0xee, h.k0 ^ 0x6c7967656e657261, h.k1 ^ 0x7465646279746573}
+	rotate := func(x uint64, n int) uint64 { return x<<n | x>>(64-n) }
+	rounds := func(n int) {
+		for range n {
+			v[0] += v[1]
+			v[1] = rotate(v[1], 13) ^ v[0]
+			v[0] = rotate(v[0], 32)
+			v[2] += v[3]
+			v[3] = rotate(v[3], 16) ^ v[2]
+			v[0] += v[3]
+			v[3] = rotate(v[3], 21) ^ v[0]
+			v[2] += v[1]
+			v[1] = rotate(v[1], 17) ^ v[2]
+			v[2] = rotate(v[2], 32)
+		}
+	}
+	length := len(in)
+	padded := append([]byte(nil), in...)
+	for len(padded)%8 != 7 {
+		padded = append(padded, 0)
+	}
+	padded = append(padded, byte(length))
+	for i := 0; i < len(padded); i += 8 {
+		m := uint64(0)
+		for j := range 8 {
+			m |= uint64(padded[i+j]) << (8 * j)
+		}
+		v[3] ^= m
+		rounds(2)
+		v[0] ^= m
+	}
+	v[2] ^= 0xee
+	rounds(4)
+	k[0] = v[0] ^ v[1] ^ v[2] ^ v[3]
+	v[1] ^= 0xdd
+	rounds(4)
+	k[1] = v[0] ^ v[1] ^ v[2] ^ v[3]
+	return k
+}
+
 // Tuples of other parts are other keys, whatever delimiters the parts hold.
 func TestTuples(t *testing.T) {
 	h := NewHasher([16]byte{7})

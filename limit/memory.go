@@ -13,9 +13,10 @@ type MemoryConfig struct {
 	// most 1<<30. Each costs [EntrySize] bytes, which the system gives when the
 	// entry is first used: 24 MiB for the default.
 	Entries int
-	// Now is the clock; the default is the system's monotonic one, which nobody
-	// sets. When a clock of your own is set back, no key is locked for longer than
-	// by so much, or by twice its window.
+	// Now is the clock. The default is the system's monotonic one, which nobody
+	// sets, read once a millisecond when there is much to do. When a clock of your
+	// own is set back, no key is locked for longer than by so much, or by twice its
+	// window.
 	Now func() time.Time
 }
 
@@ -24,8 +25,9 @@ type MemoryConfig struct {
 // limit last. It is safe for concurrent use and has no goroutine.
 type Memory struct {
 	table *table
-	start time.Time
-	now   func() time.Time
+	clock *coarseClock
+	now   func() time.Time // nil for the clock
+	start time.Time        // of either
 }
 
 var _ Limiter = (*Memory)(nil)
@@ -44,7 +46,8 @@ func NewMemory(c MemoryConfig) (*Memory, error) {
 	if c.Entries < 0 || c.Entries > maxEntries {
 		return nil, errors.New("limit: MemoryConfig.Entries is " + strconv.Itoa(c.Entries) + "; it is 0 for the default, or 1 to " + strconv.Itoa(maxEntries))
 	}
-	m := &Memory{table: newTable(c.Entries), start: time.Now(), now: c.Now}
+	m := &Memory{table: newTable(c.Entries), clock: newCoarseClock(), now: c.Now}
+	m.start = m.clock.start
 	if m.now != nil {
 		m.start = m.now()
 	}
@@ -53,13 +56,10 @@ func NewMemory(c MemoryConfig) (*Memory, error) {
 
 // Take is [Limiter]'s.
 func (m *Memory) Take(_ context.Context, reqs []Request, results []Result) error {
-	var now time.Duration
-	if m.now == nil {
-		now = time.Since(m.start)
-	} else {
-		now = m.now().Sub(m.start)
+	if m.now != nil {
+		return m.take(m.now().Sub(m.start), reqs, results)
 	}
-	return m.take(now, reqs, results)
+	return m.take(m.clock.since(), reqs, results)
 }
 
 // TakeAt is Take for who has read the clock already.

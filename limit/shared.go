@@ -102,7 +102,7 @@ type Shared struct {
 	config  SharedConfig
 	lease   uint64 // percent; 0 in exact mode
 	table   *table
-	start   time.Time
+	clock   *coarseClock
 	breaker breaker
 	asks    chan *Ask
 	pool    sync.Pool // of *Ask
@@ -135,7 +135,7 @@ func NewShared(ctx context.Context, c SharedConfig) (*Shared, error) {
 		return nil, err
 	}
 	s := &Shared{
-		config: c, table: newTable(c.Entries), start: time.Now(),
+		config: c, table: newTable(c.Entries), clock: newCoarseClock(),
 		asks: make(chan *Ask, queue), opened: make(chan struct{}, 1), ended: make(chan struct{}),
 	}
 	s.table.debts = make([]debt, len(s.table.buckets)*ways)
@@ -183,7 +183,7 @@ func (s *Shared) ping(ctx context.Context) error {
 	return nil
 }
 
-func (s *Shared) now() int64 { return at(time.Since(s.start)) }
+func (s *Shared) now() int64 { return at(s.clock.since()) }
 
 // Take is [Limiter]'s.
 func (s *Shared) Take(ctx context.Context, reqs []Request, results []Result) error {

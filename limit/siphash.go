@@ -21,10 +21,14 @@ func (h Hasher) Sum(tuple []byte) (k Key) {
 			m = binary.LittleEndian.Uint64(rest)
 			rest = rest[8:]
 		} else {
-			m = uint64(len(tuple)) << 56
-			for i, b := range rest {
-				m |= uint64(b) << (8 * i)
+			if n := len(tuple); n >= 8 { // the last bytes are the end of the last eight
+				m = binary.LittleEndian.Uint64(tuple[n-8:]) >> (8 * (8 - len(rest)))
+			} else {
+				for i, b := range rest {
+					m |= uint64(b) << (8 * i)
+				}
 			}
+			m |= uint64(len(tuple)) << 56
 			ended = true
 		}
 		v3 ^= m
