@@ -180,10 +180,10 @@ func (b *builder) within(e *Expr) condition {
 	}
 	if len(e.Prefixes) == 1 {
 		p := e.Prefixes[0].Masked()
-		return func(in *Input) bool { return p.Contains(in.Client) }
+		return func(in *Input) bool { return p.Contains(in.addr) }
 	}
 	set := newPrefixes(masked(e.Prefixes))
-	return func(in *Input) bool { return set.find(in.Client) >= 0 }
+	return func(in *Input) bool { return set.find(in.addr) >= 0 }
 }
 
 func masked(ps []netip.Prefix) []netip.Prefix {

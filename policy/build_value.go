@@ -29,7 +29,7 @@ func (b *builder) compare(e *Expr) condition {
 	case Int:
 		if x.Op == OpScore && y.Op == OpConst && e.Op == OpGreaterEqual {
 			at := y.Int
-			return func(in *Input) bool { return int64(in.Score) >= at }
+			return func(in *Input) bool { return int64(in.score) >= at }
 		}
 		return comparison(e.Op, b.number(x), b.number(y))
 	case Double:
@@ -84,7 +84,7 @@ func (b *builder) number(e *Expr) number {
 		}
 		return func(in *Input) int64 { return in.FieldInt(f) }
 	case OpScore:
-		return func(in *Input) int64 { return int64(in.Score) }
+		return func(in *Input) int64 { return int64(in.score) }
 	case OpStatus:
 		b.outcome()
 		return func(in *Input) int64 { return int64(in.outcome.Status) }

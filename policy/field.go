@@ -28,13 +28,13 @@ func TypeOf(f ipwarden.Field) Type {
 // FieldBool returns a field that is yes or no; false when unknown.
 func (in *Input) FieldBool(f ipwarden.Field) bool {
 	if t := f.Traits(); t != 0 {
-		return in.Record.Traits().Has(t)
+		return in.rec.Traits().Has(t)
 	}
 	switch f {
 	case ipwarden.FieldZone:
-		return in.Record.Zone()
+		return in.rec.Zone()
 	case ipwarden.FieldIsEU:
-		return in.Record.Location().IsEU
+		return in.rec.Location().IsEU
 	case ipwarden.FieldTimeZoneIsDST:
 		t, ok := in.local()
 		return ok && t.IsDST()
@@ -46,26 +46,26 @@ func (in *Input) FieldBool(f ipwarden.Field) bool {
 func (in *Input) FieldInt(f ipwarden.Field) int64 {
 	switch f {
 	case ipwarden.FieldVersion:
-		switch a := in.Record.Addr(); {
+		switch a := in.rec.Addr(); {
 		case a.Is4():
 			return 4
 		case a.IsValid():
 			return 6
 		}
 	case ipwarden.FieldAccuracyKM:
-		return int64(in.Record.Location().AccuracyKM)
+		return int64(in.rec.Location().AccuracyKM)
 	case ipwarden.FieldTimeZoneOffset:
 		if t, ok := in.local(); ok {
 			_, offset := t.Zone()
 			return int64(offset)
 		}
 	case ipwarden.FieldASNumber:
-		return int64(in.Record.ASNumber())
+		return int64(in.rec.ASNumber())
 	case ipwarden.FieldScoreVPN, ipwarden.FieldScoreProxy, ipwarden.FieldScoreThreat, ipwarden.FieldScoreTrust:
 		if in.program == nil || in.program.scores == nil {
 			return 0
 		}
-		s := in.program.scores(in.Record, in.Now)
+		s := in.program.scores(in.rec, in.Now)
 		return int64([...]uint8{s.VPN, s.Proxy, s.Threat, s.Trust}[f-ipwarden.FieldScoreVPN])
 	}
 	return 0
@@ -73,7 +73,7 @@ func (in *Input) FieldInt(f ipwarden.Field) int64 {
 
 // FieldDouble returns a coordinate in degrees; 0 when unknown.
 func (in *Input) FieldDouble(f ipwarden.Field) float64 {
-	l := in.Record.Location()
+	l := in.rec.Location()
 	switch {
 	case !l.HasCoordinates:
 	case f == ipwarden.FieldLatitude:
@@ -87,7 +87,7 @@ func (in *Input) FieldDouble(f ipwarden.Field) float64 {
 // FieldText returns a field that is text; "" when unknown. Addresses, networks
 // and times are put together, in memory that holds until the next request.
 func (in *Input) FieldText(f ipwarden.Field) string {
-	r := in.Record
+	r := in.rec
 	switch {
 	case f >= ipwarden.FieldContinentCode && f <= ipwarden.FieldFlag:
 		return in.locationText(f)
@@ -97,8 +97,8 @@ func (in *Input) FieldText(f ipwarden.Field) string {
 	from := len(in.scratch)
 	switch f {
 	case ipwarden.FieldIP:
-		if in.Client.IsValid() {
-			in.scratch = in.Client.AppendTo(in.scratch)
+		if in.addr.IsValid() {
+			in.scratch = in.addr.AppendTo(in.scratch)
 		}
 	case ipwarden.FieldNetwork:
 		if p := r.Network(); p.IsValid() {
@@ -140,9 +140,9 @@ func (in *Input) FieldText(f ipwarden.Field) string {
 
 func (in *Input) locationText(f ipwarden.Field) string {
 	if f == ipwarden.FieldCountryCode {
-		return in.Record.CountryCode()
+		return in.rec.CountryCode()
 	}
-	l := in.Record.Location()
+	l := in.rec.Location()
 	switch f {
 	case ipwarden.FieldContinentCode:
 		return l.ContinentCode
@@ -222,9 +222,9 @@ func (in *Input) FieldHas(f ipwarden.Field, item string) bool {
 func (in *Input) FieldSize(f ipwarden.Field) int {
 	switch f {
 	case ipwarden.FieldLanguages:
-		return len(in.Record.Location().Languages)
+		return len(in.rec.Location().Languages)
 	case ipwarden.FieldListings:
-		return len(in.Record.Security().Listings)
+		return len(in.rec.Security().Listings)
 	}
 	return 0
 }
@@ -232,14 +232,14 @@ func (in *Input) FieldSize(f ipwarden.Field) int {
 // FieldItem returns item i of a field that is a list.
 func (in *Input) FieldItem(f ipwarden.Field, i int) string {
 	if f == ipwarden.FieldLanguages {
-		return in.Record.Location().Languages[i].Code
+		return in.rec.Location().Languages[i].Code
 	}
-	return in.Record.Security().Listings[i].Name
+	return in.rec.Security().Listings[i].Name
 }
 
 // local is the time of day where the address is used.
 func (in *Input) local() (time.Time, bool) {
-	zone := in.Record.Location().TimeZone.Zone
+	zone := in.rec.Location().TimeZone.Zone
 	if zone == nil {
 		return time.Time{}, false
 	}

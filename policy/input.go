@@ -26,14 +26,15 @@ func (c Crawler) String() string { return named(crawlerNames[:], int(c)) }
 
 // An Input is what a program decides about. It may be used again for the next
 // request, and is not safe for concurrent use: it holds the memory in which
-// texts are put together.
+// texts are put together. Its methods tell what conditions see, from Decide on.
 type Input struct {
 	Request *ipwarden.Request // nil is an empty one
 	// Client is the address that the request is counted under, canonical.
 	Client       netip.Addr
 	ClientStatus string // how it was found: "direct", "forwarded", …
-	// Unverified: Client is only the nearest hop that can be believed. No entry
-	// of a list is asked about it, and no crawler is believed.
+	// Unverified: Client is only the nearest hop that can be believed. It is what
+	// the request is counted under, and nothing else: no list has it, conditions
+	// see no address and no score, and no crawler is believed.
 	Unverified bool
 	// Safe puts the request into the safe tier: nothing can be known of it.
 	Safe   bool
@@ -50,7 +51,11 @@ type Input struct {
 	Now                         time.Time
 	Sample                      uint32 // uniform over all values, for rules that apply to a share
 
-	// Read once, in prepare.
+	// What conditions see, from prepare on: nothing where the address is not
+	// verified.
+	addr    netip.Addr
+	rec     ipwarden.Record
+	score   uint8
 	traits  ipwarden.Traits
 	asn     uint32
 	country string
@@ -73,7 +78,11 @@ func (in *Input) prepare(p *Program) {
 	if in.Request == nil {
 		in.Request = &noRequest
 	}
-	in.traits, in.asn, in.country = in.Record.Traits(), in.Record.ASNumber(), in.Record.CountryCode()
+	in.addr, in.rec, in.score = in.Client, in.Record, in.Score
+	if in.Unverified {
+		in.addr, in.rec, in.score = netip.Addr{}, ipwarden.Record{}, 0
+	}
+	in.traits, in.asn, in.country = in.rec.Traits(), in.rec.ASNumber(), in.rec.CountryCode()
 	in.scratch = in.scratch[:0]
 	in.tier, in.errors = nil, 0
 	in.program = p
@@ -169,6 +178,12 @@ func (in *Input) TierName() string {
 	}
 	return in.tier.Name
 }
+
+// RiskScore is the score that conditions see.
+func (in *Input) RiskScore() uint8 { return in.score }
+
+// Within reports whether a prefix holds the address that conditions see.
+func (in *Input) Within(p netip.Prefix) bool { return p.Contains(in.addr) }
 
 // Outcome is what is being counted.
 func (in *Input) Outcome() Outcome { return in.outcome }

@@ -131,7 +131,7 @@ func (l *Limit) AppendRollup(dst []byte, in *Input, bits int) (key []byte, ok bo
 			dst = appendAddress(dst, in.Client, bits)
 			continue
 		case KeyASN:
-			n := in.Record.ASNumber()
+			n := in.rec.ASNumber()
 			if n == 0 {
 				return dst[:from], false
 			}

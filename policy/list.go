@@ -75,7 +75,7 @@ func (s *Set) Holds(in *Input) bool {
 	if s.expired(in.Now) {
 		return false
 	}
-	if s.networks.find(in.Client) >= 0 || s.countries.has(in.country) {
+	if s.networks.find(in.addr) >= 0 || s.countries.has(in.country) {
 		return true
 	}
 	if s.asns != nil {
@@ -84,7 +84,7 @@ func (s *Set) Holds(in *Input) bool {
 		}
 	}
 	if s.crawlers != nil && in.traits.Has(ipwarden.Crawler) {
-		_, ok := s.crawlers[in.Record.Security().Crawler.Name]
+		_, ok := s.crawlers[in.rec.Security().Crawler.Name]
 		return ok
 	}
 	return false

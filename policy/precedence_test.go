@@ -295,3 +295,36 @@ func TestUnverifiedAddressesHaveNoEntries(t *testing.T) {
 		t.Errorf("the safe limit is not taken: %+v", d.Uses)
 	}
 }
+
+// Conditions see nothing of an address that is only the nearest hop: a rule for
+// the proxies' own network is not for whoever is behind them.
+func TestUnverifiedAddressesHaveNoFacts(t *testing.T) {
+	hop := netip.MustParsePrefix("203.0.113.0/24")
+	p := mustNew(t, Config{
+		Lists: []List{{Name: "hops", Prefixes: []netip.Prefix{hop}, ASNs: []uint32{64500}, Countries: []string{"SE"}}},
+		Rules: []Rule{
+			{Name: "network", When: Expr{Op: OpWithin, Type: Bool, Prefixes: []netip.Prefix{hop}}, Tags: []string{"network"}},
+			{Name: "list", When: Expr{Op: OpInList, Type: Bool}, Tags: []string{"list"}},
+			{Name: "AS", When: Expr{Op: OpEqual, Type: Bool, Args: []Expr{field(ipwarden.FieldASNumber), {Op: OpConst, Type: Int, Int: 64500}}}, Tags: []string{"AS"}},
+			{Name: "address", When: Expr{Op: OpEqual, Type: Bool, Args: []Expr{field(ipwarden.FieldIP), word("203.0.113.66")}}, Tags: []string{"address"}},
+			{Name: "trait", When: field(ipwarden.FieldIsHosting), Tags: []string{"trait"}},
+			{Name: "score", When: Expr{Op: OpGreaterEqual, Type: Bool, Args: []Expr{{Op: OpScore, Type: Int}, {Op: OpConst, Type: Int, Int: 50}}}, Tags: []string{"score"}},
+		},
+		Limits: []Limit{{Name: "by AS", Limit: 1, Window: time.Minute, Key: []KeyPart{{Kind: KeyASN}}}, {Name: "by address", Limit: 1, Window: time.Minute}},
+	})
+	for unverified, want := range map[bool]int{false: 6, true: 0} {
+		in := testInput("203.0.113.66", ipwarden.Hosting)
+		in.Unverified, in.Score = unverified, 90
+		var d Decision
+		p.Decide(in, &d)
+		if len(d.Tags) != want {
+			t.Errorf("unverified %v: the rules %v hold", unverified, d.Tags)
+		}
+		if _, ok := d.Uses[0].Limit.AppendKey(nil, in); ok == unverified {
+			t.Errorf("unverified %v: a key by AS %v", unverified, ok)
+		}
+		if key, ok := d.Uses[1].Limit.AppendKey(nil, in); !ok || len(key) != 2+len("by address")+2+4 {
+			t.Errorf("unverified %v: the key by address is %q", unverified, key)
+		}
+	}
+}

@@ -192,7 +192,7 @@ func (b *builder) keyPart(k *KeyPart) func(*Input) (string, bool) {
 	case KeyAddress, KeyASN:
 		return nil // AppendKey reads them itself
 	case KeyCountry:
-		return func(in *Input) (string, bool) { c := in.Record.CountryCode(); return c, c != "" }
+		return func(in *Input) (string, bool) { c := in.rec.CountryCode(); return c, c != "" }
 	case KeyAccount:
 		return func(in *Input) (string, bool) { return in.Account(name) }
 	case KeyHeader:

@@ -167,7 +167,7 @@ func rootValue(w *world, typ, name string) any {
 	case "ipwarden.request.cookies":
 		return &mapValue{get: in.Cookie}
 	case "ipwarden.risk.score":
-		return types.Int(in.Score)
+		return types.Int(in.RiskScore())
 	case "ipwarden.risk.shared":
 		return types.Bool(in.Shared)
 	case "ipwarden.client.status":
@@ -214,7 +214,7 @@ func withinValue(ip, prefix ref.Val) ref.Val {
 	if err != nil {
 		return types.NewErr("%q is no prefix", string(text))
 	}
-	return types.Bool(p.Masked().Contains(s.world.in.Client))
+	return types.Bool(s.world.in.Within(p.Masked()))
 }
 
 // Contains is part of traits.Container: x in lists.NAME.
