@@ -80,7 +80,6 @@ const (
 
 	OpForeign // number Int of Config.Foreign
 
-	numOps
 )
 
 // An Expr is a condition or a value as plain data: a tree of typed nodes, which

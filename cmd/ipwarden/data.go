@@ -114,7 +114,8 @@ func lastAddr(p netip.Prefix) netip.Addr {
 type loader struct {
 	flags  *dataFlags
 	env    *env
-	policy string // file that is watched with the data, "" for none
+	policy string   // file that is watched with the data, "" for none
+	also   []string // files that the policy names, watched too
 }
 
 // load opens the dataset and reads the overlays.

@@ -49,6 +49,7 @@ type gateRun struct {
 	flags   *gateFlags
 	file    string // the policy
 	options compile.Options
+	also    []string // files that the policy names, which are watched with it
 	// Views for proxies that ask, who are believed: nginx, and the others.
 	nginx, forward *gate.Gate
 	trusted        []netip.Prefix
@@ -85,6 +86,7 @@ func (f *gateFlags) open(file string, dirs *dirFlag, e *env, live func() *data, 
 	if err != nil {
 		return nil, err
 	}
+	run.also = p.Files
 	found, err := f.clients(live())
 	if err != nil {
 		return nil, err
@@ -321,7 +323,16 @@ func (r *gateRun) reload() error {
 	if err != nil {
 		return err
 	}
+	r.also = p.Files
 	return r.Use(p.Program, p.Risk)
+}
+
+// named are the files that the policy names.
+func (r *gateRun) named() []string {
+	if r == nil {
+		return nil
+	}
+	return r.also
 }
 
 // Close ends what the gate has opened.

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"os"
+	"slices"
 	"time"
 )
 
@@ -22,8 +23,7 @@ func (s *server) watch(ctx context.Context, seen string, hangup <-chan os.Signal
 		case <-ctx.Done():
 			return
 		case <-hangup:
-			seen = s.loader.fingerprint()
-			s.reload("SIGHUP")
+			seen = s.take(s.loader.fingerprint(), "SIGHUP")
 		case <-tick:
 			// An editor may be half way through: a change counts when two looks
 			// saw the same. What was seen counts even when it is not right, so that
@@ -32,8 +32,8 @@ func (s *server) watch(ctx context.Context, seen string, hangup <-chan os.Signal
 			settled := now == pending
 			pending = now
 			if now != seen && settled {
-				seen = now
-				s.reload("a file has changed")
+				seen = s.take(now, "a file has changed")
+				pending = seen
 			} else if at := s.live.Load().expires; !at.IsZero() && at != tried && !s.loader.env.now().Before(at) {
 				tried = at // look-ups leave the entry out anyway; one attempt says what is wrong
 				s.reload("an entry of an overlay has expired")
@@ -42,11 +42,23 @@ func (s *server) watch(ctx context.Context, seen string, hangup <-chan os.Signal
 	}
 }
 
+// take reloads what was seen, and returns what counts as seen from then on: a
+// policy that names other files than before is watched with those.
+func (s *server) take(seen, why string) string {
+	before := s.loader.also
+	s.reload(why)
+	if !slices.Equal(before, s.loader.also) {
+		return s.loader.fingerprint()
+	}
+	return seen
+}
+
 // reload puts what the files hold now in use, or says why it does not.
 func (s *server) reload(why string) {
 	if err := s.gate.reload(); err != nil {
 		s.log.Error("the policy was not reloaded; the one in use stays", "because", why, "error", err)
 	}
+	s.loader.also = s.gate.named()
 	next, err := s.loader.load()
 	if err == nil {
 		err = next.Dataset.Verify()
@@ -71,7 +83,7 @@ func (l *loader) fingerprint() string {
 	fmt.Fprintln(h, name, err)
 	overlays, err := l.flags.overlayNames(l.env)
 	fmt.Fprintln(h, err)
-	for _, n := range append([]string{name, l.policy}, overlays...) {
+	for _, n := range slices.Concat([]string{name, l.policy}, overlays, l.also) {
 		if n == "" {
 			continue
 		}

@@ -228,3 +228,20 @@ func TestReloadUnderLoad(t *testing.T) {
 		t.Errorf("only %d requests in %d reloads", asked.Load(), len(pairs))
 	}
 }
+
+// Files that the policy names are watched with it.
+func TestFilesOfThePolicyAreWatched(t *testing.T) {
+	list := filepath.Join(t.TempDir(), "banned.txt")
+	l := &loader{flags: &dataFlags{}, env: &env{getenv: func(string) string { return "" }}}
+	before := l.fingerprint()
+	if l.also = []string{list}; l.fingerprint() == before {
+		t.Error("a file that is named changes nothing")
+	}
+	missing := l.fingerprint()
+	if err := os.WriteFile(list, []byte("192.0.2.1\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if l.fingerprint() == missing {
+		t.Error("a file that comes changes nothing")
+	}
+}

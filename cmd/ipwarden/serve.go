@@ -84,6 +84,9 @@ func (c *serveCmd) Run(e *env) error {
 		return err
 	}
 	defer s.gate.Close()
+	if s.loader.also = s.gate.named(); len(s.loader.also) > 0 {
+		seen = s.loader.fingerprint()
+	}
 	handler, err := api.New(api.Config{
 		Data:   func() api.Data { return s.live.Load() },
 		Info:   func(d api.Data) api.Info { return describe(d.(*data)) },

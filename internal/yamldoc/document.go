@@ -161,7 +161,7 @@ func (d *Document) Mapping(n ast.Node, what string) ([]Pair, bool) {
 	}
 	m, ok := n.(ast.MapNode)
 	if !ok {
-		d.At(n.GetToken(), what+" must be a mapping of keys to values, not "+KindOf(n))
+		d.At(own(n), what+" must be a mapping of keys to values, not "+KindOf(n))
 		return nil, false
 	}
 	var pairs []Pair
@@ -191,7 +191,7 @@ func (d *Document) Sequence(n ast.Node, what string) []ast.Node {
 	case nil, *ast.NullNode:
 		return nil
 	}
-	d.At(n.GetToken(), what+" must be a list, each item after a dash, not "+KindOf(n))
+	d.At(own(n), what+" must be a list, each item after a dash, not "+KindOf(n))
 	return nil
 }
 
@@ -205,7 +205,7 @@ func (d *Document) Text(n ast.Node, what string) (string, bool) {
 	case *ast.IntegerNode, *ast.FloatNode, *ast.BoolNode:
 		return n.GetToken().Value, true
 	}
-	d.At(n.GetToken(), what+" must be text, not "+KindOf(n))
+	d.At(own(n), what+" must be text, not "+KindOf(n))
 	return "", false
 }
 
@@ -214,16 +214,16 @@ func (d *Document) Boolean(n ast.Node, what string) (bool, bool) {
 	if b, ok := n.(*ast.BoolNode); ok {
 		return b.Value, true
 	}
-	d.At(n.GetToken(), what+" must be true or false, not "+KindOf(n))
+	d.At(own(n), what+" must be true or false, not "+KindOf(n))
 	return false, false
 }
 
 // Number returns a number between two bounds.
 func (d *Document) Number(n ast.Node, what string, low, high float64) (float64, bool) {
-	f, err := strconv.ParseFloat(strings.TrimSpace(n.GetToken().Value), 64)
+	f, err := strconv.ParseFloat(strings.TrimSpace(spelled(n)), 64)
 	_, isText := n.(*ast.StringNode)
 	if err != nil || isText || !(f >= low && f <= high) { // also false for NaN
-		d.At(n.GetToken(), fmt.Sprintf("%s must be a number from %s to %s", what, short(low), short(high)))
+		d.At(own(n), fmt.Sprintf("%s must be a number from %s to %s", what, short(low), short(high)))
 		return 0, false
 	}
 	return f, true
@@ -231,13 +231,29 @@ func (d *Document) Number(n ast.Node, what string, low, high float64) (float64, 
 
 // Integer returns a whole number between two bounds.
 func (d *Document) Integer(n ast.Node, what string, low, high int64) (int64, bool) {
-	u, err := strconv.ParseInt(n.GetToken().Value, 10, 64)
+	u, err := strconv.ParseInt(spelled(n), 10, 64)
 	_, isInt := n.(*ast.IntegerNode)
 	if err != nil || !isInt || u < low || u > high {
-		d.At(n.GetToken(), fmt.Sprintf("%s must be a whole number from %d to %d", what, low, high))
+		d.At(own(n), fmt.Sprintf("%s must be a whole number from %d to %d", what, low, high))
 		return 0, false
 	}
 	return u, true
+}
+
+// own is a node's token, nil for none.
+func own(n ast.Node) *token.Token {
+	if n == nil {
+		return nil
+	}
+	return n.GetToken()
+}
+
+// spelled is a node as it stands in the file.
+func spelled(n ast.Node) string {
+	if t := own(n); t != nil {
+		return t.Value
+	}
+	return ""
 }
 
 func short(f float64) string { return strconv.FormatFloat(f, 'g', -1, 64) }

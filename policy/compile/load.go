@@ -3,6 +3,7 @@ package compile
 import (
 	"bytes"
 	"fmt"
+	"io"
 	"iter"
 	"os"
 	"path/filepath"
@@ -42,6 +43,8 @@ type Policy struct {
 	// Risk weighs signals as the file says; the default model where it does not.
 	Risk  *risk.Model
 	Tests []Test
+	// Files are those that the policy names: of lists and of pages.
+	Files []string
 	// Foreign counts the parts of conditions that run on CEL itself.
 	Foreign int
 
@@ -67,14 +70,18 @@ const maxPolicy = 8 << 20
 
 // Read is Load for who wants more than the program.
 func Read(name string, text []byte, opts Options) (*Policy, error) {
-	if opts.ReadFile == nil {
-		dir := filepath.Dir(name)
-		opts.ReadFile = func(file string) ([]byte, error) {
-			if !filepath.IsAbs(file) {
-				file = filepath.Join(dir, file)
-			}
-			return os.ReadFile(file)
+	var files []string
+	read := opts.ReadFile
+	opts.ReadFile = func(file string) ([]byte, error) {
+		if read != nil {
+			files = append(files, file)
+			return read(file)
 		}
+		if !filepath.IsAbs(file) {
+			file = filepath.Join(filepath.Dir(name), file)
+		}
+		files = append(files, file)
+		return readBounded(file)
 	}
 	if opts.Scores == nil {
 		opts.Scores = risk.Scores
@@ -103,7 +110,7 @@ func Read(name string, text []byte, opts Options) (*Policy, error) {
 	}
 	p := &Policy{
 		Program: program, Risk: model, Tests: f.tests, Foreign: len(f.conds.foreign),
-		name: name, text: text, lists: f.conds.lists, sources: f.sources,
+		Files: files, name: name, text: text, lists: f.conds.lists, sources: f.sources,
 	}
 	if !opts.SkipTests {
 		for i := range p.Tests {
@@ -117,6 +124,17 @@ func Read(name string, text []byte, opts Options) (*Policy, error) {
 		return nil, err
 	}
 	return p, nil
+}
+
+// readBounded reads a file that is not larger than a list may be, and one byte
+// more of one that is.
+func readBounded(name string) ([]byte, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return io.ReadAll(io.LimitReader(f, maxListFile+1))
 }
 
 // file is a policy being read.
@@ -163,11 +181,11 @@ func (f *file) each(n ast.Node, what string, keys []key) (pairs []yamldoc.Pair, 
 			f.UnknownKey(p, what, names)
 			continue
 		}
-		has[p.Key] = true
 		if p.Value == nil || p.Value.Type() == ast.NullType {
 			f.At(p.Token, fmt.Sprintf("%s is empty; leave the line out", p.Key))
 			continue
 		}
+		has[p.Key] = true
 		keys[i].read(p)
 	}
 	return pairs, has, true
