@@ -27,6 +27,9 @@ type Value struct {
 	Int    int64
 	Double float64
 	Text   string
+	// Over: a text of the request is longer than the cost of the expression allows.
+	// A rule that is stricter than allow then applies, and a limit is taken.
+	Over bool
 }
 
 // builder turns expressions into functions, and collects what is wrong.
@@ -293,7 +296,14 @@ func (b *builder) textTest(e *Expr) condition {
 			return never
 		}
 		x := b.text(&e.Args[0])
-		return func(in *Input) bool { return pattern.MatchString(x(in)) }
+		return func(in *Input) bool {
+			s := x(in)
+			if len(s) > maxSearched {
+				in.over = true
+				return false
+			}
+			return pattern.MatchString(s)
+		}
 	}
 	if !b.arity(e, 2) {
 		return never
@@ -324,6 +334,7 @@ func (b *builder) foreignOf(e *Expr) Foreign {
 // run asks a foreign expression.
 func (in *Input) run(f Foreign) Value {
 	v, ok := f(in)
+	in.over = in.over || v.Over
 	if !ok {
 		if in.errors < 255 {
 			in.errors++

@@ -102,7 +102,8 @@ func (p *Program) tierOf(in *Input) *Tier {
 		return &p.safeTier
 	}
 	for i := range p.tiers {
-		if t := &p.tiers[i]; t.when == nil || t.when(in) {
+		t := &p.tiers[i]
+		if ok, _ := in.holds(t.when); ok {
 			return t.tier
 		}
 	}
@@ -113,10 +114,10 @@ func (p *Program) tierOf(in *Input) *Tier {
 func (p *Program) rule(in *Input, d *Decision) bool {
 	for i := range p.rules {
 		built := &p.rules[i]
-		if built.when != nil && !built.when(in) {
+		r := built.rule
+		if ok, over := in.holds(built.when); !ok && !(over && r.Action > ipwarden.Allow) {
 			continue
 		}
-		r := built.rule
 		if !r.applies(in) {
 			d.Shadow = append(d.Shadow, r)
 			continue
@@ -249,13 +250,13 @@ func (p *Program) use(d *Decision, number int) {
 func (p *Program) addLimits(in *Input, d *Decision) {
 	if d.Tier != nil {
 		for _, l := range d.Tier.limits {
-			if l.when == nil || l.when(in) {
+			if ok, over := in.holds(l.when); ok || over {
 				d.Uses = append(d.Uses, Use{Limit: l})
 			}
 		}
 	}
 	for _, l := range p.general {
-		if l.when == nil || l.when(in) {
+		if ok, over := in.holds(l.when); ok || over {
 			d.Uses = append(d.Uses, Use{Limit: l})
 		}
 	}

@@ -62,6 +62,7 @@ type Input struct {
 	tier    *Tier
 	outcome Outcome
 	errors  uint8  // foreign expressions that failed
+	over    bool   // a condition met a text that is too long for it
 	scratch []byte // texts that were put together
 	program *Program
 }
@@ -83,13 +84,35 @@ func (in *Input) prepare(p *Program) {
 		in.addr, in.rec, in.score = netip.Addr{}, ipwarden.Record{}, 0
 	}
 	in.traits, in.asn, in.country = in.rec.Traits(), in.rec.ASNumber(), in.rec.CountryCode()
-	in.scratch = in.scratch[:0]
-	in.tier, in.errors = nil, 0
+	if in.scratch = in.scratch[:0]; cap(in.scratch) > keptScratch {
+		in.scratch = nil
+	}
+	in.tier, in.errors, in.over = nil, 0, false
 	in.program = p
 }
 
-// maxJoined bounds a text that is put together, in bytes.
-const maxJoined = 64 << 10
+// Bounds of texts, in bytes.
+const (
+	maxJoined   = 4 << 20  // what one condition puts together
+	keptScratch = 64 << 10 // of which so much is kept for the next request
+	maxSearched = 8 << 10  // in which a pattern is searched for
+)
+
+// holds asks a condition, of which none always holds. over says that it met a
+// text that is longer than anybody sends in earnest, and could not be asked: who
+// pads a request must not get past what is strict.
+func (in *Input) holds(c condition) (ok, over bool) {
+	if c == nil {
+		return true, false
+	}
+	ok = c(in)
+	in.scratch = in.scratch[:0] // what it put together is of no more use
+	if in.over {
+		in.over = false
+		return false, true
+	}
+	return ok, false
+}
 
 // built returns what was appended to the scratch memory since from. The text
 // holds until the next request: when the memory grows, the old one stays with

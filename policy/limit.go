@@ -138,6 +138,7 @@ func (l *Limit) AppendRollup(dst []byte, in *Input, bits int) (key []byte, ok bo
 			dst = append(dst, 0, 4, byte(n>>24), byte(n>>16), byte(n>>8), byte(n))
 			continue
 		}
+		in.scratch = in.scratch[:0]
 		s, found := l.parts[i](in)
 		if s = trim(s); !found || s == "" {
 			return dst[:from], false
@@ -202,7 +203,9 @@ func (l *Limit) charge(in *Input) uint32 {
 	if l.cost == nil {
 		return max(l.Cost, 1)
 	}
-	return uint32(min(max(l.cost(in), 0), math.MaxUint32))
+	n := l.cost(in)
+	in.scratch = in.scratch[:0]
+	return uint32(min(max(n, 0), math.MaxUint32))
 }
 
 func (l *Limit) check() (errs []error) {

@@ -83,11 +83,17 @@ func (s *Set) Holds(in *Input) bool {
 			return true
 		}
 	}
-	if s.crawlers != nil && in.traits.Has(ipwarden.Crawler) {
-		_, ok := s.crawlers[in.rec.Security().Crawler.Name]
-		return ok
+	if s.crawlers == nil {
+		return false
 	}
-	return false
+	ok := false
+	if in.traits.Has(ipwarden.Crawler) {
+		_, ok = s.crawlers[in.rec.Security().Crawler.Name]
+	}
+	if !ok && in.Crawler == Verified { // perhaps by its name
+		_, ok = s.crawlers[in.CrawlerName]
+	}
+	return ok
 }
 
 // HoldsNumber reports whether the list holds an AS.

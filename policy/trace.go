@@ -1,17 +1,19 @@
 package policy
 
+import "github.com/ipwarden/ipwarden"
+
 // RuleHolds reports whether the condition of rule i holds for a request that was
 // decided; whether an earlier rule ended the walk does not matter. It is for
 // explanations.
 func (p *Program) RuleHolds(i int, in *Input) bool {
-	w := p.rules[i].when
-	return w == nil || w(in)
+	ok, over := in.holds(p.rules[i].when)
+	return ok || over && p.rules[i].rule.Action > ipwarden.Allow
 }
 
 // TierHolds is RuleHolds for tier i.
 func (p *Program) TierHolds(i int, in *Input) bool {
-	w := p.tiers[i].when
-	return w == nil || w(in)
+	ok, _ := in.holds(p.tiers[i].when)
+	return ok
 }
 
 // Default is what happens when nothing else decides.

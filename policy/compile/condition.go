@@ -1,6 +1,7 @@
 package compile
 
 import (
+	"errors"
 	"fmt"
 	"regexp"
 	"strings"
@@ -10,6 +11,7 @@ import (
 	"cel.dev/cel-go/common/ast"
 	"cel.dev/cel-go/common/cost"
 	"cel.dev/cel-go/common/types"
+	"cel.dev/cel-go/interpreter"
 
 	"github.com/ipwarden/ipwarden/internal/yamldoc"
 	"github.com/ipwarden/ipwarden/policy"
@@ -346,7 +348,9 @@ func (c *conditions) plan(env *cel.Env, tree *ast.AST, e ast.Expr) (policy.Forei
 	return func(in *policy.Input) (policy.Value, bool) {
 		out, _, err := program.Eval(&world{in})
 		if err != nil {
-			return policy.Value{}, false
+			var cut interpreter.EvalCancelledError
+			over := errors.As(err, &cut) && cut.Cause == interpreter.CostLimitExceeded
+			return policy.Value{Over: over}, false
 		}
 		switch v := out.(type) {
 		case types.Bool:
