@@ -6,12 +6,21 @@ package main
 type bar struct {
 	row, load string
 	goal      float64 // ns, µs or s, on the machine of the peer's figure
-	peer      string
+	peer      string  // "": nobody does the same, and the goal is taken as it is
 	peerCost  float64 // on that machine
 }
 
 // share is the most that the row may cost, in peers.
 func (b *bar) share() float64 { return b.goal / b.peerCost }
+
+// Bars of the gate. Of what it does in process there is no peer.
+var (
+	decideBar  = bar{row: decideRow, goal: 600}
+	handlerBar = bar{row: handlerRow, goal: 1500}
+	nginxBar   = bar{row: nginxGateRow, goal: 1.06, peer: nginxEmptyRow, peerCost: 1}
+	haproxyBar = bar{row: haproxyGateRow, goal: 1.4, peer: haproxyTrivialRow, peerCost: 1}
+	halfBar    = bar{row: nginxGateRow, goal: 1}
+)
 
 // peerCosts are maxminddb-golang's, decoding into a struct of three fields, on
 // the machine that the goals were set on.

@@ -58,7 +58,7 @@ func kinds() []kind {
 }
 
 func kindNamed(name string) (kind, bool) {
-	for _, k := range kinds() {
+	for _, k := range append(kinds(), gateKinds()...) {
 		if k.name == name {
 			return k, true
 		}

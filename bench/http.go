@@ -269,15 +269,24 @@ func checkBulk(rows []*httpRow, addrs []netip.Addr) error {
 
 var errBulk = errors.New("an answer in bulk has one element an address")
 
-// buildCommand builds the command as it is in the tree beside this module.
-func buildCommand(ctx context.Context, dir string) (string, error) {
+// moduleRoot is the folder of the module that is measured.
+func moduleRoot(ctx context.Context) (string, error) {
 	root, err := exec.CommandContext(ctx, "go", "list", "-m", "-f", "{{.Dir}}", "github.com/ipwarden/ipwarden").Output()
 	if err != nil {
 		return "", fmt.Errorf("looking for the module: %w; run the bench from its own folder", err)
 	}
+	return strings.TrimSpace(string(root)), nil
+}
+
+// buildCommand builds the command as it is in the tree beside this module.
+func buildCommand(ctx context.Context, dir string) (string, error) {
+	root, err := moduleRoot(ctx)
+	if err != nil {
+		return "", err
+	}
 	bin := filepath.Join(dir, "ipwarden")
 	build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-o", bin, "./cmd/ipwarden")
-	build.Dir = strings.TrimSpace(string(root))
+	build.Dir = root
 	if out, err := build.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("%w: %s", err, out)
 	}

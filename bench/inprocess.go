@@ -73,7 +73,15 @@ func runInProcess(ctx context.Context, o *options, w *world, r *report, progress
 		}
 	}
 	r.lookups = rows
-	for _, load := range workloads {
+	if err := timeRounds(o, rows, workers, workloads, progress); err != nil {
+		return err
+	}
+	return assertAllocs(rows)
+}
+
+// timeRounds times each worker on each list, round by round.
+func timeRounds(o *options, rows []*lookupRow, workers []*workerProcess, loads []workload, progress func(string, ...any)) error {
+	for _, load := range loads {
 		passes := make([]int, len(rows))
 		for n := range o.rounds {
 			progress("%s, round %d of %d", load.title, n+1, o.rounds)
@@ -101,7 +109,7 @@ func runInProcess(ctx context.Context, o *options, w *world, r *report, progress
 			}
 		}
 	}
-	return assertAllocs(rows)
+	return nil
 }
 
 // check compares the worker's answers with those of the ranges.

@@ -18,6 +18,10 @@ type report struct {
 	serving   []*httpRow
 	notServed string // why HTTP was left out
 	limits    []*limitRow
+
+	decisions  []*lookupRow
+	proxied    []*proxyRow
+	notProxied string // why proxies were left out
 }
 
 func (r *report) write(w io.Writer) error {
@@ -37,6 +41,9 @@ func (r *report) write(w io.Writer) error {
 	}
 	if r.serving != nil || r.notServed != "" {
 		r.writeHTTP(b)
+	}
+	if r.decisions != nil {
+		r.writeGate(b)
 	}
 	if r.builds != nil {
 		r.writeBuilds(b)
@@ -172,7 +179,12 @@ type verdict struct {
 	unit      string
 }
 
-func (v *verdict) met() bool { return v.own.ratio(v.peer).median() <= v.share() }
+func (v *verdict) met() bool {
+	if v.bar.peer == "" {
+		return v.own.median() <= v.goal
+	}
+	return v.own.ratio(v.peer).median() <= v.share()
+}
 
 func writeVerdicts(b *strings.Builder, vs []verdict) {
 	if len(vs) == 0 {
@@ -188,6 +200,10 @@ func writeVerdicts(b *strings.Builder, vs []verdict) {
 		word := "**not met**"
 		if v.met() {
 			word = "met"
+		}
+		if v.bar.peer == "" {
+			fmt.Fprintf(b, "| %s | %s %s | none; at most %s %s | | | %s |\n", name, figure(v.own.median()), v.unit, figure(v.goal), v.unit, word)
+			continue
 		}
 		fmt.Fprintf(b, "| %s | %s %s | %s %s (%s) | %.3f | %.3f | %s |\n", name, figure(v.own.median()), v.unit,
 			figure(v.peer.median()), v.unit, v.bar.peer, v.own.ratio(v.peer).median(), v.share(), word)

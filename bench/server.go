@@ -29,7 +29,8 @@ type server struct {
 	fastBase string
 }
 
-// startServer runs a program on the server's core until it accepts connections.
+// startServer runs a program on the server's core until it accepts connections
+// at addr, which is host:port or the path of a Unix socket.
 func startServer(ctx context.Context, addr, program string, args ...string) (*server, error) {
 	cmd := exec.CommandContext(ctx, "taskset", append([]string{"-c", serverCore, program}, args...)...)
 	var stderr bytes.Buffer
@@ -39,6 +40,10 @@ func startServer(ctx context.Context, addr, program string, args ...string) (*se
 	}
 	s := &server{cmd: cmd, ended: make(chan error, 1), base: "http://" + addr}
 	go func() { s.ended <- cmd.Wait() }()
+	network := "tcp"
+	if strings.HasPrefix(addr, "/") {
+		network = "unix"
+	}
 	poll := time.NewTicker(20 * time.Millisecond)
 	defer poll.Stop()
 	deadline := time.After(30 * time.Second)
@@ -50,7 +55,7 @@ func startServer(ctx context.Context, addr, program string, args ...string) (*se
 			s.stop()
 			return nil, fmt.Errorf("it does not accept connections at %s", addr)
 		case <-poll.C:
-			if c, err := net.Dial("tcp", addr); err == nil {
+			if c, err := net.Dial(network, addr); err == nil {
 				c.Close()
 				return s, nil
 			}

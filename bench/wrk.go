@@ -47,8 +47,9 @@ func newLoad(w *world) (*load, error) {
 	return l, nil
 }
 
-// writeScripts writes the Lua scripts: one that asks for an address, and one
-// that posts a hundred. Requests are made ready before the first is sent.
+// writeScripts writes the Lua scripts: one that asks for an address, one that
+// posts a hundred, and one that asks for a page as a browser at an address, which
+// the proxies take from X-Client. Requests are made ready before the first is sent.
 func (l *load) writeScripts(dir string) error {
 	var b strings.Builder
 	for _, a := range l.addrs {
@@ -84,10 +85,29 @@ function init(args)
 	end
 end
 `, bulkSize)
+	browse := common + fmt.Sprintf(`
+function init(args)
+	local h = {}
+%s	for _, a in ipairs(addrs) do
+		h["X-Client"] = a
+		ready[#ready+1] = wrk.format("GET", args[1], h)
+	end
+end
+`, luaFields())
 	return errors.Join(
+		os.WriteFile(filepath.Join(dir, "gate.lua"), []byte(browse), 0o644),
 		os.WriteFile(filepath.Join(dir, "single.lua"), []byte(single), 0o644),
 		os.WriteFile(filepath.Join(dir, "bulk.lua"), []byte(bulk), 0o644),
 	)
+}
+
+// luaFields are the header lines of a browser as assignments in Lua.
+func luaFields() string {
+	var b strings.Builder
+	for _, f := range fields {
+		fmt.Fprintf(&b, "\th[%q] = %q\n", f.name, f.value)
+	}
+	return b.String()
 }
 
 // loaded is what a run of wrk did.
@@ -103,13 +123,20 @@ func (l *load) run(ctx context.Context, dir string, row *httpRow, seconds int) (
 	if row.bulk {
 		script = "bulk.lua"
 	}
-	cmd := exec.CommandContext(ctx, "taskset", "-c", loadCore, "wrk", "-t1", fmt.Sprintf("-c%d", connections), fmt.Sprintf("-d%ds", seconds),
-		"-s", filepath.Join(dir, script), row.server.base, "--", row.path)
-	text, err := cmd.CombinedOutput()
+	return l.wrk(ctx, dir, row.name, row.server.base, script, connections, seconds, row.path)
+}
+
+// wrk loads a server with one of the scripts in dir. Failures name the row.
+func (l *load) wrk(ctx context.Context, dir, name, base, script string, conns, seconds int, args ...string) (out loaded, err error) {
+	args = append([]string{
+		"-c", loadCore, "wrk", "-t1", fmt.Sprintf("-c%d", conns), fmt.Sprintf("-d%ds", seconds),
+		"-s", filepath.Join(dir, script), base, "--",
+	}, args...)
+	text, err := exec.CommandContext(ctx, "taskset", args...).CombinedOutput()
 	if err != nil {
-		return out, fmt.Errorf("wrk against %s: %w: %s", row.name, err, text)
+		return out, fmt.Errorf("wrk against %s: %w: %s", name, err, text)
 	}
-	return parseWrk(string(text), row.name)
+	return parseWrk(string(text), name)
 }
 
 // parseWrk reads the line that the scripts end with.

@@ -1,0 +1,208 @@
+package main
+
+import (
+	"context"
+	_ "embed"
+	"fmt"
+	"net/http"
+	"net/netip"
+
+	"github.com/ipwarden/ipwarden"
+	"github.com/ipwarden/ipwarden/clientip"
+	"github.com/ipwarden/ipwarden/dataset"
+	"github.com/ipwarden/ipwarden/gate"
+	"github.com/ipwarden/ipwarden/gate/crawler"
+	"github.com/ipwarden/ipwarden/policy/compile"
+)
+
+// gatePolicy is the policy of all rows of the gate: twenty rules, and a limit by
+// address that nobody reaches.
+//
+//go:embed gatepolicy.yaml
+var gatePolicy []byte
+
+// Rows of the gate in process.
+const (
+	decideRow  = "gate.Decide"
+	handlerRow = "gate.Handler, net/http"
+	bareRow    = "the same handler without a gate"
+)
+
+// handlerAllocs is how many allocations the wrapper may make.
+const handlerAllocs = 8
+
+// gateKinds are the contestants of the gate. What they look up is all feeds.
+func gateKinds() []kind {
+	return []kind{
+		{name: decideRow, what: "address from X-Forwarded-For, look-up, risk, 20 rules, a limit by address", open: openDecide},
+		{name: bareRow, what: "fills the header, and calls the application's handler", open: openBareHandler},
+		{name: handlerRow, what: "the same, with gate.Decide, its header lines and its context", open: openHandler, allocs: handlerAllocs},
+	}
+}
+
+// newGate makes the gate that is measured: with everything that serve has, but
+// for a decision log.
+func newGate(w *world) (*gate.Gate, error) {
+	ds, err := dataset.Open(w.everything())
+	if err != nil {
+		return nil, err
+	}
+	p, err := compile.Read("gatepolicy.yaml", gatePolicy, compile.Options{})
+	if err != nil {
+		return nil, err
+	}
+	client, err := clientip.New(clientip.Config{Trusted: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}})
+	if err != nil {
+		return nil, err
+	}
+	crawlers, err := crawler.New(crawler.Config{})
+	if err != nil {
+		return nil, err
+	}
+	return gate.New(gate.Config{Source: ds, Program: p.Program, Risk: p.Risk, Client: client, Crawlers: crawlers})
+}
+
+// proxyAddr is the trusted proxy that requests come through.
+var proxyAddr = netip.MustParseAddr("10.0.0.7")
+
+// fields are what a browser sends, and its address, which comes last.
+var fields = []struct{ name, value string }{
+	{"Host", "www.example.org"},
+	{"User-Agent", "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/130.0.0.0 Safari/537.36"},
+	{"Accept", "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"},
+	{"Accept-Language", "en-GB,en;q=0.7"},
+	{"Accept-Encoding", "gzip, deflate, br"},
+	{"Cookie", "session=4f1c9a7e5b0d4c1e; theme=dark"},
+}
+
+const addressField = "X-Forwarded-For"
+
+// texts are lists of addresses as they come in a header.
+type texts map[*netip.Addr][]string
+
+func (t texts) of(addrs []netip.Addr) []string {
+	if have := t[&addrs[0]]; have != nil {
+		return have
+	}
+	all, ends := make([]byte, 0, 16*len(addrs)), make([]int, len(addrs))
+	for i, a := range addrs {
+		all = a.AppendTo(all)
+		ends[i] = len(all)
+	}
+	text, list, start := string(all), make([]string, len(addrs)), 0
+	for i, end := range ends {
+		list[i], start = text[start:end], end
+	}
+	t[&addrs[0]] = list
+	return list
+}
+
+// decider asks the gate about neutral facts, which it puts together for each
+// request as a listener does.
+type decider struct {
+	gate  *gate.Gate
+	texts texts
+	lines ipwarden.Lines
+	d     gate.Decision
+}
+
+func openDecide(w *world) (contestant, error) {
+	g, err := newGate(w)
+	if err != nil {
+		return nil, err
+	}
+	c := &decider{gate: g, texts: texts{}}
+	return c, c.check()
+}
+
+// check sees that what is measured is what was meant.
+func (c *decider) check() error {
+	a := netip.MustParseAddr("8.8.8.8")
+	c.pass([]netip.Addr{a})
+	if d := &c.d; d.Client.Addr != a || d.Client.Status != clientip.Forwarded || !d.Verdict.Passes() || len(d.Limits) != 1 || d.Record.ASNumber() == 0 {
+		return fmt.Errorf("of %s the gate says %s by %s, %d limits, client %s %s", a, d.Verdict, d.Reason, len(d.Limits), d.Client.Addr, d.Client.Status)
+	}
+	return nil
+}
+
+func (c *decider) pass(addrs []netip.Addr) (sum uint64) {
+	ctx := context.Background()
+	req := ipwarden.Request{Peer: proxyAddr, Header: &c.lines, Method: "GET", Scheme: "http", Host: "www.example.org", Path: "/catalogue/shoes"}
+	for _, text := range c.texts.of(addrs) {
+		c.lines.Reset()
+		for i := range fields {
+			c.lines.Add(fields[i].name, fields[i].value)
+		}
+		c.lines.Add(addressField, text)
+		c.gate.Decide(ctx, &req, &c.d)
+		sum += uint64(c.d.Verdict) + uint64(c.d.Score)
+	}
+	return sum
+}
+
+func (c *decider) answer(netip.Addr) answer { return answer{} }
+
+// handled serves requests of net/http, without a connection.
+type handled struct {
+	handler http.Handler
+	texts   texts
+	request *http.Request
+	values  map[string][]string // of the request's header, but for the address
+	address [1]string
+	writer  discarded
+	passed  uint64
+}
+
+func openBareHandler(*world) (contestant, error) { return newHandled(nil) }
+
+func openHandler(w *world) (contestant, error) {
+	g, err := newGate(w)
+	if err != nil {
+		return nil, err
+	}
+	return newHandled(g)
+}
+
+func newHandled(g *gate.Gate) (contestant, error) {
+	r, err := http.NewRequest(http.MethodGet, "http://www.example.org/catalogue/shoes", http.NoBody)
+	if err != nil {
+		return nil, err
+	}
+	r.RemoteAddr = netip.AddrPortFrom(proxyAddr, 4711).String()
+	c := &handled{texts: texts{}, request: r, values: map[string][]string{}, writer: discarded{http.Header{}}}
+	for _, f := range fields[1:] { // net/http keeps the Host elsewhere
+		c.values[f.name] = []string{f.value}
+	}
+	c.handler = http.HandlerFunc(func(http.ResponseWriter, *http.Request) { c.passed++ })
+	if g != nil {
+		c.handler = g.Handler(c.handler)
+	}
+	if c.pass([]netip.Addr{netip.MustParseAddr("8.8.8.8")}) != 1 {
+		return nil, fmt.Errorf("the request did not reach the application: %v", c.writer.header)
+	}
+	return c, nil
+}
+
+func (c *handled) pass(addrs []netip.Addr) (sum uint64) {
+	before, h := c.passed, c.request.Header
+	for _, text := range c.texts.of(addrs) {
+		clear(h)
+		for name, v := range c.values {
+			h[name] = v
+		}
+		c.address[0] = text
+		h[addressField] = c.address[:]
+		clear(c.writer.header)
+		c.handler.ServeHTTP(c.writer, c.request)
+	}
+	return c.passed - before
+}
+
+func (c *handled) answer(netip.Addr) answer { return answer{} }
+
+// discarded is an answer that nobody reads.
+type discarded struct{ header http.Header }
+
+func (d discarded) Header() http.Header         { return d.header }
+func (d discarded) Write(b []byte) (int, error) { return len(b), nil }
+func (d discarded) WriteHeader(int)             {}
