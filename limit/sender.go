@@ -80,8 +80,8 @@ func (s *Shared) end() {
 }
 
 var (
-	errClosed = errors.Join(errors.New("limit: closed"), ErrNotApplied)
-	errOpen   = errors.Join(errors.New("limit: the shared store is away"), ErrNotApplied)
+	errClosed = NotApplied(errors.New("limit: closed"))
+	errOpen   = NotApplied(errors.New("limit: the shared store is away"))
 )
 
 // patience is how much longer than a budget the sender waits: an answer that is

@@ -317,7 +317,7 @@ func TestStoreAway(t *testing.T) {
 		away, back func(*fakeStore)
 	}{
 		"refused": {
-			func(f *fakeStore) { f.err = errors.Join(errors.New("connection refused"), ErrNotApplied) },
+			func(f *fakeStore) { f.err = NotApplied(errors.New("connection refused")) },
 			func(f *fakeStore) { f.err = nil },
 		},
 		"silent": {func(f *fakeStore) { f.silent = true }, func(f *fakeStore) { f.silent = false }},

@@ -20,9 +20,18 @@ type Store interface {
 	Ping(ctx context.Context) error
 }
 
-// ErrNotApplied marks an error of a Store after which surely nothing was
-// counted: wrap it, or join it.
+// ErrNotApplied is what an error of a Store is (errors.Is) after which surely
+// nothing was counted; see [NotApplied].
 var ErrNotApplied = errors.New("limit: the shared store was not reached")
+
+// NotApplied marks an error as ErrNotApplied, and leaves its words as they are.
+func NotApplied(err error) error { return notApplied{err} }
+
+type notApplied struct{ error }
+
+func (e notApplied) Unwrap() error { return e.error }
+
+func (notApplied) Is(target error) bool { return target == ErrNotApplied }
 
 // An Ask is what one Take asks of a Store: to count what was admitted before,
 // and then to charge all of its items, or none.

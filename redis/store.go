@@ -33,8 +33,8 @@ func newStore(c *Config) *store {
 }
 
 var (
-	errNotConnected = errors.Join(errors.New("redis: not connected"), limit.ErrNotApplied)
-	errClosed       = errors.Join(errors.New("redis: closed"), limit.ErrNotApplied)
+	errNotConnected = limit.NotApplied(errors.New("redis: not connected"))
+	errClosed       = limit.NotApplied(errors.New("redis: closed"))
 )
 
 func (s *store) connected() (rueidis.Client, error) {
@@ -92,7 +92,7 @@ func (s *store) connect() (rueidis.Client, error) {
 	}
 	client, err := rueidis.NewClient(option)
 	if err != nil {
-		return nil, errors.Join(err, limit.ErrNotApplied)
+		return nil, limit.NotApplied(err)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -219,7 +219,7 @@ func classify(err error) error {
 	}
 	var op *net.OpError
 	if _, ok := rueidis.IsRedisErr(err); ok || errors.Is(err, rueidis.ErrClosing) || errors.As(err, &op) && op.Op == "dial" {
-		return errors.Join(err, limit.ErrNotApplied)
+		return limit.NotApplied(err)
 	}
 	return err
 }

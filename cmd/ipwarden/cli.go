@@ -23,6 +23,7 @@ type cli struct {
 	Gate       gateCmd       `cmd:"" help:"Decide about requests for proxies and applications." example:"ipwarden gate --policy policy.yaml --listen unix:/run/ipwarden.sock"`
 	Policy     policyCmd     `cmd:"" help:"Write, check, test and explain policies." example:"ipwarden policy init"`
 	Data       dataCmd       `cmd:"" help:"Fetch feeds, and build, check and export datasets." example:"ipwarden data update"`
+	Bench      benchCmd      `cmd:"" help:"Measure what is promised." example:"ipwarden bench overshoot --nodes 4 --redis redis://127.0.0.1:6379"`
 	Version    versionCmd    `cmd:"" help:"Print the version." example:"ipwarden version"`
 	Completion completionCmd `cmd:"" help:"Print the completion of a shell." example:"ipwarden completion bash"`
 }

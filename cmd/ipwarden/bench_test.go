@@ -1,0 +1,52 @@
+package main
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/ipwarden/ipwarden/internal/proxytest"
+)
+
+// bench runs the command and returns what it prints.
+func runBench(t *testing.T, args ...string) (status int, stdout, stderr string) {
+	t.Helper()
+	var out, err bytes.Buffer
+	status = run(append([]string{"bench", "overshoot"}, args...), &env{
+		stdin: strings.NewReader(""), stdout: &out, stderr: &err, getenv: func(string) string { return "" }, now: time.Now,
+	})
+	return status, out.String(), err.String()
+}
+
+// The overshoot is measured on a real server, and is within the bound; a server
+// that is not there, or a flag that is wrong, is said.
+func TestBenchOvershoot(t *testing.T) {
+	program := proxytest.Need(t, "redis-server", "redis-server")
+	addr := proxytest.FreeAddr(t)
+	dir := t.TempDir()
+	_, port, _ := strings.Cut(addr, ":")
+	proxytest.Start(t, dir, addr, program, "--bind", "127.0.0.1", "--port", port, "--save", "", "--dir", dir)
+	for mode, bound := range map[string]string{"fast": "at most 90 more", "exact": "at most 0 more"} {
+		status, out, stderr := runBench(t, "--redis", "redis://"+addr, "--limit", "300", "--rounds", "2", "--limit-mode", mode, "--budget", "20s")
+		if status != exitOK || !strings.Contains(out, bound) || !strings.Contains(out, "Within the bound") {
+			t.Errorf("%s: status %d\n%s%s", mode, status, out, stderr)
+		}
+	}
+}
+
+func TestBenchOvershootMistakes(t *testing.T) {
+	for want, args := range map[string][]string{
+		"connection refused": {"--redis", "redis://" + proxytest.FreeAddr(t)},
+		`scheme "http"`:      {"--redis", "http://127.0.0.1"},
+		"--nodes is 0":       {"--redis", "redis://127.0.0.1", "--nodes", "0", "--limit", "0"},
+		"--limit is 0":       {"--redis", "redis://127.0.0.1", "--nodes", "0", "--limit", "0"},
+		"shorter than 1ms":   {"--redis", "redis://127.0.0.1", "--window", "1ns"},
+		"--redis":            {},
+	} {
+		status, out, stderr := runBench(t, args...)
+		if status == exitOK || !strings.Contains(stderr, want) {
+			t.Errorf("%q: status %d, want %q\n%s%s", args, status, want, out, stderr)
+		}
+	}
+}
