@@ -143,6 +143,12 @@ func contains(s, sub string) bool {
 	return false
 }
 
+func TestSharedEntrySize(t *testing.T) {
+	if st := shared(t, SharedConfig{Store: newFakeStore(), Entries: 1000}).Stats(); st.Entries != 1000 || st.Bytes != 40_000 {
+		t.Errorf("%+v", st)
+	}
+}
+
 // Through a store that answers, four nodes hold a limit exactly.
 func TestSharedIsExact(t *testing.T) {
 	for _, alg := range []Algorithm{GCRA, Sliding, Fixed} {
