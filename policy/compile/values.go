@@ -36,8 +36,15 @@ func (w *world) ResolveName(name string) (any, bool) {
 	case "response":
 		return structValue{responseRoot.typ, w}, true
 	}
-	if r, ok := roots()[name]; ok {
-		return structValue{r.typ, w}, true
+	switch name { // of roots, whose types are called so
+	case "request":
+		return structValue{"ipwarden.request", w}, true
+	case "risk":
+		return structValue{"ipwarden.risk", w}, true
+	case "client":
+		return structValue{"ipwarden.client", w}, true
+	case "crawler":
+		return structValue{"ipwarden.crawler", w}, true
 	}
 	return nil, false
 }
