@@ -68,6 +68,11 @@ func Rules() []Rule {
 			Why:     "the decision, and net/http round it: the policy's compiler, stores and providers come from outside",
 		},
 		{
+			Package: "gate/challenge", Project: []string{"", "limit", "policy"},
+			Without: []string{"os/exec", "database/sql"},
+			Why:     "a page, its cookies, and a CAPTCHA's operator that is asked over HTTP",
+		},
+		{
 			Package: "gate/crawler", Project: []string{"", "policy"},
 			Without: []string{"encoding/json", "net/http", "os/exec", "database/sql"},
 			Why:     "asks DNS through net, and says it in the policy's word",
