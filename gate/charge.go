@@ -110,7 +110,7 @@ func (g *Gate) take(ctx context.Context, d *Decision) (whole bool) {
 		whole = whole && r.Source != limit.Local
 		if !r.Allowed {
 			d.Verdict, d.Reason = ipwarden.Throttle, policy.ByLimit
-			d.Response = d.program.Response("", ipwarden.Throttle)
+			d.Response = d.program.OverLimit(d.from[i].limit)
 			d.RetryAfter = max(d.RetryAfter, r.RetryAfter)
 		}
 		from := d.from[i]
