@@ -17,8 +17,10 @@ import (
 	"github.com/ipwarden/ipwarden"
 	"github.com/ipwarden/ipwarden/clientip"
 	"github.com/ipwarden/ipwarden/gate"
+	"github.com/ipwarden/ipwarden/gate/challenge"
 	"github.com/ipwarden/ipwarden/gate/crawler"
 	"github.com/ipwarden/ipwarden/internal/api"
+	"github.com/ipwarden/ipwarden/policy"
 	"github.com/ipwarden/ipwarden/policy/compile"
 	"github.com/ipwarden/ipwarden/redis"
 )
@@ -40,7 +42,8 @@ type gateFlags struct {
 	LimitBudget         time.Duration `env:"IPWARDEN_LIMIT_BUDGET" default:"5ms" placeholder:"TIME" help:"How long a decision waits for the shared store; default ${default}."`
 	LimitSeedFile       string        `env:"IPWARDEN_LIMIT_SEED_FILE" placeholder:"FILE" help:"32 hexadecimal digits that key the counts, the same on all nodes that share them; or IPWARDEN_LIMIT_SEED."`
 	CrawlerDNS          bool          `name:"crawler-dns" env:"IPWARDEN_CRAWLER_DNS" help:"Verify crawlers by the DNS names of their addresses too, behind the request; by default only by published ranges, and nothing is asked outside."`
-	OlderHeaders        bool          `name:"older-rate-limit-headers" env:"IPWARDEN_OLDER_RATE_LIMIT_HEADERS" help:"Send X-RateLimit-Limit, -Remaining and -Reset too."`
+	challengeFlags
+	OlderHeaders bool `name:"older-rate-limit-headers" env:"IPWARDEN_OLDER_RATE_LIMIT_HEADERS" help:"Send X-RateLimit-Limit, -Remaining and -Reset too."`
 }
 
 // gateRun is a gate while it runs.
@@ -54,6 +57,7 @@ type gateRun struct {
 	nginx, forward *gate.Gate
 	trusted        []netip.Prefix
 	token          string
+	challenges     *challenge.Challenges
 	closers        []io.Closer
 	log            *slog.Logger
 }
@@ -92,7 +96,7 @@ func (f *gateFlags) open(file string, dirs *dirFlag, e *env, live func() *data, 
 		return nil, err
 	}
 	run.trusted = found.trusted
-	if run.token, err = f.token(e); err != nil {
+	if run.token, err = secret(f.ServiceTokenFile, "IPWARDEN_SERVICE_TOKEN", e); err != nil {
 		return nil, err
 	}
 	cfg := gate.Config{
@@ -108,6 +112,11 @@ func (f *gateFlags) open(file string, dirs *dirFlag, e *env, live func() *data, 
 	if err := f.shared(run, e, &cfg); err != nil {
 		return nil, err
 	}
+	route := func(q *ipwarden.Request) *policy.Route { return run.Program().Route(q) }
+	if run.challenges, err = f.challengeFlags.open(e, route, log); err != nil {
+		return nil, err
+	}
+	cfg.Challenges = run.challenges
 	if run.Gate, err = gate.New(cfg); err != nil {
 		return nil, err
 	}
@@ -179,18 +188,6 @@ func parseNetwork(text string) (netip.Prefix, error) {
 	return p, nil
 }
 
-// token reads the service token.
-func (f *gateFlags) token(e *env) (string, error) {
-	if f.ServiceTokenFile == "" {
-		return e.getenv("IPWARDEN_SERVICE_TOKEN"), nil
-	}
-	b, err := os.ReadFile(f.ServiceTokenFile)
-	if err != nil {
-		return "", err
-	}
-	return strings.TrimSpace(string(b)), nil
-}
-
 func (f *gateFlags) journal(run *gateRun, e *env) (*gate.Journal, error) {
 	if f.DecisionLog == "" {
 		return nil, nil
@@ -239,13 +236,9 @@ func (f *gateFlags) crawlers(run *gateRun, d *data) (gate.Crawlers, error) {
 
 // shared makes limits those of several nodes.
 func (f *gateFlags) shared(run *gateRun, e *env, cfg *gate.Config) error {
-	text := e.getenv("IPWARDEN_LIMIT_SEED")
-	if f.LimitSeedFile != "" {
-		b, err := os.ReadFile(f.LimitSeedFile)
-		if err != nil {
-			return err
-		}
-		text = strings.TrimSpace(string(b))
+	text, err := secret(f.LimitSeedFile, "IPWARDEN_LIMIT_SEED", e)
+	if err != nil {
+		return err
 	}
 	if text != "" {
 		seed, err := hex.DecodeString(text)
@@ -286,7 +279,7 @@ func (r *gateRun) routes() *api.GateConfig {
 	// An application that asks names the client itself.
 	return &api.GateConfig{
 		Gate: r.With(peerItself()), Nginx: r.nginx, ForwardAuth: r.forward, Envoy: r.forward,
-		Trusted: r.trusted, Token: r.token,
+		Trusted: r.trusted, Token: r.token, Challenges: r.challenges,
 	}
 }
 

@@ -110,7 +110,7 @@ func New(cfg Config) (*API, error) {
 	}
 	a.metrics = newMetrics(a)
 	if cfg.Gate != nil {
-		a.metrics.registry.MustRegister(GateMetrics(cfg.Gate.Gate))
+		a.metrics.registry.MustRegister(GateMetrics(cfg.Gate.Gate, cfg.Gate.Challenges))
 	}
 	return a, nil
 }

@@ -15,6 +15,7 @@ import (
 
 	"github.com/ipwarden/ipwarden"
 	"github.com/ipwarden/ipwarden/gate"
+	"github.com/ipwarden/ipwarden/gate/challenge"
 )
 
 // GateConfig adds the gate's routes: /gate/nginx, /gate/forward-auth and
@@ -37,6 +38,10 @@ type GateConfig struct {
 	// Token lets whoever has it ask, from anywhere, as "Authorization: Bearer".
 	// Default: none.
 	Token string
+
+	// Challenges has the page where clients prove themselves, for anybody who
+	// comes: on the net/http listener. Default: none.
+	Challenges *challenge.Challenges
 }
 
 // gateRoutes is GateConfig, ready to be asked.

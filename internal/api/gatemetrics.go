@@ -6,14 +6,21 @@ import (
 	"github.com/ipwarden/ipwarden"
 	"github.com/ipwarden/ipwarden/clientip"
 	"github.com/ipwarden/ipwarden/gate"
+	"github.com/ipwarden/ipwarden/gate/challenge"
 	"github.com/ipwarden/ipwarden/policy"
 )
 
-// GateMetrics collects what a gate has counted. Its labels are the words of
-// verdicts, reasons and client statuses: closed sets.
-func GateMetrics(g *gate.Gate) prometheus.Collector { return gateCollector{g} }
+// GateMetrics collects what a gate and its challenges have counted; c may be nil.
+// The labels are the words of verdicts, reasons, client statuses, kinds and
+// results: closed sets.
+func GateMetrics(g *gate.Gate, c *challenge.Challenges) prometheus.Collector {
+	return gateCollector{g, c}
+}
 
-type gateCollector struct{ gate *gate.Gate }
+type gateCollector struct {
+	gate       *gate.Gate
+	challenges *challenge.Challenges
+}
 
 var (
 	gateDecisions = prometheus.NewDesc("ipwarden_gate_decisions_total", "Decisions, by verdict and reason.", []string{"verdict", "reason"}, nil)
@@ -22,12 +29,16 @@ var (
 	gateDegraded  = prometheus.NewDesc("ipwarden_gate_degraded_total", "Decisions in which a fail mode or local counts stood in for something that was away.", nil, nil)
 	gateErrors    = prometheus.NewDesc("ipwarden_gate_errors_total", "Failures of what the gate asks.", []string{"of"}, nil)
 	gateOutcomes  = prometheus.NewDesc("ipwarden_gate_outcomes_total", "Outcomes that were taken.", nil, nil)
+	gateSent      = prometheus.NewDesc("ipwarden_challenges_sent_total", "Clients that were sent to the challenge.", nil, nil)
+	gateShown     = prometheus.NewDesc("ipwarden_challenges_shown_total", "Pages of a challenge that were shown.", nil, nil)
+	gateAttempts  = prometheus.NewDesc("ipwarden_challenges_attempts_total", "Attempts at a challenge.", []string{"kind", "result"}, nil)
+	gateUnfit     = prometheus.NewDesc("ipwarden_challenges_refused_total", "Attempts that did not count.", []string{"why"}, nil)
 	gateDropped   = prometheus.NewDesc("ipwarden_gate_log_dropped_total", "Lines of the decision log that were lost.", nil, nil)
 )
 
 // Describe is part of prometheus.Collector.
 func (gateCollector) Describe(to chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{gateDecisions, gateClients, gateConflicts, gateDegraded, gateErrors, gateOutcomes, gateDropped} {
+	for _, d := range []*prometheus.Desc{gateDecisions, gateClients, gateConflicts, gateDegraded, gateErrors, gateOutcomes, gateDropped, gateSent, gateShown, gateAttempts, gateUnfit} {
 		to <- d
 	}
 }
@@ -54,4 +65,19 @@ func (c gateCollector) Collect(to chan<- prometheus.Metric) {
 	count(gateErrors, s.LimiterErrors, "limiter")
 	count(gateOutcomes, s.Outcomes)
 	count(gateDropped, s.Dropped)
+	if c.challenges == nil {
+		return
+	}
+	n := c.challenges.Stats()
+	count(gateSent, n.Sent)
+	count(gateShown, n.Shown)
+	for kind, results := range n.Attempts {
+		for result, times := range results {
+			count(gateAttempts, times, kind, result)
+		}
+	}
+	count(gateUnfit, n.Replayed, "replayed")
+	count(gateUnfit, n.Limited, "limited")
+	count(gateUnfit, n.Forged, "forged")
+	count(gateUnfit, n.Old, "old")
 }

@@ -15,6 +15,10 @@ import (
 func (a *API) Handler() http.Handler { return http.HandlerFunc(a.serveHTTP) }
 
 func (a *API) serveHTTP(w http.ResponseWriter, r *http.Request) {
+	if g := a.gate; g != nil && g.Challenges != nil && r.URL.Path == g.Challenges.Path() {
+		g.Challenges.ServeHTTP(w, r)
+		return
+	}
 	start := a.now()
 	x := a.take(start)
 	defer a.give(x)

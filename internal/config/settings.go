@@ -59,6 +59,12 @@ var known = map[string]shape{
 	"decision_log":                text,   // file, or -
 	"decision_log_sample":         number, // in a thousand, of what is allowed
 	"decision_log_full_addresses": truth,  //
+	"challenge_key_file":          text,   // signs clearances
+	"challenge_secure":            truth,  // clearances over HTTPS alone
+	"captcha":                     text,   // turnstile, hcaptcha, or a URL
+	"captcha_site_key":            text,   //
+	"captcha_secret_file":         text,   //
+	"captcha_from":                number, // risk from which it is asked for
 	"redis":                       text,   // URL of the store that limits share
 	"limit_mode":                  text,   // exact or fast
 	"limit_budget":                text,   // how long a decision waits for the store
