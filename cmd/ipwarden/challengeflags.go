@@ -64,6 +64,11 @@ func (f *challengeFlags) open(e *env, route func(*ipwarden.Request) *policy.Rout
 		if f.CaptchaFrom == 0 {
 			cfg.Kinds = cfg.Kinds[1:]
 		}
+		// The wait would be a way round the CAPTCHA.
+		cfg.WithoutScriptUpTo = int(f.CaptchaFrom) - 1
+		if f.CaptchaFrom == 1 {
+			cfg.WithoutScriptUpTo = -1 // 0 is the default
+		}
 	}
 	return challenge.New(cfg)
 }
