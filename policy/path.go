@@ -40,8 +40,8 @@ const maxPath = 8 << 10
 // Normalize reads the path of a request target as the upstream will: percent-
 // encoding is undone once, dot segments are followed, slashes are merged. What
 // different servers read differently (an encoded slash, dot or backslash, a
-// percent sign that is encoded twice, bytes that are not UTF-8, a way above the
-// root) is a *PathError. A path that needs nothing is returned as it is,
+// number sign, a percent sign that is encoded twice, bytes that are not UTF-8, a
+// way above the root) is a *PathError. A path that needs nothing is returned as it is,
 // without an allocation.
 func (p Paths) Normalize(raw string) (string, error) {
 	switch {
@@ -108,7 +108,7 @@ func (p Paths) plain(raw string) bool {
 			continue
 		case c == '.' && slash && dotSegment(raw[i:]):
 			return false
-		case c == '%' || c == '\\' || c == ';' || c <= ' ' || c >= 0x7f || p.FoldCase && 'A' <= c && c <= 'Z':
+		case c == '%' || c == '\\' || c == ';' || c == '#' || c == '?' || c <= ' ' || c >= 0x7f || p.FoldCase && 'A' <= c && c <= 'Z':
 			return false
 		}
 		slash = false
@@ -137,6 +137,11 @@ func (p Paths) segment(s string) (string, error) {
 	encodedDot, kept := false, 0
 	for i := 0; i < len(s); i++ {
 		c := s[i]
+		// Neither is in a path (RFC 3986 section 3.3): nginx and Node end it there,
+		// others take it for a part of the name.
+		if c == '#' || c == '?' {
+			return "", &PathError{"a number sign or a question mark in it"}
+		}
 		if c == '%' {
 			if i+2 >= len(s) || unhex(s[i+1]) < 0 || unhex(s[i+2]) < 0 {
 				return "", &PathError{"a percent sign that encodes nothing"}
