@@ -174,7 +174,7 @@ func (a *API) fastError(c *fasthttp.RequestCtx, err error) {
 	case errors.As(err, &timeout) && timeout.Timeout():
 		a.refuseFast(c, timedOut())
 	case errors.As(err, &small):
-		a.refuseFast(c, headerTooLarge())
+		a.refuseFast(c, headerTooLarge(a.headerBound()))
 	default:
 		a.refuseFast(c, malformed())
 	}
@@ -192,12 +192,24 @@ func (a *API) refuseFast(c *fasthttp.RequestCtx, p *problem) {
 
 // Bounds on what comes from outside; both listeners have the same.
 const (
-	maxRequestHeader  = 8 << 10 // bytes, with the request line
+	maxRequestHeader  = 8 << 10  // bytes, with the request line
+	maxGateHeader     = 72 << 10 // the same where a gate answers
 	readHeaderTimeout = 5 * time.Second
 	readTimeout       = 15 * time.Second // of header and body
 	writeTimeout      = 30 * time.Second
 	idleTimeout       = 75 * time.Second
 )
+
+// headerBound is how large a request's line and header may be, bytes. What asks
+// the gate brings the header of another request with it, and proxies take more
+// than a look-up needs: nginx 32 KiB, Envoy 60. A question that is refused would
+// be an error to the proxy, which answers the visitor 500 or lets everything in.
+func (a *API) headerBound() int {
+	if a.gate != nil {
+		return maxGateHeader
+	}
+	return maxRequestHeader
+}
 
 // fasthttpServer returns the server of the fast shell, with its bounds but those of
 // time, which are its listener's (patience).
@@ -210,7 +222,7 @@ func (a *API) fasthttpServer() *fasthttp.Server {
 		DisablePreParseMultipartForm: true,
 		CloseOnShutdown:              true,
 		SecureErrorLogMessage:        true,
-		ReadBufferSize:               maxRequestHeader,
+		ReadBufferSize:               a.headerBound(),
 		MaxRequestBodySize:           maxBulkBody,
 		Concurrency:                  2 * maxConnections, // never reached: the listener is bounded
 		MaxIdleWorkerDuration:        10 * time.Second,

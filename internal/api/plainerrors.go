@@ -46,7 +46,7 @@ const plainTail = "Content-Type: text/plain; charset=utf-8\r\nConnection: close\
 
 // Write passes answers on.
 func (c *plainErrorConn) Write(p []byte) (int, error) {
-	problem := plainError(p)
+	problem := plainError(p, c.api.headerBound())
 	if problem == nil {
 		return c.Conn.Write(p)
 	}
@@ -57,8 +57,9 @@ func (c *plainErrorConn) Write(p []byte) (int, error) {
 }
 
 // plainError recognises a text of net/http by all of its bytes: bodies pass
-// here as well, in pieces, and parts of them are the client's.
-func plainError(p []byte) *problem {
+// here as well, in pieces, and parts of them are the client's. bound is that of a
+// request's header.
+func plainError(p []byte, bound int) *problem {
 	const version = "HTTP/1.1 "
 	if len(p) > 512 || !bytes.HasPrefix(p, []byte(version+"4")) && !bytes.HasPrefix(p, []byte(version+"5")) {
 		return nil
@@ -77,7 +78,7 @@ func plainError(p []byte) *problem {
 	}
 	switch status, _ := strconv.Atoi(line[len(version) : len(version)+3]); status {
 	case http.StatusRequestHeaderFieldsTooLarge:
-		return headerTooLarge()
+		return headerTooLarge(bound)
 	case http.StatusNotImplemented:
 		return &problem{
 			status: http.StatusNotImplemented, slug: "unknown-transfer-coding", title: "Unknown transfer coding",

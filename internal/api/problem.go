@@ -101,10 +101,10 @@ func malformed() *problem {
 	}
 }
 
-func headerTooLarge() *problem {
+func headerTooLarge(bound int) *problem {
 	return &problem{
 		status: http.StatusRequestHeaderFieldsTooLarge, slug: "header-too-large", title: "Request header too large",
-		detail:  "The request line and header together may have " + strconv.Itoa(maxRequestHeader>>10) + " KiB.",
+		detail:  "The request line and header together may have " + strconv.Itoa(bound>>10) + " KiB.",
 		example: exampleLookup, nowhere: true,
 	}
 }

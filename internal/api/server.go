@@ -120,7 +120,7 @@ func addrOf(ln net.Listener) net.Addr {
 func (s *Server) Run(ctx context.Context) error {
 	a := s.cfg.API
 	errorLog := log.New(logWriter{a}, "", 0)
-	s.http = httpServer(a.Handler(), errorLog)
+	s.http = httpServer(a.Handler(), a.headerBound(), errorLog)
 	failed := make(chan error, 3)
 	serving := 1
 	go func() { failed <- s.http.Serve(a.httpListener(s.ln)) }()
@@ -131,7 +131,7 @@ func (s *Server) Run(ctx context.Context) error {
 	}
 	if s.admLn != nil {
 		serving++
-		s.admin = httpServer(a.Admin(), errorLog)
+		s.admin = httpServer(a.Admin(), maxRequestHeader, errorLog)
 		s.admin.IdleTimeout = idleTimeout
 		s.admin.WriteTimeout = 2 * time.Minute // of a profile
 		go func() { failed <- s.admin.Serve(newBounded(s.admLn, 64)) }()
@@ -199,14 +199,14 @@ func (a *API) httpListener(ln net.Listener) net.Listener {
 
 // httpServer returns a net/http server with bounds on everything a client can
 // take its time with, but for being idle, which httpListener bounds.
-func httpServer(h http.Handler, errorLog *log.Logger) *http.Server {
+func httpServer(h http.Handler, header int, errorLog *log.Logger) *http.Server {
 	return &http.Server{
 		Handler:                      h,
 		ReadHeaderTimeout:            readHeaderTimeout,
 		ReadTimeout:                  readTimeout,
 		WriteTimeout:                 writeTimeout,
-		IdleTimeout:                  -1,                      // its listener's
-		MaxHeaderBytes:               maxRequestHeader - 4096, // net/http adds 4096
+		IdleTimeout:                  -1,            // its listener's
+		MaxHeaderBytes:               header - 4096, // net/http adds 4096
 		DisableGeneralOptionsHandler: true,
 		ErrorLog:                     errorLog,
 	}

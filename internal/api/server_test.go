@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -297,7 +298,19 @@ func TestHeaderBounds(t *testing.T) {
 			t.Errorf("a header of 64 KiB: %+v", r)
 		}
 	}
-	if h := httpServer(nil, nil); h.ReadHeaderTimeout == 0 || h.ReadTimeout == 0 || h.WriteTimeout == 0 || h.IdleTimeout == 0 {
+	// A question to the gate has a visitor's header in it, which may be larger.
+	s, _ = serve(t, ServerConfig{API: gated(t, 3), FastListen: "127.0.0.1:0"})
+	for _, addr := range []net.Addr{s.Addr(), s.FastAddr()} {
+		for _, size := range []int{32 << 10, 64 << 10, 128 << 10} {
+			c, br := dial(t, addr)
+			r := ask(t, c, br, "GET /gate/nginx HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer "+serviceToken+
+				"\r\nX-Original-Uri: /\r\nX-Original-Method: GET\r\nX-Real-Ip: 8.8."+strconv.Itoa(size>>10)+".1\r\nX-Long: "+strings.Repeat("a", size)+"\r\n\r\n")
+			if want := map[bool]int{true: 431, false: 200}[size > maxGateHeader]; r.status != want {
+				t.Errorf("%v: a question of %d KiB: %d, want %d", addr, size>>10, r.status, want)
+			}
+		}
+	}
+	if h := httpServer(nil, maxRequestHeader, nil); h.ReadHeaderTimeout == 0 || h.ReadTimeout == 0 || h.WriteTimeout == 0 || h.IdleTimeout == 0 {
 		t.Error("the net/http server has no bound on time")
 	}
 	if f := newAPI(t, nil).fasthttpServer(); f.MaxRequestBodySize == 0 {

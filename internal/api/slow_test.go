@@ -52,7 +52,7 @@ func TestSlowClients(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				a := newAPI(t, nil)
-				srv := httpServer(a.Handler(), log.New(io.Discard, "", 0))
+				srv := httpServer(a.Handler(), maxRequestHeader, log.New(io.Discard, "", 0))
 				ln := &pipeListener{make(chan net.Conn), make(chan struct{})}
 				served := make(chan error, 1)
 				go func() { served <- srv.Serve(a.httpListener(ln)) }()
