@@ -99,7 +99,9 @@ func (f Family) AnswerStatus(d *Decision) int {
 	switch {
 	case status == 0:
 		return 200
-	case f == Nginx:
+	case f == Nginx, status < 300:
+		// To a proxy that asks, 2xx is yes: a refusal that the policy dresses up as a
+		// page of 200 must not let the request in.
 		return 403
 	}
 	return status

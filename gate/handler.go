@@ -103,13 +103,14 @@ func RequestOf(r *http.Request, q *ipwarden.Request) {
 	}
 }
 
-// hostOf is a Host field without its port, in lower case.
+// hostOf is a Host field without its port and the dot of the root, in lower case:
+// "Example.org.:8080" is served as example.org (RFC 3986 section 3.2.2).
 func hostOf(field string) string {
 	host := field
 	if i := strings.LastIndexByte(field, ':'); i >= 0 && !strings.HasSuffix(field, "]") {
 		host = field[:i]
 	}
-	return strings.ToLower(host)
+	return strings.ToLower(strings.TrimSuffix(host, "."))
 }
 
 // pass takes off a request what a client forged and puts on what is known.

@@ -42,7 +42,7 @@ func WantsPage(accept string) bool {
 // no body: the media type is then "".
 func (d *Decision) AppendRefusal(dst []byte, page bool) (body []byte, mediaType string) {
 	status := d.Status()
-	if status == 0 || status < 400 {
+	if status == 0 || d.Location != "" && status < 400 {
 		return dst, ""
 	}
 	if page {
@@ -104,6 +104,9 @@ func period(d time.Duration) string {
 		if d >= u.size && d%u.size == 0 {
 			if n := d / u.size; n > 1 {
 				return strconv.FormatInt(int64(n), 10) + " " + u.name + "s"
+			}
+			if u.name == "hour" {
+				return "an hour"
 			}
 			return "a " + u.name
 		}

@@ -85,12 +85,13 @@ func headerOf(h map[string]fieldValues) http.Header {
 	return out
 }
 
+// hostOf is a Host field without its port and the dot of the root, in lower case.
 func hostOf(field string) string {
 	host := field
 	if i := strings.LastIndexByte(field, ':'); i >= 0 && !strings.HasSuffix(field, "]") {
 		host = field[:i]
 	}
-	return strings.ToLower(host)
+	return strings.ToLower(strings.TrimSuffix(host, "."))
 }
 
 // answerGate ends an answer that belongs to nobody but who asked.

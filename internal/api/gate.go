@@ -183,6 +183,7 @@ func (x *exchange) askedBy(f gate.Family, g *gate.Gate) *problem {
 		Peer: x.peer, Header: x.header, Method: x.method, Scheme: "http", Host: x.host, Path: x.path, Query: x.query,
 	}
 	if f == gate.Envoy {
+		a.request.Host = hostOf(x.host)
 		a.request.Path = strings.TrimPrefix(x.path, "/gate/envoy")
 		if a.request.Path == "" {
 			a.request.Path = "/"

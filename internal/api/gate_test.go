@@ -184,6 +184,70 @@ func TestForwardAuth(t *testing.T) {
 	}
 }
 
+// A host is one name, however it is spelt.
+func TestHostsAreOneName(t *testing.T) {
+	host := policy.Expr{Op: policy.OpEqual, Type: policy.Bool, Args: []policy.Expr{
+		{Op: policy.OpHost, Type: policy.String}, {Op: policy.OpConst, Type: policy.String, Text: "admin.example.org"},
+	}}
+	a := ruled(t, policy.Config{Rules: []policy.Rule{{Name: "admin", When: host, Action: ipwarden.Block}}})
+	for _, name := range []string{"admin.example.org", "Admin.Example.ORG", "admin.example.org:8443", "admin.example.org.", "ADMIN.example.org.:80"} {
+		client := "X-Forwarded-For: 8.8.8.8"
+		r := askGate(a, "@", "GET", "http://"+name+"/gate/envoy/x", "", client)
+		if r.StatusCode != 403 {
+			t.Errorf("%s, as Envoy asks: %d, want 403", name, r.StatusCode)
+		}
+		r = askGate(a, "@", "GET", "/gate/forward-auth", "", client, "X-Forwarded-Uri: /", "X-Forwarded-Method: GET", "X-Forwarded-Host: "+name)
+		if r.StatusCode != 403 {
+			t.Errorf("%s, as Traefik asks: %d, want 403", name, r.StatusCode)
+		}
+		r = askGate(a, "@", "GET", "/gate/nginx", "", "X-Real-Ip: 8.8.8.8", "X-Original-Uri: /", "X-Original-Method: GET", "X-Original-Host: "+name)
+		if r.StatusCode != 403 {
+			t.Errorf("%s, as nginx asks: %d, want 403", name, r.StatusCode)
+		}
+		r = askGate(a, "@", "POST", "/v1/decide", `{"ip":"8.8.8.8","host":"`+name+`"}`)
+		if text := textOf(t, r); !strings.Contains(text, `"verdict":"block"`) {
+			t.Errorf("%s, as an application asks: %s", name, text)
+		}
+	}
+}
+
+// A refusal that looks like success to the visitor is none to the proxy.
+func TestRefusalsAreNever2xxToAProxy(t *testing.T) {
+	a := ruled(t, policy.Config{
+		Rules:     []policy.Rule{{Name: "tarpit", Action: ipwarden.Block, Response: "fine"}},
+		Responses: []policy.Response{{Name: "fine", Status: 200, Title: "All is fine", HTML: "<p>Fine."}},
+	})
+	client := "X-Forwarded-For: 8.8.8.8"
+	for target, header := range map[string][]string{
+		"/gate/envoy/x":      {client},
+		"/gate/forward-auth": {client, "X-Forwarded-Uri: /", "X-Forwarded-Method: GET", "X-Forwarded-Host: example.org"},
+		"/gate/nginx":        {"X-Real-Ip: 8.8.8.8", "X-Original-Uri: /", "X-Original-Method: GET"},
+	} {
+		if r := askGate(a, "@", "GET", target, "", header...); r.StatusCode != 403 {
+			t.Errorf("%s: %d, want 403", target, r.StatusCode)
+		}
+	}
+	if r := askGate(a, "@", "GET", "/gate/forward-auth", "", client, "X-Forwarded-Uri: /", "X-Forwarded-Method: GET", "X-Forwarded-Host: example.org", "Accept: text/html"); textOf(t, r) != "<p>Fine." {
+		t.Error("the page of the policy is not sent")
+	}
+}
+
+// ruled is an API with a policy of these rules.
+func ruled(t *testing.T, cfg policy.Config) *API {
+	t.Helper()
+	p, err := policy.New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	g, err := gate.New(gate.Config{Source: ipwardentest.Sample(), Program: p, Now: func() time.Time { return noon }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return newAPI(t, func(c *Config) {
+		c.Gate = &GateConfig{Gate: g, Nginx: g.With(proxied(t, "X-Real-Ip")), ForwardAuth: g.With(proxied(t, "X-Forwarded-For")), Envoy: g.With(proxied(t, "X-Forwarded-For"))}
+	})
+}
+
 // torExit is an exit of the sample world.
 func torExit(t *testing.T) string {
 	t.Helper()

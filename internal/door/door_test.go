@@ -79,6 +79,9 @@ func TestHost(t *testing.T) {
 		"[2001:DB8::1]:8443": "[2001:db8::1]",
 		"[2001:db8::1]":      "[2001:db8::1]",
 		"192.0.2.1:80":       "192.0.2.1",
+		"Example.com.":       "example.com",
+		"example.com.:80":    "example.com",
+		".":                  "",
 	} {
 		if got := Host(in); got != want {
 			t.Errorf("Host(%q) = %q, want %q", in, got, want)

@@ -1,7 +1,7 @@
 package door
 
 // Host makes of a Host field what [ipwarden.Request] holds: lower case, without
-// the port. It does not allocate where it is so already, as it mostly is.
+// the port and the dot of the root (RFC 3986 section 3.2.2). It does not allocate where it is so already, as it mostly is.
 func Host(field string) string {
 	host := field
 	for i := len(host) - 1; i >= 0; i-- {
@@ -13,6 +13,9 @@ func Host(field string) string {
 		if c < '0' || c > '9' { // no port; the colons of an IPv6 address are in brackets
 			break
 		}
+	}
+	if n := len(host); n > 0 && host[n-1] == '.' {
+		host = host[:n-1]
 	}
 	for i := range len(host) {
 		if c := host[i]; c >= 'A' && c <= 'Z' {
