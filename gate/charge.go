@@ -2,6 +2,7 @@ package gate
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/ipwarden/ipwarden"
@@ -19,7 +20,9 @@ type takenFrom struct {
 // throttle when one is used up.
 func (g *Gate) charge(ctx context.Context, route *policy.Route, d *Decision) {
 	for i := range d.Uses {
-		g.collect(d, &d.Uses[i])
+		if u := &d.Uses[i]; !u.Limit.Shadow {
+			g.collect(d, u)
+		}
 	}
 	if len(d.takes) > 0 && !g.take(ctx, d) {
 		d.Degraded = true
@@ -27,7 +30,9 @@ func (g *Gate) charge(ctx context.Context, route *policy.Route, d *Decision) {
 	if d.Degraded && d.Verdict.Passes() {
 		g.fail(ctx, route, d)
 	}
-	g.watch(ctx, d)
+	if d.Verdict.Passes() { // what is refused is not charged
+		g.watch(ctx, route, d)
+	}
 	if !d.Verdict.Passes() {
 		d.pending = d.pending[:0] // what was refused has no outcome
 	}
@@ -37,15 +42,12 @@ func (g *Gate) charge(ctx context.Context, route *policy.Route, d *Decision) {
 // round an IPv6 address, so that a spray through one of them is seen (C8).
 func (g *Gate) collect(d *Decision, u *policy.Use) {
 	l := u.Limit
-	if l.Shadow {
-		return
-	}
 	if l.ByAddress() {
 		g.collectAddress(d, u)
 		return
 	}
 	var ok bool
-	if d.tuple, ok = l.AppendKey(d.tuple[:0], &d.input); !ok {
+	if d.tuple, ok = l.AppendKey(append(d.tuple[:0], d.program.spaces[l.Index]...), &d.input); !ok {
 		return
 	}
 	g.add(d, u, g.hasher.Sum(d.tuple), u.Raise, false)
@@ -56,7 +58,7 @@ func (g *Gate) collect(d *Decision, u *policy.Use) {
 		if l.Rollup[i] == 0 {
 			continue
 		}
-		d.tuple, _ = l.AppendRollup(d.tuple[:0], &d.input, bits)
+		d.tuple, _ = l.AppendRollup(append(d.tuple[:0], d.program.spaces[l.Index]...), &d.input, bits)
 		g.add(d, u, g.hasher.Sum(d.tuple), u.Raise*l.Rollup[i], true)
 	}
 }
@@ -82,19 +84,35 @@ func (g *Gate) add(d *Decision, u *policy.Use, key limit.Key, raise uint32, roll
 		Rate: &d.program.rates[u.Limit.Index], Key: key, Cost: u.Cost, Raise: uint16(min(raise, 1<<16-1)),
 	}
 	if u.Limit.CountsOutcomes() {
-		if len(d.pending) < maxPending {
-			d.pending = append(d.pending, pendingUse{u.Limit, r})
-		}
+		g.pend(d, pendingUse{u.Limit, r, rollup})
 		r.Cost = 0 // is there any left?
 	}
 	d.takes = append(d.takes, r)
 	d.from = append(d.from, takenFrom{u.Limit, rollup})
 }
 
+// pend notes what waits for the outcome. When there is too much of it, networks
+// round an address go first.
+func (g *Gate) pend(d *Decision, p pendingUse) {
+	if len(d.pending) < maxPending {
+		d.pending = append(d.pending, p)
+		return
+	}
+	g.stats.unawaited.Add(1)
+	for i := range d.pending {
+		if !p.rollup && d.pending[i].rollup {
+			d.pending[i] = p
+			return
+		}
+	}
+}
+
 // take asks the limiter; false when it decided by this process's counts alone,
 // or not at all.
 func (g *Gate) take(ctx context.Context, d *Decision) (whole bool) {
-	whole = true
+	if len(d.takes) > limit.MaxRequests && !g.peek(ctx, d) {
+		return g.state(d)
+	}
 	for start := 0; start < len(d.takes); start += limit.MaxRequests {
 		end := min(start+limit.MaxRequests, len(d.takes))
 		for len(d.results) < end {
@@ -105,6 +123,35 @@ func (g *Gate) take(ctx context.Context, d *Decision) (whole bool) {
 			return false
 		}
 	}
+	return g.state(d)
+}
+
+// peek asks whether more than one Take has room for may be had, so that none of
+// it is charged when the last is used up. It leaves results only when it may not.
+func (g *Gate) peek(ctx context.Context, d *Decision) (allowed bool) {
+	d.results = append(d.results[:0], make([]limit.Result, len(d.takes))...)
+	peeks := slices.Clone(d.takes)
+	for i := range peeks {
+		peeks[i].Cost = 0
+	}
+	for start := 0; start < len(peeks); start += limit.MaxRequests {
+		end := min(start+limit.MaxRequests, len(peeks))
+		if g.cfg.Limiter.Take(ctx, peeks[start:end], d.results[start:end]) != nil {
+			d.results = d.results[:0]
+			return true // the charge will say what is wrong
+		}
+	}
+	if limit.Allowed(d.results) {
+		d.results = d.results[:0]
+		return true
+	}
+	return false
+}
+
+// state makes of the results what the client is told; false when this process's
+// counts alone decided.
+func (g *Gate) state(d *Decision) (whole bool) {
+	whole = true
 	for i := range d.results {
 		r := &d.results[i]
 		whole = whole && r.Source != limit.Local
@@ -138,28 +185,37 @@ func (g *Gate) fail(ctx context.Context, route *policy.Route, d *Decision) {
 				return // it was among those taken
 			}
 		}
+		// Something took its time already; the rest of the budget is all there is.
+		bounded, cancel := context.WithTimeout(ctx, g.left(route, d))
+		defer cancel()
 		d.takes, d.from, d.results = d.takes[:0], d.from[:0], d.results[:0]
 		g.collect(d, &policy.Use{Limit: safe, Cost: 1, Raise: 1})
-		g.take(ctx, d)
+		g.take(bounded, d)
 	}
 }
 
-// watch counts what is in shadow: by itself, so that it cannot refuse.
-func (g *Gate) watch(ctx context.Context, d *Decision) {
+// left is what is left of the budget.
+func (g *Gate) left(route *policy.Route, d *Decision) time.Duration {
+	return route.Budget - g.cfg.Now().Sub(d.Time)
+}
+
+// watch counts what is in shadow as it would be counted if it were enforced, by
+// itself, so that it cannot refuse, and as long as the budget lasts.
+func (g *Gate) watch(ctx context.Context, route *policy.Route, d *Decision) {
 	for i := range d.Uses {
 		u := &d.Uses[i]
 		if !u.Limit.Shadow {
 			continue
 		}
-		var ok bool
-		if d.tuple, ok = u.Limit.AppendKey(d.tuple[:0], &d.input); !ok {
-			continue
+		if g.left(route, d) <= 0 {
+			return
 		}
-		d.watched[0] = limit.Request{
-			Rate: &d.program.rates[u.Limit.Index], Key: g.hasher.Sum(d.tuple), Cost: u.Cost, Raise: uint16(min(u.Raise, 1<<16-1)),
-		}
-		if g.cfg.Limiter.Take(ctx, d.watched[:], d.seen[:]) == nil && !d.seen[0].Allowed {
+		from := len(d.takes)
+		g.collect(d, u)
+		n := len(d.takes) - from
+		if n > 0 && g.cfg.Limiter.Take(ctx, d.takes[from:], d.seen[:n]) == nil && !limit.Allowed(d.seen[:n]) {
 			d.WouldLimit = u.Limit.Name
 		}
+		d.takes, d.from = d.takes[:from], d.from[:from]
 	}
 }

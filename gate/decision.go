@@ -56,8 +56,7 @@ type Decision struct {
 	takes    []limit.Request
 	results  []limit.Result
 	from     []takenFrom
-	watched  [1]limit.Request
-	seen     [1]limit.Result
+	seen     [3]limit.Result // of one limit in shadow
 	tuple    []byte
 	location []byte
 }
@@ -73,6 +72,7 @@ type LimitState struct {
 type pendingUse struct {
 	limit   *policy.Limit
 	request limit.Request
+	rollup  bool // of the network round the address
 }
 
 // reset empties d and keeps its memory.

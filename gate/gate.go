@@ -53,8 +53,8 @@ type Config struct {
 	// clients that do not know the RateLimit fields. Default: false.
 	OlderHeaders bool
 
-	// Remember is how many decisions are kept for outcomes and questions, some
-	// 1 KiB each. Default: 8192; negative: none.
+	// Remember is how many decisions are kept for questions, and how many that
+	// wait for their outcome; some 1 KiB for each. Default: 8192; negative: none.
 	Remember int
 
 	// Now is the clock. Default: time.Now.
@@ -99,6 +99,9 @@ type program struct {
 	model *risk.Model
 	rates []limit.Rate // by policy.Limit.Index
 	salts []limit.Salt // of limits whose key is the address alone
+	// spaces are before the keys of each limit: a state that was counted in another
+	// way, or over another time, means nothing here.
+	spaces [][]byte
 }
 
 // New makes a gate. The error names every mistake in cfg.
@@ -138,7 +141,7 @@ func New(cfg Config) (*Gate, error) {
 	}
 	c := &core{cfg: cfg, hasher: limit.NewHasher(cfg.Seed)}
 	if cfg.Remember > 0 {
-		c.recent = &recent{slots: make([]slot, cfg.Remember)}
+		c.recent = newRecent(cfg.Remember)
 	}
 	g := &Gate{core: c}
 	g.clients.Store(cfg.Client)
@@ -164,19 +167,21 @@ func (g *Gate) Client() *clientip.Extractor { return g.clients.Load() }
 func (g *Gate) UseClient(client *clientip.Extractor) { g.clients.Store(client) }
 
 // Use puts another policy and its weights in place of those in use, at once and
-// for all views. Limits that keep their name keep their counts. A nil model is
+// for all views. Limits that keep their name, algorithm and window keep
+// their counts. A nil model is
 // risk.DefaultModel.
 func (g *Gate) Use(p *policy.Program, model *risk.Model) error {
 	if model == nil {
 		model = risk.DefaultModel()
 	}
-	next := &program{Program: p, model: model, rates: make([]limit.Rate, len(p.Limits())), salts: make([]limit.Salt, len(p.Limits()))}
+	next := &program{Program: p, model: model, rates: make([]limit.Rate, len(p.Limits())), salts: make([]limit.Salt, len(p.Limits())), spaces: make([][]byte, len(p.Limits()))}
 	var errs []error
 	for i, l := range p.Limits() {
 		next.rates[i] = limit.Rate{
 			Name: l.Name, Algorithm: algorithms[l.Algorithm], Limit: l.Limit, Window: l.Window, Burst: l.Burst,
 		}
-		next.salts[i] = g.hasher.Salt(limit.AppendPart(nil, l.Name))
+		next.spaces[i] = limit.AppendPart(nil, l.Algorithm.String()+" "+l.Window.String())
+		next.salts[i] = g.hasher.Salt(limit.AppendPart(next.spaces[i], l.Name))
 		errs = append(errs, next.rates[i].Check())
 	}
 	if err := errors.Join(errs...); err != nil {

@@ -17,19 +17,24 @@ import (
 var ErrUnknownDecision = errors.New("no such decision is remembered here")
 
 // Outcome says what became of a request that was let in, so that limits which
-// count only some outcomes (a log-in that failed) are charged. Each event of a
-// decision counts once, however often it is reported: counted is false for one
-// that is known already. The error is ErrUnknownDecision, or the limiter's.
+// count only some outcomes (a log-in that failed) are charged. A limit is charged
+// once a decision, and each event counts once, however often it is reported:
+// counted is false for one that is known already. The error is ErrUnknownDecision, or the limiter's.
 func (g *Gate) Outcome(ctx context.Context, id ID, o policy.Outcome) (counted bool, err error) {
-	k, _, _, ok := g.recent.find(id)
-	if !ok {
+	if g.recent == nil {
 		return false, ErrUnknownDecision
 	}
-	if !g.recent.event(id, eventHash(o)) {
+	first, known := g.recent.event(id, eventHash(o))
+	var uses [maxPending]limit.Request
+	n, waits := g.recent.due(id, &o, &uses)
+	switch {
+	case !known && !waits:
+		return false, ErrUnknownDecision
+	case !first && n == 0:
 		return false, nil
 	}
 	g.stats.outcomes.Add(1)
-	return true, g.settle(ctx, k.pending[:k.nPending], &o)
+	return true, g.settle(ctx, uses[:n])
 }
 
 // Settle is Outcome for who still has the decision, as the middleware does. It
@@ -38,29 +43,30 @@ func (g *Gate) Settle(ctx context.Context, d *Decision, o policy.Outcome) error 
 	if len(d.pending) == 0 {
 		return nil
 	}
-	if g.recent != nil && !g.recent.event(d.ID, eventHash(o)) {
-		if _, _, _, known := g.recent.find(d.ID); known {
-			return nil // the application has reported it itself
+	var uses [maxPending]limit.Request
+	n, waits := 0, false
+	if g.recent != nil {
+		g.recent.event(d.ID, eventHash(o))
+		n, waits = g.recent.due(d.ID, &o, &uses) // less what the application has reported itself
+	}
+	if !waits {
+		for i := range d.pending {
+			if d.pending[i].limit.Counts(nil, &o) {
+				uses[n] = d.pending[i].request
+				n++
+			}
 		}
 	}
 	g.stats.outcomes.Add(1)
-	return g.settle(ctx, d.pending, &o)
+	return g.settle(ctx, uses[:n])
 }
 
-func (g *Gate) settle(ctx context.Context, pending []pendingUse, o *policy.Outcome) error {
-	var takes [maxPending]limit.Request
-	var results [maxPending]limit.Result
-	n := 0
-	for i := range pending {
-		if pending[i].limit.Counts(nil, o) {
-			takes[n] = pending[i].request
-			n++
-		}
-	}
+func (g *Gate) settle(ctx context.Context, uses []limit.Request) error {
+	var result [1]limit.Result
 	// One by one: what has happened counts, even where another limit is full.
 	var errs []error
-	for i := range n {
-		errs = append(errs, g.cfg.Limiter.Take(ctx, takes[i:i+1], results[i:i+1]))
+	for i := range uses {
+		errs = append(errs, g.cfg.Limiter.Take(ctx, uses[i:i+1], result[:]))
 	}
 	return errors.Join(errs...)
 }

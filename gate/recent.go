@@ -5,15 +5,21 @@ import (
 	"time"
 
 	"github.com/ipwarden/ipwarden"
+	"github.com/ipwarden/ipwarden/limit"
 	"github.com/ipwarden/ipwarden/policy"
 )
 
 // recent remembers the last decisions, so that an application can say what
-// became of one, and a person can ask why. It has a fixed number of slots of
-// some 700 bytes; of two decisions that meet in a slot the later one stays.
+// became of one, and a person can ask why. It has a fixed number of slots; of two
+// decisions that meet in a slot the later one stays. Decisions that limits wait
+// for have slots of their own: no flood of other requests makes a log-in that
+// failed be forgotten before it is told.
 type recent struct {
-	slots []slot
+	slots []slot    // some 450 bytes each
+	waits []waiting // some 650 bytes each
 }
+
+func newRecent(n int) *recent { return &recent{slots: make([]slot, n), waits: make([]waiting, n)} }
 
 // A slot holds a decision without anything that belongs to the transport.
 type slot struct {
@@ -27,7 +33,6 @@ type slot struct {
 // remembered is what stays of a decision.
 type remembered struct {
 	at       time.Time
-	program  *program
 	record   ipwarden.Record
 	status   string // of the client's address
 	verdict  ipwarden.Verdict
@@ -40,30 +45,43 @@ type remembered struct {
 	answer   uint16 // HTTP status
 	host     uint8  // bytes of texts
 	path     uint8
-	nPending uint8
 	nEvents  uint8
-	pending  [maxPending]pendingUse
 	events   [maxEvents]uint64 // outcomes that were counted, hashed
 }
 
+// waiting holds what waits for the outcome of a decision.
+type waiting struct {
+	mu      sync.Mutex // guards all below
+	id      ID
+	n       uint8
+	charged uint16 // a bit for each of pending: what was charged once is not again
+	pending [maxPending]pendingUse
+}
+
 const (
-	maxPending = 6 // limits of one decision that wait for its outcome
-	maxEvents  = 8 // outcomes of one decision
+	maxPending = 12 // limits of one decision that wait for its outcome, networks round an address among them
+	maxEvents  = 8  // outcomes of one decision
 	maxHost    = 48
 )
 
-func (r *recent) slot(id ID) *slot {
+// place is where a decision is, in a table of n slots.
+func place(id ID, n int) uint64 {
 	_, lo := id.words() // random bits
-	return &r.slots[lo%uint64(len(r.slots))]
+	return lo % uint64(n)
 }
 
+func (r *recent) slot(id ID) *slot { return &r.slots[place(id, len(r.slots))] }
+
 func (r *recent) remember(d *Decision) {
+	if len(d.pending) > 0 {
+		r.wait(d)
+	}
 	s := r.slot(d.ID)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.id, s.known = d.ID, true
 	k := &s.kept
-	k.at, k.program, k.record = d.Time, d.program, d.Record
+	k.at, k.record = d.Time, d.Record
 	k.status, k.verdict, k.reason = d.input.ClientStatus, d.Verdict, d.Reason
 	k.by, k.tier = d.By(), ""
 	if d.Tier != nil {
@@ -73,7 +91,35 @@ func (r *recent) remember(d *Decision) {
 	k.score, k.shared, k.degraded, k.answer = d.Score, d.Shared, d.Degraded, uint16(d.Status())
 	k.host = uint8(copy(s.texts[:maxHost], d.request.Host))
 	k.path = uint8(copy(s.texts[k.host:], d.request.Path))
-	k.nPending, k.nEvents = uint8(copy(k.pending[:], d.pending)), 0
+	k.nEvents = 0
+}
+
+func (r *recent) wait(d *Decision) {
+	w := &r.waits[place(d.ID, len(r.waits))]
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.id, w.n, w.charged = d.ID, uint8(copy(w.pending[:], d.pending)), 0
+}
+
+// due takes what an outcome charges of a decision into uses and returns how much
+// that is; ok is false when nothing waits for it here. Each limit is charged once
+// a decision, whoever reports it and in which words: one log-in that failed is
+// one, if the proxy saw 401 and the application says login_failed.
+func (r *recent) due(id ID, o *policy.Outcome, uses *[maxPending]limit.Request) (n int, ok bool) {
+	w := &r.waits[place(id, len(r.waits))]
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.n == 0 || w.id != id {
+		return 0, false
+	}
+	for i := range w.pending[:w.n] {
+		if w.charged&(1<<i) == 0 && w.pending[i].limit.Counts(nil, o) {
+			w.charged |= 1 << i
+			uses[n] = w.pending[i].request
+			n++
+		}
+	}
+	return n, true
 }
 
 // find returns what is remembered of a decision.
@@ -92,22 +138,25 @@ func (r *recent) find(id ID) (k remembered, host, path string, ok bool) {
 }
 
 // event notes an outcome; first is false when it was noted before, or when
-// there were too many.
-func (r *recent) event(id ID, hash uint64) (first bool) {
+// there were too many, and known when the decision is not remembered.
+func (r *recent) event(id ID, hash uint64) (first, known bool) {
 	s := r.slot(id)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !s.known || s.id != id || int(s.kept.nEvents) == maxEvents {
-		return false
+	if !s.known || s.id != id {
+		return false, false
+	}
+	if int(s.kept.nEvents) == maxEvents {
+		return false, true
 	}
 	for _, h := range s.kept.events[:s.kept.nEvents] {
 		if h == hash {
-			return false
+			return false, true
 		}
 	}
 	s.kept.events[s.kept.nEvents] = hash
 	s.kept.nEvents++
-	return true
+	return true, true
 }
 
 // knownMethod is the method as a string that outlives the request.

@@ -19,6 +19,7 @@ type stats struct {
 	sourceErrors  atomic.Uint64
 	limiterErrors atomic.Uint64
 	outcomes      atomic.Uint64
+	unawaited     atomic.Uint64
 }
 
 func (s *stats) count(d *Decision) {
@@ -41,6 +42,7 @@ type Stats struct {
 	SourceErrors  uint64
 	LimiterErrors uint64
 	Outcomes      uint64
+	Unawaited     uint64 // limits too many to wait for the outcome of one decision
 	Dropped       uint64 // lines of the journal
 }
 
@@ -56,7 +58,7 @@ func (g *Gate) Stats() (s Stats) {
 	}
 	s.Conflicts, s.Degraded = g.stats.conflicts.Load(), g.stats.degraded.Load()
 	s.SourceErrors, s.LimiterErrors = g.stats.sourceErrors.Load(), g.stats.limiterErrors.Load()
-	s.Outcomes = g.stats.outcomes.Load()
+	s.Outcomes, s.Unawaited = g.stats.outcomes.Load(), g.stats.unawaited.Load()
 	if g.cfg.Journal != nil {
 		s.Dropped = g.cfg.Journal.Dropped()
 	}

@@ -192,7 +192,7 @@ func (l *Limit) Counts(in *Input, o *Outcome) bool {
 		return true
 	}
 	if in == nil {
-		in = &Input{}
+		in = &Input{Request: &noRequest}
 	}
 	in.outcome = *o
 	return l.count(in)

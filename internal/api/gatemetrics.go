@@ -29,6 +29,7 @@ var (
 	gateDegraded  = prometheus.NewDesc("ipwarden_gate_degraded_total", "Decisions in which a fail mode or local counts stood in for something that was away.", nil, nil)
 	gateErrors    = prometheus.NewDesc("ipwarden_gate_errors_total", "Failures of what the gate asks.", []string{"of"}, nil)
 	gateOutcomes  = prometheus.NewDesc("ipwarden_gate_outcomes_total", "Outcomes that were taken.", nil, nil)
+	gateUnawaited = prometheus.NewDesc("ipwarden_gate_outcomes_unawaited_total", "Limits that were too many to wait for the outcome of one decision.", nil, nil)
 	gateSent      = prometheus.NewDesc("ipwarden_challenges_sent_total", "Clients that were sent to the challenge.", nil, nil)
 	gateShown     = prometheus.NewDesc("ipwarden_challenges_shown_total", "Pages of a challenge that were shown.", nil, nil)
 	gateAttempts  = prometheus.NewDesc("ipwarden_challenges_attempts_total", "Attempts at a challenge.", []string{"kind", "result"}, nil)
@@ -38,7 +39,7 @@ var (
 
 // Describe is part of prometheus.Collector.
 func (gateCollector) Describe(to chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{gateDecisions, gateClients, gateConflicts, gateDegraded, gateErrors, gateOutcomes, gateDropped, gateSent, gateShown, gateAttempts, gateUnfit} {
+	for _, d := range []*prometheus.Desc{gateDecisions, gateClients, gateConflicts, gateDegraded, gateErrors, gateOutcomes, gateUnawaited, gateDropped, gateSent, gateShown, gateAttempts, gateUnfit} {
 		to <- d
 	}
 }
@@ -64,6 +65,7 @@ func (c gateCollector) Collect(to chan<- prometheus.Metric) {
 	count(gateErrors, s.SourceErrors, "source")
 	count(gateErrors, s.LimiterErrors, "limiter")
 	count(gateOutcomes, s.Outcomes)
+	count(gateUnawaited, s.Unawaited)
 	count(gateDropped, s.Dropped)
 	if c.challenges == nil {
 		return
