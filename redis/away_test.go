@@ -279,31 +279,61 @@ func TestFailover(t *testing.T) {
 	proxytest.Eventually(t, "the new master is used", func() bool { return o.take().Source == limit.Exact })
 }
 
-// A cluster of which one node is lost decides about its keys here, and about the
-// others there.
-func TestClusterNodeLost(t *testing.T) {
-	addrs := startCluster(t)
-	l := limiter(t, Config{Addresses: addrs, Cluster: true, Budget: outageBudget * 4})
+// What one node of a cluster charged, and another denied, is given back.
+func TestClusterGivesBack(t *testing.T) {
+	addrs, _ := startCluster(t)
+	l := limiter(t, Config{Addresses: addrs, Cluster: true})
 	a := limit.Request{Rate: &limit.Rate{Name: "a", Limit: 100, Window: time.Hour}, Key: key("a"), Cost: 1}
 	b := limit.Request{Rate: &limit.Rate{Name: "b", Limit: 3, Window: time.Hour}, Key: key("b"), Cost: 1}
 	if slotOf(string(appendKey(nil, defaultPrefix, a.Key))) == slotOf(string(appendKey(nil, defaultPrefix, b.Key))) {
 		t.Fatal("the two keys are of one slot")
 	}
-	for n := range 10 { // what a was charged and b denied is given back
+	for n := range 10 {
 		if got := take(t, l, a, b); limit.Allowed(got) != (n < 3) {
 			t.Errorf("%d: %+v", n, got)
 		}
 	}
+	// This node remembers the denial; another one has to ask.
+	for range 3 {
+		other := limiter(t, Config{Addresses: addrs, Cluster: true})
+		if got := take(t, other, a, b); limit.Allowed(got) {
+			t.Errorf("%+v", got)
+		}
+	}
 	a.Cost = 0
-	other := limiter(t, Config{Addresses: addrs, Cluster: true})
-	if got := take(t, other, a)[0]; got.Remaining != 97 {
-		t.Errorf("%+v, want 97 left: a denial on another node is given back", got)
-	}
-	b.Cost, a.Cost = 0, 1
-	if got := take(t, other, a, b); limit.Allowed(got) {
-		t.Errorf("%+v", got)
-	}
-	if got := take(t, other, limit.Request{Rate: a.Rate, Key: a.Key})[0]; got.Remaining != 97 || got.Source != limit.Exact {
+	if got := take(t, limiter(t, Config{Addresses: addrs, Cluster: true}), a)[0]; got.Remaining != 97 || got.Source != limit.Exact {
 		t.Errorf("%+v, want 97 left", got)
+	}
+}
+
+// A cluster that loses a node costs no decision more than its budget.
+func TestClusterNodeLost(t *testing.T) {
+	addrs, nodes := startCluster(t)
+	const budget = 3 * outageBudget
+	l := limiter(t, Config{Addresses: addrs, Cluster: true, Budget: budget})
+	rate := &limit.Rate{Name: "x", Limit: 1000, Window: time.Hour}
+	ask := func(n int) limit.Result {
+		return take(t, l, limit.Request{Rate: rate, Key: key(string(rune('a' + n%20))), Cost: 1})[0]
+	}
+	for n := range 40 {
+		if r := ask(n); r.Source != limit.Exact {
+			t.Fatalf("%+v", r)
+		}
+	}
+	nodes[2].Signal(syscall.SIGKILL)
+	nodes[2].Stop()
+	local := 0
+	for n := range 400 {
+		begun := time.Now()
+		r := ask(n)
+		if took := time.Since(begun); took > 4*budget || !r.Allowed {
+			t.Fatalf("%s: %+v", took, r)
+		}
+		if r.Source == limit.Local {
+			local++
+		}
+	}
+	if local < 50 {
+		t.Errorf("%d of 400 were decided by this node, though a third of the keys are lost", local)
 	}
 }

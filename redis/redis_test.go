@@ -41,7 +41,8 @@ func TestIsALimiter(t *testing.T) {
 		ipwardentest.TestLimiter(t, limiter(t, Config{Addresses: []string{addr}, Fast: true, Interval: 5 * time.Millisecond}))
 	})
 	t.Run("cluster", func(t *testing.T) {
-		ipwardentest.TestLimiter(t, limiter(t, Config{Addresses: startCluster(t), Cluster: true}))
+		addrs, _ := startCluster(t)
+		ipwardentest.TestLimiter(t, limiter(t, Config{Addresses: addrs, Cluster: true}))
 	})
 	t.Run("sentinels", func(t *testing.T) {
 		_, sentinels := startSentinels(t)

@@ -85,17 +85,16 @@ func key(name string) limit.Key {
 	return limit.NewHasher([16]byte{1}).Sum(limit.AppendPart(nil, name))
 }
 
-// A startedCluster is three masters.
-func startCluster(t *testing.T) []string {
+// startCluster starts a cluster of three masters.
+func startCluster(t *testing.T) (addrs []string, nodes []*proxytest.Process) {
 	t.Helper()
-	var addrs []string
 	for range 3 {
 		addr := proxytest.FreeAddr(t)
 		_, bus, err := net.SplitHostPort(proxytest.FreeAddr(t))
 		if err != nil {
 			t.Fatal(err)
 		}
-		start(t, addr, "--cluster-enabled", "yes", "--cluster-port", bus, "--cluster-node-timeout", "2000")
+		nodes = append(nodes, start(t, addr, "--cluster-enabled", "yes", "--cluster-port", bus, "--cluster-node-timeout", "2000"))
 		addrs = append(addrs, addr)
 	}
 	cli(t, addrs[0], append(append([]string{"--cluster", "create"}, addrs...), "--cluster-replicas", "0", "--cluster-yes")...)
@@ -104,7 +103,7 @@ func startCluster(t *testing.T) []string {
 			return strings.Contains(cli(t, a, "cluster", "info"), "cluster_state:ok")
 		})
 	}
-	return addrs
+	return addrs, nodes
 }
 
 // startSentinels starts a master, a replica and three sentinels that watch them.
