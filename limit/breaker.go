@@ -16,7 +16,6 @@ type breaker struct {
 
 	mu       sync.Mutex // guards what is below
 	outcomes uint64     // of the last 64 asks, the latest in bit 0; 1 is a failure
-	known    int        // how many of them there are
 	last     error
 	wait     time.Duration // until the next probe
 }
@@ -33,16 +32,21 @@ const (
 	lastProbe  = 10 * time.Second
 )
 
-// record notes the outcome of an ask, and reports whether it opened the breaker.
-func (b *breaker) record(err error) bool {
+// succeeded notes that so many asks were answered in time.
+func (b *breaker) succeeded(n int) {
+	if n == 0 {
+		return
+	}
+	b.mu.Lock()
+	b.outcomes <<= min(n, 64)
+	b.mu.Unlock()
+}
+
+// failed notes that an ask was not, and reports whether that opened the breaker.
+func (b *breaker) failed(err error) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.outcomes <<= 1
-	b.known = min(b.known+1, 64)
-	if err == nil {
-		return false
-	}
-	b.outcomes |= 1
+	b.outcomes = b.outcomes<<1 | 1
 	b.last = err
 	row := bits.TrailingZeros64(^b.outcomes)
 	if b.open.Load() || row < failuresInRow && bits.OnesCount64(b.outcomes) < failuresOfMany {
@@ -67,7 +71,7 @@ func (b *breaker) probed(err error) bool {
 		b.wait = min(2*b.wait, lastProbe)
 		return false
 	}
-	b.outcomes, b.known, b.last = 0, 0, nil
+	b.outcomes, b.last = 0, nil
 	b.open.Store(false)
 	return true
 }

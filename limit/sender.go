@@ -108,9 +108,9 @@ func (s *Shared) exchange(ctx context.Context, asks []*Ask) {
 	err := s.config.Store.Exchange(ctx, asks)
 	took := time.Since(begun)
 	cancel()
-	s.counts.exchanges.Add(1)
+	items, well := 0, 0
 	for _, a := range asks {
-		s.counts.items.Add(uint64(len(a.Items)))
+		items += len(a.Items)
 		e := a.Err
 		if err != nil {
 			e = err
@@ -123,11 +123,14 @@ func (s *Shared) exchange(ctx context.Context, asks []*Ask) {
 			case took > s.config.Budget:
 				s.failed(errLate)
 			default:
-				s.breaker.record(nil)
+				well++
 			}
 		}
 		s.finish(a, e)
 	}
+	s.breaker.succeeded(well)
+	s.counts.exchanges.Add(1)
+	s.counts.items.Add(uint64(items))
 }
 
 // finish settles an ask and tells its Take.

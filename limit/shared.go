@@ -185,8 +185,9 @@ func (s *Shared) ping(ctx context.Context) error {
 
 func (s *Shared) now() int64 { return at(s.clock.since()) }
 
-// Take is [Limiter]'s.
-func (s *Shared) Take(ctx context.Context, reqs []Request, results []Result) error {
+// Take is [Limiter]'s. It does not wait for ctx, as its budget is short: a client
+// that goes away is charged like the others.
+func (s *Shared) Take(_ context.Context, reqs []Request, results []Result) error {
 	if err := check(reqs, results); err != nil {
 		return err
 	}
@@ -205,7 +206,7 @@ func (s *Shared) Take(ctx context.Context, reqs []Request, results []Result) err
 		s.decide(reqs, results, alone)
 		return nil
 	}
-	s.await(ctx, a, reqs, results)
+	s.await(a, reqs, results)
 	return nil
 }
 
@@ -218,27 +219,26 @@ const (
 )
 
 // await waits for an answer, at most for the budget.
-func (s *Shared) await(ctx context.Context, a *Ask, reqs []Request, results []Result) {
+func (s *Shared) await(a *Ask, reqs []Request, results []Result) {
 	a.timer.Reset(s.config.Budget)
 	told := false
 	select {
 	case <-a.done:
 		told = true
 	case <-a.timer.C:
-	case <-ctx.Done():
 	}
 	a.timer.Stop()
 	switch {
 	case a.stage.CompareAndSwap(waiting, abandoned):
 		// It was never sent: the sender will see that, and what is decided here is
 		// told another time.
-		s.late(ctx)
+		s.late()
 		s.decide(reqs, results, alone)
 		return
 	case a.stage.CompareAndSwap(sent, abandoned):
 		// Whether it will be counted is in doubt. It is taken to be, and so not told
 		// again; if it turns out that it was not, the sender notes it.
-		s.late(ctx)
+		s.late()
 		s.decide(reqs, results, doubtful)
 		return
 	}
@@ -259,13 +259,10 @@ func (s *Shared) await(ctx context.Context, a *Ask, reqs []Request, results []Re
 	s.counts.exact.Add(1)
 }
 
-// late notes that the store did not answer in time, unless it was the client who
-// did not wait.
-func (s *Shared) late(ctx context.Context) {
+// late notes that the store did not answer in time.
+func (s *Shared) late() {
 	s.counts.late.Add(1)
-	if ctx.Err() == nil {
-		s.failed(errLate)
-	}
+	s.failed(errLate)
 }
 
 var errLate = errors.New("limit: the shared store did not answer within the budget")
@@ -275,7 +272,7 @@ func (s *Shared) failed(err error) {
 	if s.ctx.Err() != nil {
 		return
 	}
-	if s.breaker.record(err) {
+	if s.breaker.failed(err) {
 		select {
 		case s.opened <- struct{}{}:
 		default:

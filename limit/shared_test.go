@@ -444,7 +444,7 @@ func TestStoreEmptied(t *testing.T) {
 	})
 }
 
-// A client that goes away is not the store's fault.
+// A client that goes away is charged, and is not the store's fault.
 func TestClientGoes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := newFakeStore()
@@ -455,7 +455,7 @@ func TestClientGoes(t *testing.T) {
 		cancel()
 		var res [1]Result
 		for range 20 {
-			if err := s.Take(ctx, []Request{{Rate: rate, Key: key(1), Cost: 1}}, res[:]); err != nil || !res[0].Allowed {
+			if err := s.Take(ctx, []Request{{Rate: rate, Key: key(1), Cost: 1}}, res[:]); err != nil || !res[0].Allowed || res[0].Source != Exact {
 				t.Errorf("%v %+v", err, res[0])
 			}
 		}
