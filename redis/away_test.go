@@ -139,9 +139,7 @@ func (o *outage) recover(addr string, least uint32) {
 	o.t.Helper()
 	least -= uint32(o.lease()) // what was on its way is in doubt, and not told twice
 	proxytest.Eventually(o.t, "the store is used again", func() bool { return !o.l.Stats().Away })
-	if !strings.Contains(o.log.String(), "limits are shared") {
-		o.t.Errorf("the return is not logged:\n%s", o.log)
-	}
+	proxytest.Eventually(o.t, "its return is logged", func() bool { return strings.Contains(o.log.String(), "limits are shared") })
 	other := limiter(o.t, Config{Addresses: []string{addr}})
 	proxytest.Eventually(o.t, "another node knows of what was admitted", func() bool {
 		r := take(o.t, other, limit.Request{Rate: o.rate, Key: o.key})[0]
@@ -185,12 +183,12 @@ func TestSlow(t *testing.T) {
 	modes(t, func(t *testing.T, fast bool) {
 		addr := proxytest.FreeAddr(t)
 		start(t, addr)
-		w := newWire(t, addr)
-		o := newOutage(t, Config{Addresses: []string{w.addr}, Fast: fast})
+		w := proxytest.NewWire(t, addr)
+		o := newOutage(t, Config{Addresses: []string{w.Addr}, Fast: fast})
 		o.use(20)
-		w.delay.Store(int64(200 * time.Millisecond))
+		w.SetDelay(200 * time.Millisecond)
 		o.suffer()
-		w.delay.Store(0)
+		w.SetDelay(0)
 		o.recover(addr, 410)
 	})
 }
@@ -225,13 +223,13 @@ func TestJunk(t *testing.T) {
 		"many answers": strings.Repeat("+OK\r\n", 50), "a push": ">2\r\n+x\r\n+y\r\n", "moved": "-MOVED 1 127.0.0.1:1\r\n", "empty": "\r\n",
 	} {
 		t.Run(name, func(t *testing.T) {
-			w := newWire(t, addr)
-			o := newOutage(t, Config{Addresses: []string{w.addr}})
+			w := proxytest.NewWire(t, addr)
+			o := newOutage(t, Config{Addresses: []string{w.Addr}})
 			o.use(20)
-			w.junk.Store(&junk)
+			w.SetJunk(&junk)
 			o.suffer()
-			w.junk.Store(nil)
-			w.cut()
+			w.SetJunk(nil)
+			w.Cut()
 			o.recover(addr, 400)
 		})
 	}

@@ -6,11 +6,8 @@ import (
 	"log/slog"
 	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -21,30 +18,13 @@ import (
 // start starts a server on addr; every one has its own folder.
 func start(t *testing.T, addr string, args ...string) *proxytest.Process {
 	t.Helper()
-	program := proxytest.Need(t, "redis-server", "redis-server")
-	host, port, err := net.SplitHostPort(addr)
-	if err != nil {
-		t.Fatal(err)
-	}
-	dir := t.TempDir()
-	return proxytest.Start(t, dir, addr, program, append([]string{
-		"--bind", host, "--port", port, "--dir", dir, "--save", "", "--appendonly", "no", "--protected-mode", "no",
-	}, args...)...)
+	return proxytest.Redis(t, addr, args...)
 }
 
 // cli runs redis-cli and returns what it prints.
 func cli(t *testing.T, addr string, args ...string) string {
 	t.Helper()
-	program := proxytest.Need(t, "redis-cli", "redis-tools")
-	host, port, err := net.SplitHostPort(addr)
-	if err != nil {
-		t.Fatal(err)
-	}
-	out, err := exec.CommandContext(t.Context(), program, append([]string{"-h", host, "-p", port}, args...)...).CombinedOutput()
-	if err != nil {
-		t.Fatalf("redis-cli %v: %v\n%s", args, err, out)
-	}
-	return string(out)
+	return proxytest.RedisCLI(t, addr, args...)
 }
 
 // limiter is a Limiter for a test: a budget that these machines can keep when
@@ -138,96 +118,4 @@ func startSentinels(t *testing.T) (master *proxytest.Process, sentinels []string
 		})
 	}
 	return master, sentinels
-}
-
-// A wire is a proxy for TCP that can be made to misbehave.
-type wire struct {
-	addr    string
-	to      string
-	delay   atomic.Int64 // of each answer, in nanoseconds
-	junk    atomic.Pointer[string]
-	refuses atomic.Bool
-
-	mu    sync.Mutex // guards conns
-	conns map[net.Conn]bool
-}
-
-func newWire(t *testing.T, to string) *wire {
-	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	w := &wire{addr: ln.Addr().String(), to: to, conns: map[net.Conn]bool{}}
-	var wg sync.WaitGroup
-	wg.Go(func() {
-		for {
-			c, err := ln.Accept()
-			if err != nil {
-				return
-			}
-			if w.refuses.Load() {
-				c.Close()
-				continue
-			}
-			wg.Go(func() { w.serve(c) })
-		}
-	})
-	t.Cleanup(func() {
-		ln.Close()
-		w.cut()
-		wg.Wait()
-	})
-	return w
-}
-
-// cut closes all connections.
-func (w *wire) cut() {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	for c := range w.conns {
-		c.Close()
-	}
-}
-
-func (w *wire) keep(c net.Conn) {
-	w.mu.Lock()
-	w.conns[c] = true
-	w.mu.Unlock()
-}
-
-func (w *wire) serve(c net.Conn) {
-	defer c.Close()
-	s, err := net.Dial("tcp", w.to)
-	if err != nil {
-		return
-	}
-	defer s.Close()
-	w.keep(c)
-	w.keep(s)
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		_, _ = io.Copy(s, c)
-		s.Close()
-	}()
-	b := make([]byte, 64<<10)
-	for {
-		n, err := s.Read(b)
-		if err != nil {
-			break
-		}
-		if d := time.Duration(w.delay.Load()); d > 0 {
-			time.Sleep(d) // it is what this proxy is for
-		}
-		answer := b[:n]
-		if junk := w.junk.Load(); junk != nil {
-			answer = []byte(*junk)
-		}
-		if _, err := c.Write(answer); err != nil {
-			break
-		}
-	}
-	c.Close()
-	<-done
 }

@@ -3,7 +3,6 @@ package caddy
 
 import (
 	"errors"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -35,15 +34,7 @@ func start(t *testing.T, oldnew ...string) *world {
 		},
 		gate: proxytest.NewGate(t),
 	}
-	dir := t.TempDir()
-	proxytest.Config(t, dir, "ipwarden-headers.caddy")
-	_, port, _ := net.SplitHostPort(w.Addr)
-	w.config = proxytest.Config(t, dir, "Caddyfile", append([]string{
-		":8080 {\n", "{\n\tadmin " + proxytest.FreeAddr(t) + "\n\tauto_https off\n\tservers {\n\t\tprotocols h1 h2 h2c\n\t}\n}\n:" + port + " {\n\tbind 127.0.0.1\n",
-		"127.0.0.1:8000", w.App.Addr, "/run/ipwarden/ipwarden.sock", w.gate.Unix(),
-		"# trusted_proxies 10.0.0.0/8", "trusted_proxies 127.0.0.0/8",
-	}, oldnew...)...)
-	proxytest.Start(t, dir, w.Addr, w.program, "run", "--config", w.config, "--adapter", "caddyfile")
+	_, w.config = proxytest.Caddy(t, ".", proxytest.Link{Addr: w.Addr, App: w.App.Addr, Unix: w.gate.Unix()}, oldnew...)
 	return w
 }
 

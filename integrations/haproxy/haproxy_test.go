@@ -32,7 +32,6 @@ var patient = []string{"timeout     processing 50ms", "timeout     processing 1s
 // oldnew if given.
 func start(t *testing.T, oldnew ...string) *world {
 	t.Helper()
-	program := proxytest.Need(t, "haproxy", "haproxy")
 	w := &world{
 		Proxy: &proxytest.Proxy{
 			Addr: proxytest.FreeAddr(t), App: proxytest.NewApp(t), Words: true,
@@ -40,13 +39,9 @@ func start(t *testing.T, oldnew ...string) *world {
 		},
 		gate: proxytest.NewGate(t), http2: proxytest.FreeAddr(t),
 	}
-	dir := t.TempDir()
-	proxytest.Config(t, dir, "ipwarden-spoe.cfg", oldnew...)
-	proxytest.Config(t, dir, "ipwarden.lua")
-	w.config = proxytest.Config(t, dir, "haproxy.cfg",
-		"    bind 127.0.0.1:8080\n", "    bind "+w.Addr+"\n    bind "+w.http2+" proto h2\n", "127.0.0.1:8000", w.App.Addr, "127.0.0.1:9000", w.gate.SPOP(),
-		"/run/ipwarden/ipwarden.sock", w.gate.Unix())
-	w.haproxy = proxytest.Start(t, dir, w.Addr, program, "-W", "-db", "-f", w.config)
+	w.haproxy, w.config = proxytest.HAProxy(t, ".", proxytest.Link{
+		Addr: w.Addr, HTTP2: w.http2, App: w.App.Addr, Unix: w.gate.Unix(), SPOA: w.gate.SPOP(),
+	}, oldnew...)
 	w.answers(t)
 	return w
 }

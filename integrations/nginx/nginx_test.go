@@ -4,7 +4,6 @@ package nginx
 import (
 	"net"
 	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"syscall"
@@ -16,10 +15,10 @@ import (
 
 type world struct {
 	*proxytest.Proxy
-	dir   string
-	http2 string // where it speaks HTTP/2
-	gate  *proxytest.Gate
-	nginx *proxytest.Process
+	config string
+	http2  string // where it speaks HTTP/2
+	gate   *proxytest.Gate
+	nginx  *proxytest.Process
 }
 
 // As it stands nginx waits 50 ms for an answer, which a busy machine may take;
@@ -29,28 +28,14 @@ var patient = []string{"timeout 50ms;", "timeout 5s;", "timeout    50ms;", "time
 // start starts nginx with the configuration, changed by oldnew if given.
 func start(t *testing.T, oldnew ...string) *world {
 	t.Helper()
-	program := proxytest.Need(t, "nginx", "nginx-light")
 	w := &world{
 		Proxy: &proxytest.Proxy{
 			Addr: proxytest.FreeAddr(t), App: proxytest.NewApp(t),
 			MaxLines: 60, Unknown: true,
 		},
-		gate: proxytest.NewGate(t), dir: t.TempDir(), http2: proxytest.FreeAddr(t),
+		gate: proxytest.NewGate(t), http2: proxytest.FreeAddr(t),
 	}
-	for _, name := range []string{"ipwarden-question.conf", "ipwarden-answer.conf", "ipwarden-headers.conf"} {
-		proxytest.Config(t, w.dir, name)
-	}
-	conf := proxytest.Config(t, w.dir, "nginx.conf", append([]string{
-		"listen 127.0.0.1:8080;", "listen " + w.Addr + "; listen " + w.http2 + " http2;", "127.0.0.1:8000", w.App.Addr, "/run/ipwarden/ipwarden.sock", w.gate.Unix(),
-		"# set_real_ip_from 10.0.0.0/8;", "set_real_ip_from 127.0.0.0/8;",
-		// Where a person who is not root may write.
-		"http {\n", "http { access_log off; client_body_temp_path b; proxy_temp_path p; fastcgi_temp_path f; uwsgi_temp_path u; scgi_temp_path s;\n",
-	}, oldnew...)...)
-	global := "daemon off; pid " + filepath.Join(w.dir, "nginx.pid") + "; error_log stderr warn;"
-	if os.Getuid() == 0 {
-		global += " user root;" // the test's folders are its own
-	}
-	w.nginx = proxytest.Start(t, w.dir, w.Addr, program, "-p", w.dir, "-e", "stderr", "-c", conf, "-g", global)
+	w.nginx, w.config = proxytest.Nginx(t, ".", proxytest.Link{Addr: w.Addr, HTTP2: w.http2, App: w.App.Addr, Unix: w.gate.Unix()}, oldnew...)
 	return w
 }
 
@@ -204,15 +189,14 @@ func TestReload(t *testing.T) {
 			}
 		})
 	}
-	conf := filepath.Join(w.dir, "nginx.conf")
-	text, err := os.ReadFile(conf)
+	text, err := os.ReadFile(w.config)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, mark := range []string{"first", "second"} {
 		// What is new is seen at a place of its own.
 		changed := strings.Replace(string(text), "location @ipwarden-away {", "location = /.mark-"+mark+" { return 204; }\n location @ipwarden-away {", 1)
-		if err := os.WriteFile(conf, []byte(changed), 0o644); err != nil {
+		if err := os.WriteFile(w.config, []byte(changed), 0o644); err != nil {
 			t.Fatal(err)
 		}
 		w.nginx.Signal(syscall.SIGHUP)

@@ -13,7 +13,8 @@ import (
 )
 
 // An App is an application behind a proxy. It answers each request with what it
-// saw of it, [Seen] as JSON; a path under /status/ with that status.
+// saw of it, [Seen] as JSON; a path under /status/, or a query status=, with that
+// status.
 type App struct {
 	Addr string
 	hits atomic.Int64
@@ -42,7 +43,11 @@ func (a *App) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	a.hits.Add(1)
 	body, _ := io.ReadAll(io.LimitReader(r.Body, 1<<20))
 	status := http.StatusOK
-	if code, ok := strings.CutPrefix(r.URL.Path, "/status/"); ok && len(code) == 3 {
+	code, ok := strings.CutPrefix(r.URL.Path, "/status/")
+	if !ok {
+		code, ok = strings.CutPrefix(r.URL.RawQuery, "status=")
+	}
+	if ok && len(code) == 3 {
 		status = int(code[0]-'0')*100 + int(code[1]-'0')*10 + int(code[2]-'0')
 	}
 	w.Header().Set("Content-Type", "application/json")
