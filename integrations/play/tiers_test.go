@@ -1,0 +1,231 @@
+package play
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/ipwarden/ipwarden/internal/proxytest"
+)
+
+// TestTiers plays the tiers, what each kind of visitor meets, and failed log-ins
+// at each proxy, with a Redis behind the node.
+func TestTiers(t *testing.T) {
+	redis := proxytest.FreeAddr(t)
+	proxytest.Redis(t, redis)
+	app := proxytest.NewApp(t)
+	n := startNode(t, "", "--redis", "redis://"+redis, "--limit-budget", "2s")
+	if text, err := os.ReadFile("../../examples/policy.yaml"); err != nil || string(text) != read(t, n.policy) {
+		t.Fatalf("policy init writes something else than the example: %v", err)
+	}
+	for _, p := range proxies(t, n, app) {
+		t.Run(p.name, func(t *testing.T) {
+			t.Run("tiers", func(t *testing.T) { tiers(t, p) })
+			t.Run("visitors", func(t *testing.T) { visitors(t, p, app) })
+			t.Run("log-ins", func(t *testing.T) { logins(t, p, n) })
+			t.Run("Redis is emptied", func(t *testing.T) { emptied(t, p, redis) })
+		})
+	}
+	t.Run("the application asks", func(t *testing.T) { decides(t, n) })
+}
+
+func read(t *testing.T, file string) string {
+	t.Helper()
+	b, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
+func tiers(t *testing.T, p *proxy) {
+	for _, c := range []struct {
+		what, client string
+		limit        int
+		tier         string
+	}{
+		{"trusted", home.next(), 200, "trusted"},
+		{"standard", abroad.next(), 50, "standard"},
+		{"high risk", vpn.next(), 5, "high_risk"},
+		{"many behind one address", mobile.next(), 4 * 50, "standard"},
+		{"an address that is nobody's", nobody.next(), 20, "safe"},
+	} {
+		a := p.spend(t, c.limit+20, "/", c.client)
+		a.holds(t, c.what, c.limit, time.Minute)
+		if a.degraded > 0 {
+			t.Errorf("%s: %d decisions were degraded", c.what, a.degraded)
+		}
+		if a.limited != nil && !strings.HasPrefix(a.limited.Header.Get("RateLimit-Policy"), `"`+c.tier+`";`) {
+			t.Errorf("%s: the limit is that of %v", c.what, a.limited.Header)
+		}
+	}
+	// A crawler that is verified is under no limit.
+	if a := p.spend(t, 60, "/", crawler.next()); a.passed != 60 {
+		t.Errorf("a crawler: %v", a.n)
+	}
+	// One address of a /64 is as good as another.
+	network := networks.Add(1)
+	for i := range 60 {
+		r := p.send(t, "GET", "/", fmt.Sprintf("2001:db8:%x::%x", network, i+1))
+		if r.Status != 200 && r.Status != 429 || r.Status == 429 && i < 50 || r.Status == 200 && i > 53 {
+			t.Errorf("request %d of a /64: %d", i+1, r.Status)
+		}
+	}
+}
+
+// visitors: a data centre is blocked, a residential proxy challenged, a public
+// VPN asked for a second factor.
+func visitors(t *testing.T, p *proxy, app *proxytest.App) {
+	before := app.Hits()
+	if r := p.send(t, "GET", "/", dataCentre.next()); r.Status != 403 {
+		t.Errorf("a data centre: %d", r.Status)
+	}
+	for what, client := range map[string]string{"a residential proxy": residential.next(), "Tor": tor.next()} {
+		// 403 is where there is no challenge to send them to.
+		if r := p.send(t, "GET", "/", client); r.Status != 403 && (r.Status != 302 || !strings.Contains(r.Header.Get("Location"), "/.ipwarden/challenge")) {
+			t.Errorf("%s: %d %v", what, r.Status, r.Header)
+		}
+	}
+	if app.Hits() != before {
+		t.Error("the application was asked about those who may not pass")
+	}
+	for _, c := range []struct {
+		what, client string
+		want         map[string]string
+	}{
+		{"a public VPN", vpn.next(), map[string]string{"X-Ipwarden-Verdict": "step_up", "X-Ipwarden-Rule": "public vpn", "X-Ipwarden-Tier": "high_risk", "X-Ipwarden-Country": "SE", "X-Ipwarden-Traits": "vpn,hosting"}},
+		{"a crawler", crawler.next(), map[string]string{"X-Ipwarden-Verdict": "allow", "X-Ipwarden-Reason": "crawler", "X-Ipwarden-Country": "US"}},
+		{"a reader at home", home.next(), map[string]string{"X-Ipwarden-Verdict": "allow", "X-Ipwarden-Tier": "trusted", "X-Ipwarden-Country": "US"}},
+	} {
+		r := p.send(t, "GET", "/", c.client)
+		if r.Status != 200 || r.Seen == nil {
+			t.Errorf("%s: %d", c.what, r.Status)
+			continue
+		}
+		c.want["X-Ipwarden-Ip"], c.want["X-Forwarded-For"] = c.client, c.client
+		for name, want := range c.want {
+			got := strings.Join(r.Seen.Header.Values(name), " and ")
+			if got != want {
+				t.Errorf("%s: the application sees %s: %q, want %q", c.what, name, got, want)
+			}
+		}
+	}
+}
+
+// logins: three failures an hour for a foreign VPN, ten for a reader at home;
+// log-ins that succeed do not count.
+func logins(t *testing.T, p *proxy, n *node) {
+	for _, c := range []struct {
+		what, client string
+		failures     int
+		successes    int
+		limit        string
+	}{
+		// The tier of a VPN is 5 a minute, and there is one request more.
+		{"a foreign VPN", vpn.next(), 3, 1, "login from foreign vpn"},
+		{"a reader at home", home.next(), 10, 10, "login from home"},
+	} {
+		login := func(fails bool) *proxytest.Reply {
+			t.Helper()
+			target := "/login"
+			if fails && p.reports {
+				target = "/login?status=401"
+			}
+			r := p.send(t, "POST", target, c.client)
+			if r.Seen == nil {
+				t.Fatalf("%s: a log-in does not come through: %d %v", c.what, r.Status, r.Header)
+			}
+			if fails && !p.reports {
+				body := `{"decision":"` + r.Seen.Header.Get("X-Ipwarden-Decision") + `","event":"login_failed"}`
+				for i := range 2 { // told twice, it counts once
+					if got, want := n.ask(t, "/v1/outcome", body), map[int]string{0: "true", 1: "false"}[i]; !strings.Contains(got, `"counted":`+want) {
+						t.Errorf("%s: the outcome %d: %s", c.what, i, got)
+					}
+				}
+			}
+			return r
+		}
+		for i := range c.failures {
+			if i < c.successes {
+				login(false)
+			}
+			login(true)
+		}
+		r := p.send(t, "POST", "/login", c.client)
+		if r.Status != 429 || r.Header.Get("Retry-After") == "" {
+			t.Errorf("%s: after %d failures: %d %v", c.what, c.failures, r.Status, r.Header)
+		}
+		if !strings.Contains(r.Header.Get("RateLimit"), `"`+c.limit+`";r=0`) {
+			t.Errorf("%s: refused by %v", c.what, r.Header)
+		}
+		// It is the log-in that is refused.
+		if r := p.send(t, "GET", "/", c.client); r.Status != 200 {
+			t.Errorf("%s: elsewhere: %d", c.what, r.Status)
+		}
+	}
+}
+
+// ask asks a node over its socket, as an application does.
+func (n *node) ask(t *testing.T, path, body string) string {
+	t.Helper()
+	tr := &http.Transport{
+		DisableKeepAlives: true,
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return (&net.Dialer{}).DialContext(ctx, "unix", n.unix)
+		},
+	}
+	r, err := (&http.Client{Transport: tr, Timeout: 10 * time.Second}).Post("http://localhost"+path, "application/json", bytes.NewReader([]byte(body)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Body.Close()
+	text, err := io.ReadAll(r.Body)
+	if err != nil || r.StatusCode != 200 {
+		t.Fatalf("%s: %d, %v: %s", path, r.StatusCode, err, text)
+	}
+	return string(text)
+}
+
+// decides: the bill is from another country, which only the application knows.
+func decides(t *testing.T, n *node) {
+	for _, c := range []struct{ client, bill, verdict, by string }{
+		{home.next(), "US", "allow", ""},
+		{home.next(), "SE", "flag", "geo mismatch"},
+		{vpn.next(), "US", "step_up", "public vpn"},
+		{dataCentre.next(), "US", "block", "hosting"},
+		{residential.next(), "US", "challenge", "residential proxy"},
+	} {
+		var got struct {
+			Decision, Verdict, By string
+			Passes                bool
+		}
+		text := n.ask(t, "/v1/decide", `{"ip":"`+c.client+`","method":"POST","host":"example.org","path":"/checkout","account":{"id":"4711","billing_country":"`+c.bill+`"}}`)
+		if err := json.Unmarshal([]byte(text), &got); err != nil || got.Verdict != c.verdict || got.By != c.by {
+			t.Errorf("%s with a bill from %s: %v %s", c.client, c.bill, err, text)
+		}
+	}
+}
+
+// emptied: who was denied before stays so, and nobody else notices.
+func emptied(t *testing.T, p *proxy, redis string) {
+	client, other := vpn.next(), abroad.next()
+	p.spend(t, 6, "/", client)
+	p.spend(t, 10, "/", other)
+	if !strings.Contains(proxytest.RedisCLI(t, redis, "flushall"), "OK") || !strings.Contains(proxytest.RedisCLI(t, redis, "script", "flush"), "OK") {
+		t.Fatal("Redis was not emptied")
+	}
+	if r := p.send(t, "GET", "/", client); r.Status != 429 {
+		t.Errorf("who was denied before: %d", r.Status)
+	}
+	if a := p.spend(t, 20, "/", other); a.passed != 20 || a.degraded > 0 {
+		t.Errorf("others: %v, %d of them degraded", a.n, a.degraded)
+	}
+}
