@@ -56,6 +56,7 @@ func (s *server) take(seen, why string) string {
 // reload puts what the files hold now in use, or says why it does not.
 func (s *server) reload(why string) {
 	if err := s.gate.reload(); err != nil {
+		s.failed.policy.Add(1)
 		s.log.Error("the policy was not reloaded; the one in use stays", "because", why, "error", err)
 	}
 	s.loader.also = s.gate.named()
@@ -64,11 +65,13 @@ func (s *server) reload(why string) {
 		err = next.Dataset.Verify()
 	}
 	if err != nil {
+		s.failed.data.Add(1)
 		s.log.Error("reload refused; what was in use stays", "because", why, "error", err)
 		return
 	}
 	s.use(next)
 	if err := s.gate.follow(next); err != nil {
+		s.failed.proxies.Add(1)
 		s.log.Error("the ranges of the proxies in front are not in this dataset; those in use stay", "error", err)
 	}
 	info := next.Info()

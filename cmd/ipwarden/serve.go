@@ -53,6 +53,7 @@ type server struct {
 	flat   bool
 	gate   *gateRun // nil without a policy
 	log    *slog.Logger
+	failed reloads
 }
 
 // Run serves until it is told to stop.
@@ -95,6 +96,7 @@ func (c *serveCmd) Run(e *env) error {
 	if err != nil {
 		return err
 	}
+	s.failed.register(handler.Registry())
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, stop) // a second signal ends the program at once
