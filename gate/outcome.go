@@ -109,7 +109,8 @@ func (d *Decision) Summary() Summary {
 	return s
 }
 
-// Recall returns what is remembered of a decision. The error is
+// Recall returns what is remembered of a decision; of the Record its country, AS
+// and traits. The error is
 // ErrUnknownDecision.
 func (g *Gate) Recall(id ID) (Summary, error) {
 	k, host, path, ok := g.recent.find(id)
@@ -118,7 +119,7 @@ func (g *Gate) Recall(id ID) (Summary, error) {
 	}
 	return Summary{
 		ID: id, Time: k.at, Verdict: k.verdict, Reason: k.reason, By: k.by, Tier: k.tier,
-		Client: k.record.Addr(), ClientStatus: k.status, Record: k.record, Score: k.score, Shared: k.shared,
+		Client: k.client, ClientStatus: k.status, Record: k.record(), Score: k.score, Shared: k.shared,
 		Degraded: k.degraded, Status: int(k.answer), Method: k.method, Host: host, Path: path,
 	}, nil
 }

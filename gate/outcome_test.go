@@ -3,9 +3,12 @@ package gate_test
 import (
 	"context"
 	"fmt"
+	"net/netip"
+	"runtime"
 	"strconv"
 	"testing"
 	"time"
+	"weak"
 
 	"github.com/ipwarden/ipwarden"
 	"github.com/ipwarden/ipwarden/gate"
@@ -185,5 +188,37 @@ func TestReloadedWindow(t *testing.T) {
 		if g.Decide(context.Background(), request("8.8.8.8"), &d); d.Verdict != ipwarden.Allow {
 			t.Errorf("%s by %s, want allow", d.Verdict, d.Reason)
 		}
+	}
+}
+
+// What is remembered of a decision does not keep the dataset that it was made
+// with.
+func TestRecallHoldsNoDataset(t *testing.T) {
+	evidence := make([]ipwarden.Evidence, 1)
+	kept := weak.Make(&evidence[0])
+	full := ipwarden.Full{Traits: ipwarden.Hosting, Evidence: evidence}
+	full.Location.CountryCode, full.ASN.Number = "SE", 64500
+	evidence = nil
+	g := newGate(t, policy.Config{Limits: []policy.Limit{failures("login", 3)}}, func(c *gate.Config) {
+		c.Source = ipwarden.SourceFunc(func(_ context.Context, a netip.Addr) (ipwarden.Record, error) {
+			defer func() { full = ipwarden.Full{} }()
+			return ipwarden.NewRecord(a, full), nil
+		})
+	})
+	var d gate.Decision
+	g.Decide(context.Background(), request("8.8.8.8"), &d)
+	id := d.ID
+	d.Reset()
+	for range 10 {
+		if runtime.GC(); kept.Value() == nil {
+			break
+		}
+	}
+	if kept.Value() != nil {
+		t.Error("the record is held on to")
+	}
+	s, err := g.Recall(id)
+	if err != nil || s.Client != netip.MustParseAddr("8.8.8.8") || s.Record.CountryCode() != "SE" || s.Record.ASNumber() != 64500 || s.Record.Traits() != ipwarden.Hosting {
+		t.Errorf("%+v, %v", s, err)
 	}
 }

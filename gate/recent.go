@@ -1,6 +1,7 @@
 package gate
 
 import (
+	"net/netip"
 	"sync"
 	"time"
 
@@ -30,10 +31,15 @@ type slot struct {
 	known bool
 }
 
-// remembered is what stays of a decision.
+// remembered is what stays of a decision. It has what policies read most of the
+// Record and not the Record itself, which would keep its dataset in memory: a
+// decision of yesterday must not hold on to all of yesterday's data.
 type remembered struct {
 	at       time.Time
-	record   ipwarden.Record
+	client   netip.Addr
+	traits   ipwarden.Traits
+	asn      uint32
+	country  [2]byte
 	status   string // of the client's address
 	verdict  ipwarden.Verdict
 	reason   policy.Reason
@@ -81,7 +87,9 @@ func (r *recent) remember(d *Decision) {
 	defer s.mu.Unlock()
 	s.id, s.known = d.ID, true
 	k := &s.kept
-	k.at, k.record = d.Time, d.Record
+	k.at, k.client = d.Time, d.Client.Addr
+	k.traits, k.asn, k.country = d.Record.Traits(), d.Record.ASNumber(), [2]byte{}
+	copy(k.country[:], d.Record.CountryCode())
 	k.status, k.verdict, k.reason = d.input.ClientStatus, d.Verdict, d.Reason
 	k.by, k.tier = d.By(), ""
 	if d.Tier != nil {
@@ -120,6 +128,16 @@ func (r *recent) due(id ID, o *policy.Outcome, uses *[maxPending]limit.Request) 
 		}
 	}
 	return n, true
+}
+
+// record is what is left of the Record.
+func (k *remembered) record() ipwarden.Record {
+	f := ipwarden.Full{Traits: k.traits}
+	f.ASN.Number = k.asn
+	if k.country[0] != 0 {
+		f.Location.CountryCode = string(k.country[:])
+	}
+	return ipwarden.NewRecord(k.client, f)
 }
 
 // find returns what is remembered of a decision.
