@@ -53,13 +53,13 @@ type gateRun struct {
 	file    string // the policy
 	options compile.Options
 	also    []string // files that the policy names, which are watched with it
-	// Views for proxies that ask, who are believed: nginx, and the others.
-	nginx, forward *gate.Gate
-	trusted        []netip.Prefix
-	token          string
-	challenges     *challenge.Challenges
-	closers        []io.Closer
-	log            *slog.Logger
+	// Views for proxies that ask, who are believed: nginx, HAProxy, and the others.
+	nginx, forward, spoa *gate.Gate
+	trusted              []netip.Prefix
+	token                string
+	challenges           *challenge.Challenges
+	closers              []io.Closer
+	log                  *slog.Logger
 }
 
 // policyFile is the policy to use, "" for none.
@@ -120,7 +120,7 @@ func (f *gateFlags) open(file string, dirs *dirFlag, e *env, live func() *data, 
 	if run.Gate, err = gate.New(cfg); err != nil {
 		return nil, err
 	}
-	run.nginx, run.forward = run.With(found.nginx), run.With(found.forward)
+	run.nginx, run.forward, run.spoa = run.With(found.nginx), run.With(found.forward), run.With(found.spoa)
 	return run, nil
 }
 
@@ -135,8 +135,8 @@ func (f *gateFlags) unused() error {
 // clients are ways to find them: at any listener, and in the questions of proxies,
 // as they tell it.
 type clients struct {
-	any, nginx, forward *clientip.Extractor
-	trusted             []netip.Prefix
+	any, nginx, forward, spoa *clientip.Extractor
+	trusted                   []netip.Prefix
 }
 
 // clients reads the flags; d has the ranges of proxies.
@@ -160,6 +160,13 @@ func (f *gateFlags) clients(d *data) (found clients, err error) {
 		}
 	}
 	if found.any, err = clientip.New(cfg); err != nil {
+		return found, usageError{err}
+	}
+	// HAProxy tells its own peer, and the header as it came: the hop that it is
+	// itself has no element there, and with one hop no element is anybody's word.
+	told := cfg
+	told.Hops = max(cfg.Hops-1, 0)
+	if found.spoa, err = clientip.New(told); err != nil {
 		return found, usageError{err}
 	}
 	// Whoever may ask the gate is a proxy.
@@ -303,6 +310,7 @@ func (r *gateRun) follow(d *data) error {
 	r.UseClient(found.any)
 	r.nginx.UseClient(found.nginx)
 	r.forward.UseClient(found.forward)
+	r.spoa.UseClient(found.spoa)
 	return nil
 }
 
