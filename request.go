@@ -61,7 +61,7 @@ func (l *Lines) At(i int) (name, value string) { return l.names[i], l.values[i] 
 func (l *Lines) Values(name string) []string {
 	first, n := 0, 0
 	for i, have := range l.names {
-		if have != name && !equalFold(have, name) {
+		if !equalFold(have, name) {
 			continue
 		}
 		switch n {

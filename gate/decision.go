@@ -59,7 +59,6 @@ type Decision struct {
 	seen     [3]limit.Result // of one limit in shadow
 	tuple    []byte
 	location []byte
-	text     []byte // values of header lines
 }
 
 // LimitState is a limit as the client sees it.
@@ -76,16 +75,15 @@ type pendingUse struct {
 	rollup  bool // of the network round the address
 }
 
-// reset empties d and keeps its memory. It names what it empties: a Decision is
-// large, and most of it is written anew each time.
+// reset empties d and keeps its memory.
 func (d *Decision) reset() {
 	clear(d.takes)
 	clear(d.pending)
-	d.Limits, d.RetryAfter, d.Degraded = d.Limits[:0], 0, false
-	d.Location, d.WouldLimit = "", ""
-	d.pending, d.older = d.pending[:0], false
-	d.takes, d.results, d.from = d.takes[:0], d.results[:0], d.from[:0]
-	d.tuple, d.location, d.text = d.tuple[:0], d.location[:0], d.text[:0]
+	*d = Decision{
+		Decision: d.Decision, // the program resets it
+		Limits:   d.Limits[:0], pending: d.pending[:0], input: d.input,
+		takes: d.takes[:0], results: d.results[:0], from: d.from[:0], tuple: d.tuple[:0], location: d.location[:0],
+	}
 }
 
 // Status is what the client is answered when the verdict does not pass, or the
@@ -138,11 +136,8 @@ func (d *Decision) By() string {
 // who keeps decisions to use them again.
 func (d *Decision) Reset() {
 	d.reset()
-	d.Client, d.Record, d.Score, d.Shared = clientip.Client{}, ipwarden.Record{}, 0, false
-	d.ID, d.Time, d.request, d.target, d.program = ID{}, time.Time{}, ipwarden.Request{}, "", nil
-	d.situation = risk.Situation{}
-	clear(d.risk.Contributions())
-	d.input.Forget()
+	in := &d.input
+	in.Request, in.Record, in.CrawlerName = nil, ipwarden.Record{}, ""
 	clear(d.results[:cap(d.results)])
 	clear(d.from[:cap(d.from)])
 }

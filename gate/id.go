@@ -1,27 +1,28 @@
 package gate
 
 import (
-	"encoding/binary"
 	"math/rand/v2"
 	"time"
 )
 
-// An ID names a decision: 48 bits of the time in milliseconds and 80 others, as a
-// ULID has them, so that IDs sort by time. Of the others 60 are random, so that
-// nobody guesses another's, and the last 20 say, hidden, where the gate remembers
-// it. It is no secret all the same: a refused visitor is shown it.
+// An ID names a decision: 48 bits of the time in milliseconds and 80 random
+// ones, as a ULID has them, so that IDs sort by time and nobody guesses
+// another's. It is no secret all the same: a refused visitor is shown it.
 type ID [16]byte
 
-// placeBits is how many bits of an ID say where the decision is.
-const placeBits = 20
-
-// newID makes an ID, and a number that is uniform over all its values. The random
-// bits come from the runtime's ChaCha8, one generator a thread.
-func newID(now time.Time) (id ID, sample uint32) {
-	a, b := rand.Uint64(), rand.Uint64()
-	binary.BigEndian.PutUint64(id[:8], uint64(now.UnixMilli())<<16|b&0xffff)
-	binary.BigEndian.PutUint64(id[8:], a)
-	return id, uint32(b >> 32)
+// newID makes an ID. The random bits come from the runtime's ChaCha8, one
+// generator a thread.
+func newID(now time.Time) (id ID) {
+	ms := uint64(now.UnixMilli())
+	a, b := rand.Uint64(), uint16(rand.Uint32())
+	for i := range 6 {
+		id[i] = byte(ms >> (40 - 8*i))
+	}
+	id[6], id[7] = byte(b>>8), byte(b)
+	for i := range 8 {
+		id[8+i] = byte(a >> (56 - 8*i))
+	}
+	return id
 }
 
 // crockford is the alphabet of a ULID: no I, L, O and U, which are misread.
@@ -34,19 +35,31 @@ const idLength = 26
 func (id ID) AppendTo(dst []byte) []byte {
 	// 128 bits are 25.6 characters of 5 bits: the first has 3.
 	hi, lo := id.words()
-	var text [idLength]byte
-	for i := idLength - 1; i >= 0; i-- {
-		text[i] = crockford[lo&31]
-		lo, hi = lo>>5|hi<<59, hi>>5
+	for i := range idLength {
+		shift := 5 * (idLength - 1 - i)
+		var v uint64
+		switch {
+		case shift >= 64:
+			v = hi >> (shift - 64)
+		case shift > 59:
+			v = hi<<(64-shift) | lo>>shift
+		default:
+			v = lo >> shift
+		}
+		dst = append(dst, crockford[v&31])
 	}
-	return append(dst, text[:]...)
+	return dst
 }
 
 // String returns the ID as text.
 func (id ID) String() string { return string(id.AppendTo(make([]byte, 0, idLength))) }
 
 func (id ID) words() (hi, lo uint64) {
-	return binary.BigEndian.Uint64(id[:8]), binary.BigEndian.Uint64(id[8:])
+	for i := range 8 {
+		hi = hi<<8 | uint64(id[i])
+		lo = lo<<8 | uint64(id[8+i])
+	}
+	return hi, lo
 }
 
 // ParseID reads an ID as AppendTo wrote it; letters may be small.
@@ -63,8 +76,9 @@ func ParseID(s string) (id ID, ok bool) {
 		hi = hi<<5 | lo>>59
 		lo = lo<<5 | uint64(v)
 	}
-	binary.BigEndian.PutUint64(id[:8], hi)
-	binary.BigEndian.PutUint64(id[8:], lo)
+	for i := range 8 {
+		id[i], id[8+i] = byte(hi>>(56-8*i)), byte(lo>>(56-8*i))
+	}
 	return id, true
 }
 

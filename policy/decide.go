@@ -21,9 +21,7 @@ import (
 func (p *Program) Decide(in *Input, d *Decision) {
 	d.reset()
 	in.prepare(p)
-	if d.Route = in.Route; d.Route == nil {
-		d.Route = p.Route(in.Request)
-	}
+	d.Route = p.Route(in.Request)
 	ended := p.operator(in, d) || p.crawler(in, d)
 	if !ended {
 		d.Tier = p.tierOf(in)

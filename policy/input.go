@@ -29,9 +29,6 @@ func (c Crawler) String() string { return named(crawlerNames[:], int(c)) }
 // texts are put together. Its methods tell what conditions see, from Decide on.
 type Input struct {
 	Request *ipwarden.Request // nil is an empty one
-	// Route of the request, from who has asked [Program.Route] already; nil leaves
-	// that to Decide.
-	Route *Route
 	// Client is the address that the request is counted under, canonical.
 	Client       netip.Addr
 	ClientStatus string // how it was found: "direct", "forwarded", …
@@ -69,9 +66,6 @@ type Input struct {
 	scratch []byte // texts that were put together
 	program *Program
 }
-
-// Forget lets go of the request and of the dataset, and keeps the memory.
-func (in *Input) Forget() { *in = Input{scratch: in.scratch[:0]} }
 
 // An Outcome is what became of a request, for limits that count only some.
 type Outcome struct {

@@ -142,12 +142,8 @@ type clients struct {
 // clients reads the flags; d has the ranges of proxies.
 func (f *gateFlags) clients(d *data) (found clients, err error) {
 	cfg := clientip.Config{Header: f.ClientIPHeader, Hops: f.TrustedHops, DangerouslyTrustAll: f.DangerouslyTrustAll}
-	for _, text := range f.TrustedProxies {
-		p, err := parseNetwork(strings.TrimSpace(text))
-		if err != nil {
-			return found, usagef("--trusted-proxies: %w", err)
-		}
-		cfg.Trusted = append(cfg.Trusted, p)
+	if cfg.Trusted, err = parseNetworks("--trusted-proxies", f.TrustedProxies); err != nil {
+		return found, err
 	}
 	found.trusted = cfg.Trusted
 	if f.Behind != "" {
@@ -181,6 +177,18 @@ func (f *gateFlags) clients(d *data) (found clients, err error) {
 		return found, usageError{err}
 	}
 	return found, nil
+}
+
+// parseNetworks reads the value of a flag.
+func parseNetworks(flag string, texts []string) (networks []netip.Prefix, err error) {
+	for _, text := range texts {
+		p, err := parseNetwork(strings.TrimSpace(text))
+		if err != nil {
+			return nil, usagef("%s: %w", flag, err)
+		}
+		networks = append(networks, p)
+	}
+	return networks, nil
 }
 
 // parseNetwork reads a prefix, or an address as the prefix of it alone.

@@ -11,16 +11,19 @@ import (
 // Admin returns the handler of the admin listener: /metrics in Prometheus's
 // form, /debug/pprof/, and the two health pages. It tells whoever reaches it
 // what the process does, so it belongs on loopback.
-func (a *API) Admin() http.Handler {
+func (a *API) Admin() http.Handler { return AdminOf(a.metrics.registry, a.Handler()) }
+
+// AdminOf is Admin for other servers: health answers /healthz and /readyz.
+func AdminOf(registry prometheus.Gatherer, health http.Handler) http.Handler {
 	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", promhttp.HandlerFor(a.metrics.registry, promhttp.HandlerOpts{MaxRequestsInFlight: 4}))
+	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{MaxRequestsInFlight: 4}))
 	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
 	mux.HandleFunc("GET /debug/pprof/cmdline", pprof.Cmdline)
 	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
 	mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
 	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
-	mux.Handle("GET /healthz", a.Handler())
-	mux.Handle("GET /readyz", a.Handler())
+	mux.Handle("GET /healthz", health)
+	mux.Handle("GET /readyz", health)
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		p := notFound(r.URL.Path)
 		p.detail = "The admin listener has /metrics, /debug/pprof/, /healthz and /readyz."

@@ -62,7 +62,7 @@ func Listen(cfg ServerConfig) (*Server, error) {
 	if cfg.Listen == "" {
 		errs = append(errs, errors.New("Listen is missing: say where, such as \"127.0.0.1:8080\""))
 	}
-	if cfg.AdminListen != "" && !cfg.DangerouslyExposeAdmin && !onLoopback(cfg.AdminListen) {
+	if cfg.AdminListen != "" && !cfg.DangerouslyExposeAdmin && !OnLoopback(cfg.AdminListen) {
 		errs = append(errs, fmt.Errorf("the admin listener %q can be reached by others: it shows metrics and profiles to whoever asks; give a loopback address such as \"127.0.0.1:9090\"", cfg.AdminListen))
 	}
 	if len(errs) > 0 {
@@ -261,8 +261,8 @@ func listen(addr string) (net.Listener, error) {
 	return ln, nil
 }
 
-// onLoopback reports whether only this machine can reach an address.
-func onLoopback(addr string) bool {
+// OnLoopback reports whether only this machine can reach an address.
+func OnLoopback(addr string) bool {
 	if strings.HasPrefix(addr, "unix:") {
 		return true
 	}

@@ -65,6 +65,15 @@ var known = map[string]shape{
 	"captcha_site_key":            text,   //
 	"captcha_secret_file":         text,   //
 	"captcha_from":                number, // risk from which it is asked for
+	"upstream":                    text,   // the application behind the gateway
+	"upstream_host":               text,   // the Host that it sees
+	"upstream_wait":               text,   // how long it may take
+	"tls_cert":                    text,   //
+	"tls_key":                     text,   //
+	"upgrade":                     list,   // protocols that clients may switch to
+	"keep_overrides":              truth,  //
+	"max_body":                    number, // bytes
+	"proxy_protocol":              list,   // balancers that send a PROXY header
 	"redis":                       text,   // URL of the store that limits share
 	"limit_mode":                  text,   // exact or fast
 	"limit_budget":                text,   // how long a decision waits for the store

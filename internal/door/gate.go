@@ -34,7 +34,7 @@ func NewGate(g *gate.Gate, forward bool) *Gate {
 		t := new(turn)
 		t.reply = func(name, value string) {
 			if name != "Retry-After" { // the Answer's own
-				t.answer.SetReply(name, t.answer.kept(value))
+				t.answer.SetReply(name, value)
 			}
 		}
 		return t
@@ -52,7 +52,7 @@ func (g *Gate) Decide(ctx context.Context, req *ipwarden.Request, a *Answer) {
 	a.Verdict, a.Status = d.Verdict, d.Status()
 	if a.Status == 0 {
 		for name, value := range d.Enriched() {
-			a.SetUpstream(name, a.kept(value))
+			a.SetUpstream(name, value)
 		}
 		if g.forward {
 			t.fields = g.gate.Client().AppendUpstream(t.fields[:0], d.Client)
@@ -63,9 +63,7 @@ func (g *Gate) Decide(ctx context.Context, req *ipwarden.Request, a *Answer) {
 	} else {
 		a.RetryAfter, a.Location = d.RetrySeconds(), d.Location
 		accept := ""
-		if req.Header == nil {
-			// A request without a header accepts anything.
-		} else if v := req.Header.Values("Accept"); len(v) > 0 {
+		if v := req.Header.Values("Accept"); len(v) > 0 {
 			accept = v[0]
 		}
 		a.Body, a.Type = d.AppendRefusal(a.Body[:0], gate.WantsPage(accept))
