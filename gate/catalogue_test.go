@@ -313,6 +313,21 @@ func (crawlers) Check(agent string, _ netip.Addr, _ time.Time) (string, policy.C
 	return "", policy.NotCrawler
 }
 
+func (crawlers) Purpose(string) string { return "search" }
+
+// Crawlers that are verified by name have a purpose too, by which a policy may
+// let them in.
+func TestPurposesOfCrawlers(t *testing.T) {
+	for purpose, want := range map[string]ipwarden.Verdict{"search": ipwarden.Allow, "ai_training": ipwarden.Block} {
+		g := newGate(t, policy.Config{
+			Crawlers: policy.Crawlers{Allow: true, Purposes: []string{purpose}}, Default: ipwarden.Block,
+		}, func(c *gate.Config) { behindProxy(c); c.Crawlers = crawlers{} })
+		if s := decide(g, from(attacker, "User-Agent: verified")); s.Verdict != want {
+			t.Errorf("where %s may come in: %s by %s, want %s", purpose, s.Verdict, s.Reason, want)
+		}
+	}
+}
+
 // F7, C10: what only the gate may say is taken off, in every spelling.
 func TestF7ForgedHeadersAreRemoved(t *testing.T) {
 	g := newGate(t, policy.Config{}, behindProxy)

@@ -100,7 +100,7 @@ func (g *Gate) identify(ctx context.Context, d *Decision) (ok bool) {
 // assess computes the score, and checks what a crawler says of itself.
 func (g *Gate) assess(d *Decision) {
 	in := &d.input
-	in.Crawler, in.CrawlerName = policy.NotCrawler, ""
+	in.Crawler, in.CrawlerName, in.CrawlerPurpose = policy.NotCrawler, "", ""
 	switch {
 	case in.Unverified:
 	case d.Record.Traits().Has(ipwarden.Crawler):
@@ -109,6 +109,9 @@ func (g *Gate) assess(d *Decision) {
 	case g.cfg.Crawlers != nil:
 		if agent := d.header("User-Agent"); agent != "" {
 			in.CrawlerName, in.Crawler = g.cfg.Crawlers.Check(agent, d.Client.Addr, d.Time)
+			if in.Crawler == policy.Verified {
+				in.CrawlerPurpose = g.cfg.Crawlers.Purpose(in.CrawlerName)
+			}
 		}
 	}
 	d.situation = risk.Situation{

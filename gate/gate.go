@@ -67,6 +67,9 @@ type Crawlers interface {
 	// is known of the claim by now. What is not known yet is looked up behind the
 	// request. It must not block.
 	Check(userAgent string, addr netip.Addr, now time.Time) (name string, state policy.Crawler)
+	// Purpose is that of a name that Check gave, "" when unknown: search,
+	// ai_training and so on.
+	Purpose(name string) string
 }
 
 // Challenges lets a client prove itself, and knows who has.

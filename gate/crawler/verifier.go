@@ -150,6 +150,12 @@ func (v *Verifier) Named(name string) (c Crawler, ok bool) {
 	return Crawler{}, false
 }
 
+// Purpose is that of the crawler of a name that Check returned, "" for another.
+func (v *Verifier) Purpose(name string) string {
+	c, _ := v.Named(name)
+	return c.Purpose
+}
+
 // Check says which crawler a user agent claims to be, "" for none, and what is
 // known of the claim by now. It does not wait: what is not known is asked for
 // behind the request, and pending.
