@@ -146,13 +146,13 @@ func proxies(t *testing.T, n *node, app *proxytest.App) []*proxy {
 
 // try sends a request of a client; a load balancer in front has appended its
 // address to what it claims to be.
-func (p *proxy) try(t *testing.T, method, target, client string) (*proxytest.Reply, error) {
-	return proxytest.Try(t, p.addr, method, target, "", "X-Forwarded-For: 8.8.8.8", "X-Forwarded-For: "+client)
+func (p *proxy) try(t *testing.T, method, target, client string, lines ...string) (*proxytest.Reply, error) {
+	return proxytest.Try(t, p.addr, method, target, "", append(lines, "X-Forwarded-For: 8.8.8.8", "X-Forwarded-For: "+client)...)
 }
 
-func (p *proxy) send(t *testing.T, method, target, client string) *proxytest.Reply {
+func (p *proxy) send(t *testing.T, method, target, client string, lines ...string) *proxytest.Reply {
 	t.Helper()
-	r, err := p.try(t, method, target, client)
+	r, err := p.try(t, method, target, client, lines...)
 	if err != nil {
 		t.Fatalf("%s: %v", p.name, err)
 	}
@@ -172,6 +172,7 @@ var (
 	vpn         = &kind{base: "192.0.2.", from: 128}
 	dataCentre  = &kind{base: "192.0.2.", from: 192}
 	residential = &kind{base: "198.51.100.", from: 0}
+	elsewhere   = &kind{base: "203.0.113.", from: 128} // residential, in another network
 	mobile      = &kind{base: "198.51.100.", from: 64}
 	crawler     = &kind{base: "198.51.100.", from: 128}
 	tor         = &kind{base: "198.51.100.", from: 192}

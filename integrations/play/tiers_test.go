@@ -3,12 +3,19 @@ package play
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
+	"encoding/binary"
 	"encoding/json"
 	"fmt"
+	"html"
 	"io"
+	"math/bits"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
+	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -88,14 +95,27 @@ func visitors(t *testing.T, p *proxy, app *proxytest.App) {
 	if r := p.send(t, "GET", "/", dataCentre.next()); r.Status != 403 {
 		t.Errorf("a data centre: %d", r.Status)
 	}
-	for what, client := range map[string]string{"a residential proxy": residential.next(), "Tor": tor.next()} {
-		// 403 is where there is no challenge to send them to.
-		if r := p.send(t, "GET", "/", client); r.Status != 403 && (r.Status != 302 || !strings.Contains(r.Header.Get("Location"), "/.ipwarden/challenge")) {
-			t.Errorf("%s: %d %v", what, r.Status, r.Header)
-		}
+	solver := residential.next()
+	cookie := p.solves(t, "/shop?a=1", solver)
+	if cookie == "" {
+		t.Fatal("there is no clearance")
+	}
+	if r := p.send(t, "GET", "/", tor.next()); r.Status != 302 {
+		t.Errorf("Tor: %d", r.Status)
 	}
 	if app.Hits() != before {
 		t.Error("the application was asked about those who may not pass")
+	}
+	if r := p.send(t, "GET", "/shop?a=1", solver, "Cookie: "+cookie); r.Status != 200 || r.Seen == nil ||
+		r.Seen.Header.Get("X-Ipwarden-Reason") != "clearance" || r.Seen.Header.Get("X-Ipwarden-Tier") != "high_risk" {
+		t.Errorf("who has solved the challenge: %+v", r)
+	}
+	// It is worth nothing in another network, and lifts nothing else.
+	if r := p.send(t, "GET", "/", elsewhere.next(), "Cookie: "+cookie); r.Status != 302 {
+		t.Errorf("somebody else with the clearance: %d", r.Status)
+	}
+	if r := p.send(t, "GET", "/", dataCentre.next(), "Cookie: "+cookie); r.Status != 403 {
+		t.Errorf("a data centre with the clearance: %d", r.Status)
 	}
 	for _, c := range []struct {
 		what, client string
@@ -118,6 +138,52 @@ func visitors(t *testing.T, p *proxy, app *proxytest.App) {
 			}
 		}
 	}
+}
+
+// solves does what the challenge's page asks of a browser, and returns the
+// cookie.
+func (p *proxy) solves(t *testing.T, target, client string) (cookie string) {
+	t.Helper()
+	r := p.send(t, "GET", target, client)
+	to := strings.TrimPrefix(r.Header.Get("Location"), "http://"+p.addr) // Caddy's is absolute
+	if r.Status != 302 || !strings.HasPrefix(to, "/.ipwarden/challenge?") {
+		t.Fatalf("not sent to a challenge: %d %v", r.Status, r.Header)
+	}
+	page := p.send(t, "GET", to, client, "Accept: text/html")
+	if page.Status != 200 {
+		t.Fatalf("the page: %d %v", page.Status, page.Header)
+	}
+	field := func(pattern string) string {
+		t.Helper()
+		m := regexp.MustCompile(pattern).FindStringSubmatch(page.Body)
+		if m == nil {
+			t.Fatalf("the page has no %s:\n%s", pattern, page.Body)
+		}
+		return html.UnescapeString(m[1])
+	}
+	ticket := field(`name="t" value="([^"]*)"`)
+	want, err := strconv.Atoi(field(`data-bits="(\d+)"`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := 0
+	for ; ; n++ {
+		sum := sha256.Sum256([]byte(ticket + "." + strconv.Itoa(n)))
+		if bits.LeadingZeros32(binary.BigEndian.Uint32(sum[:])) >= want {
+			break
+		}
+	}
+	form := url.Values{"t": {ticket}, "to": {field(`name="to" value="([^"]*)"`)}, "kind": {field(`name="kind" value="([^"]*)"`)}, "n": {strconv.Itoa(n)}}
+	back, err := proxytest.Try(t, p.addr, "POST", field(`method="post" action="([^"]*)"`), form.Encode(),
+		"Content-Type: application/x-www-form-urlencoded", "X-Forwarded-For: "+client)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if back.Status != 303 || back.Header.Get("Location") != target {
+		t.Fatalf("after the challenge: %d %v\n%s", back.Status, back.Header, back.Body)
+	}
+	cookie, _, _ = strings.Cut(back.Header.Get("Set-Cookie"), ";")
+	return cookie
 }
 
 // logins: three failures an hour for a foreign VPN, ten for a reader at home;
