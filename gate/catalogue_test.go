@@ -144,6 +144,33 @@ func TestSafeTier(t *testing.T) {
 	}
 }
 
+// A14, A15 over a Unix socket, whose other end has no address: all whom nobody
+// vouches for are one.
+func TestSafeTierOfASocket(t *testing.T) {
+	x, err := clientip.New(clientip.Config{TrustPeer: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, line := range []string{xff(attacker + ", not-an-ip"), "Accept: */*"} {
+		g := newGate(t, policy.Config{}, func(c *gate.Config) { c.Client = x })
+		passed := 0
+		for i := range policy.SafeLimit + 10 {
+			req := from("10.0.0.5", line)
+			req.Peer = netip.Addr{}
+			s := decide(g, req)
+			if s.Verdict == ipwarden.Allow {
+				passed++
+			}
+			if i == 0 && (s.Tier != "safe" || s.Degraded || s.Client.IsValid()) {
+				t.Errorf("%s: %+v", line, s)
+			}
+		}
+		if passed != policy.SafeLimit {
+			t.Errorf("%s: %d passed, want %d", line, passed, policy.SafeLimit)
+		}
+	}
+}
+
 // A13: an address all of whose hops are trusted is ours, and no bogon.
 func TestA13Internal(t *testing.T) {
 	g := newGate(t, policy.Config{}, behindProxy)

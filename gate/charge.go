@@ -67,6 +67,9 @@ func (g *Gate) collect(d *Decision, u *policy.Use) {
 func (g *Gate) collectAddress(d *Decision, u *policy.Use) {
 	salt := d.program.salts[u.Limit.Index]
 	networks, n := limit.Networks(d.input.Client)
+	if n == 0 {
+		n = 1 // nobody has an address: all who come through that socket are one
+	}
 	for i := range n {
 		raise := u.Raise
 		if i > 0 {

@@ -82,7 +82,10 @@ func (g *Gate) identify(ctx context.Context, d *Decision) (ok bool) {
 	in.Client, in.ClientStatus = d.Client.Addr, d.Client.Status.String()
 	in.Unverified = !d.Client.Safe()
 	in.Now, in.Sample = d.Time, rand.Uint32()
-	rec, err := g.cfg.Source.Lookup(ctx, d.Client.Addr)
+	rec, err := ipwarden.Record{}, error(nil)
+	if d.Client.Addr.IsValid() { // else nothing is known of who came through a Unix socket
+		rec, err = g.cfg.Source.Lookup(ctx, d.Client.Addr)
+	}
 	if err != nil {
 		g.stats.sourceErrors.Add(1)
 		rec, d.Degraded = ipwarden.Record{}, true
