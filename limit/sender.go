@@ -109,24 +109,29 @@ func (s *Shared) exchange(ctx context.Context, asks []*Ask) {
 	took := time.Since(begun)
 	cancel()
 	items, well := 0, 0
+	var failure error // one for the exchange: what failed is the store, once
 	for _, a := range asks {
 		items += len(a.Items)
 		e := a.Err
 		if err != nil {
 			e = err
 		}
-		// Of an ask that a Take waited for in vain the Take has noted the failure.
-		if !a.waits || a.stage.Load() == sent {
-			switch {
-			case e != nil:
-				s.failed(e)
-			case took > s.config.Budget:
-				s.failed(errLate)
-			default:
-				well++
-			}
+		switch {
+		case a.waits && a.stage.Load() != sent:
+			// Of an ask that a Take waited for in vain the Take has noted the failure.
+		case e != nil:
+			failure = e
+		case took <= s.config.Budget:
+			well++
+		case a.waits:
+			s.tooLate()
+		default:
+			// Nobody waits for what is only told, and a large batch takes its time.
 		}
 		s.finish(a, e)
+	}
+	if failure != nil {
+		s.failed(failure)
 	}
 	s.breaker.succeeded(well)
 	s.counts.exchanges.Add(1)

@@ -104,14 +104,16 @@ type Shared struct {
 	table   *table
 	clock   *coarseClock
 	breaker breaker
-	asks    chan *Ask
-	pool    sync.Pool // of *Ask
-	dirty   dirty
-	opened  chan struct{} // has room for one: the breaker opened
-	ctx     context.Context
-	cancel  context.CancelFunc
-	ended   chan struct{} // closed when the sender has ended
-	counts  sharedCounts
+	// nextLate is when lateness is a failure again, by now.
+	nextLate atomic.Int64
+	asks     chan *Ask
+	pool     sync.Pool // of *Ask
+	dirty    dirty
+	opened   chan struct{} // has room for one: the breaker opened
+	ctx      context.Context
+	cancel   context.CancelFunc
+	ended    chan struct{} // closed when the sender has ended
+	counts   sharedCounts
 }
 
 var _ Limiter = (*Shared)(nil)
@@ -259,10 +261,20 @@ func (s *Shared) await(a *Ask, reqs []Request, results []Result) {
 	s.counts.exact.Add(1)
 }
 
-// late notes that the store did not answer in time.
+// late notes that a Take has waited in vain.
 func (s *Shared) late() {
 	s.counts.late.Add(1)
-	s.failed(errLate)
+	s.tooLate()
+}
+
+// tooLate notes that the store did not answer in time: once a budget, however
+// many wait. A store that pauses for a moment is late for all of them at once,
+// and is not away for that.
+func (s *Shared) tooLate() {
+	now := s.now()
+	if next := s.nextLate.Load(); now >= next && s.nextLate.CompareAndSwap(next, now+int64(s.config.Budget)) {
+		s.failed(errLate)
+	}
 }
 
 var errLate = errors.New("limit: the shared store did not answer within the budget")

@@ -410,6 +410,58 @@ func TestStoreAway(t *testing.T) {
 }
 
 // An ask that the store may have counted is not told again.
+// A store that pauses for a moment is late for all who wait at once, and is not
+// away for that; nor is one that takes its time for what nobody waits for.
+func TestStorePauses(t *testing.T) {
+	rate := &Rate{Name: "x", Limit: 50, Window: time.Hour}
+	t.Run("exact", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			store := newFakeStore()
+			s := shared(t, SharedConfig{Store: store})
+			store.set(func(f *fakeStore) { f.delay = func() time.Duration { return 4 * time.Millisecond } })
+			var all sync.WaitGroup
+			for i := range uint64(100) {
+				all.Go(func() {
+					if r := take(t, s, Request{Rate: rate, Key: key(i), Cost: 1})[0]; !r.Allowed {
+						t.Errorf("%+v", r)
+					}
+				})
+			}
+			all.Wait()
+			store.set(func(f *fakeStore) { f.delay = func() time.Duration { return 0 } })
+			time.Sleep(50 * time.Millisecond) // what was on its way has come
+			st := s.Stats()
+			if st.Late < 50 || st.Away {
+				t.Errorf("%+v", st)
+			}
+			if r := take(t, s, Request{Rate: rate, Key: key(1), Cost: 1})[0]; r.Source != Exact {
+				t.Errorf("%+v", r)
+			}
+		})
+	})
+	t.Run("fast", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			store := newFakeStore()
+			s := shared(t, SharedConfig{Store: store, Fast: true, Entries: 1 << 16})
+			store.set(func(f *fakeStore) { f.delay = func() time.Duration { return 4 * time.Millisecond } })
+			for round := range uint64(10) {
+				for i := range uint64(1000) {
+					if r := take(t, s, Request{Rate: rate, Key: key(1000*round + i), Cost: 1})[0]; r.Source != Fast {
+						t.Fatalf("%+v", r)
+					}
+				}
+				time.Sleep(200 * time.Millisecond)
+			}
+			if st := s.Stats(); st.Away || st.Err != nil {
+				t.Errorf("%+v", st)
+			}
+			if _, items, _ := store.counted(); items < 10_000 {
+				t.Errorf("the store was told of %d keys", items)
+			}
+		})
+	})
+}
+
 func TestDoubtIsNotCountedTwice(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := newFakeStore()
