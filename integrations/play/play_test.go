@@ -188,7 +188,10 @@ func (k *kind) next() string {
 var networks atomic.Int32
 
 // reader is somebody abroad whom no test has seen.
-func reader() string { return fmt.Sprintf("2001:db8:%x::1", networks.Add(1)) }
+func reader() string {
+	n := networks.Add(1)
+	return fmt.Sprintf("2001:db8:%x:%x::1", n&0xffff, n>>16)
+}
 
 // A tally is what many requests of one client met.
 type tally struct {
