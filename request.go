@@ -61,7 +61,7 @@ func (l *Lines) At(i int) (name, value string) { return l.names[i], l.values[i] 
 func (l *Lines) Values(name string) []string {
 	first, n := 0, 0
 	for i, have := range l.names {
-		if !equalFold(have, name) {
+		if len(have) != len(name) || !equalFold(have, name) {
 			continue
 		}
 		switch n {
@@ -83,10 +83,14 @@ func (l *Lines) Values(name string) []string {
 	return l.many
 }
 
-// equalFold compares field names, which are ASCII (RFC 9110 section 5.1).
+// equalFold compares field names of one length, which are ASCII (RFC 9110
+// section 5.1). It begins with their ends: many names begin alike.
 func equalFold(a, b string) bool {
-	if len(a) != len(b) {
+	if n := len(a); n > 0 && (a[n-1]^b[n-1])&^0x20 != 0 {
 		return false
+	}
+	if a == b {
+		return true
 	}
 	for i := range len(a) {
 		x, y := a[i], b[i]

@@ -114,6 +114,9 @@ func (p *Program) tierOf(in *Input) *Tier {
 func (p *Program) rule(in *Input, d *Decision) bool {
 	for i := range p.rules {
 		built := &p.rules[i]
+		if built.traits != 0 && built.traits&in.traits == 0 {
+			continue
+		}
 		r := built.rule
 		if ok, over := in.holds(built.when); !ok && !(over && r.Action > ipwarden.Allow) {
 			continue

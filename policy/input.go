@@ -65,6 +65,8 @@ type Input struct {
 	over    bool   // a condition met a text that is too long for it
 	scratch []byte // texts that were put together
 	program *Program
+	// The field that was asked for last: conditions ask for one several times.
+	field, value string
 }
 
 // An Outcome is what became of a request, for limits that count only some.
@@ -88,6 +90,7 @@ func (in *Input) prepare(p *Program) {
 		in.scratch = nil
 	}
 	in.tier, in.errors, in.over = nil, 0, false
+	in.field, in.value = "", ""
 	in.program = p
 }
 
@@ -138,12 +141,17 @@ func (in *Input) Header(name string) string {
 	if in.Request == nil || in.Request.Header == nil {
 		return ""
 	}
+	if name == in.field {
+		return in.value
+	}
 	lines := in.Request.Header.Values(name)
 	switch len(lines) {
 	case 0:
+		in.field, in.value = name, ""
 		return ""
 	case 1:
-		return lines[0]
+		in.field, in.value = name, lines[0]
+		return in.value
 	}
 	from := len(in.scratch)
 	for i, l := range lines {

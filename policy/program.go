@@ -64,6 +64,9 @@ type Program struct {
 type builtRule struct {
 	when condition // nil: always
 	rule *Rule
+	// traits of which the address needs one for the condition to hold; 0: it may
+	// hold without.
+	traits ipwarden.Traits
 }
 
 type builtTier struct {

@@ -31,6 +31,7 @@ type request struct {
 	host                string          // the Host field
 	header              ipwarden.Header // all field lines, for the gate's routes
 	head                []byte          // the same as they came, where header is nil
+	fields              *ipwarden.Lines // where readHead notes them for header, when they are wanted
 	fast                bool
 	body                bodyReader // of a POST
 }

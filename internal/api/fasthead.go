@@ -44,6 +44,10 @@ func (x *exchange) readHead(b []byte) (n int, found headFound) {
 	i += len(version)
 	head := i
 	hosts := 0
+	if len(target) > len(gatePath) && string(target[:len(gatePath)]) == gatePath {
+		x.fields = &x.gateMemory().fields // which are wanted all
+		x.fields.Reset()
+	}
 	for {
 		end := bytes.IndexByte(b[i:], '\n')
 		if end < 0 {
@@ -65,6 +69,9 @@ func (x *exchange) readHead(b []byte) (n int, found headFound) {
 		return 0, headOdd
 	}
 	x.method, x.head = "GET", b[head:i]
+	if x.fields != nil {
+		x.header = x.fields
+	}
 	x.path, x.query = alias(target), ""
 	if q := bytes.IndexByte(target, '?'); q >= 0 {
 		x.path, x.query = alias(target[:q]), alias(target[q+1:])
@@ -81,7 +88,10 @@ func (x *exchange) readLine(line []byte, hosts *int) bool {
 	if n == 0 || n == len(line) || line[n] != ':' || !printable(line[n:]) {
 		return false
 	}
-	name, value := alias(line[:n]), strings.Trim(alias(line[n+1:]), " ")
+	name, value := alias(line[:n]), withoutSpaces(alias(line[n+1:]))
+	if x.fields != nil {
+		x.fields.Add(name, value)
+	}
 	switch n {
 	case len("Host"):
 		if strings.EqualFold(name, "Host") {
@@ -116,6 +126,17 @@ func (x *exchange) readLine(line []byte, hosts *int) bool {
 		}
 	}
 	return true
+}
+
+// withoutSpaces is strings.Trim(s, " ").
+func withoutSpaces(s string) string {
+	for len(s) > 0 && s[0] == ' ' {
+		s = s[1:]
+	}
+	for len(s) > 0 && s[len(s)-1] == ' ' {
+		s = s[:len(s)-1]
+	}
+	return s
 }
 
 // printable reports whether all bytes are printable ASCII: neither a control

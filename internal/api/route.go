@@ -50,6 +50,9 @@ func (x *exchange) serve() {
 // lookupPath is what the paths about a given address begin with.
 const lookupPath = "/v1/ip/"
 
+// gatePath is what the paths begin with that proxies ask about requests.
+const gatePath = "/gate/"
+
 func (x *exchange) handle() *problem {
 	if x.api.cfg.GateOnly && !ofGate(x.path) {
 		return gateAlone(x.path)
@@ -72,7 +75,7 @@ func (x *exchange) handle() *problem {
 		}
 		return x.single(rest, addr, field)
 	}
-	if strings.HasPrefix(x.path, "/gate/") {
+	if strings.HasPrefix(x.path, gatePath) {
 		x.route = routeGate
 		return x.gated(x.path)
 	}
