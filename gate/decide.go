@@ -2,7 +2,6 @@ package gate
 
 import (
 	"context"
-	"math/rand/v2"
 	"time"
 
 	"github.com/ipwarden/ipwarden"
@@ -18,7 +17,8 @@ import (
 func (g *Gate) Decide(ctx context.Context, req *ipwarden.Request, d *Decision) {
 	now := g.cfg.Now()
 	d.reset()
-	d.Time, d.ID = now, newID(now)
+	d.Time = now
+	d.ID, d.input.Sample = newID(now)
 	d.program, d.older = g.core.program.Load(), g.cfg.OlderHeaders
 
 	d.request = *req
@@ -31,7 +31,7 @@ func (g *Gate) Decide(ctx context.Context, req *ipwarden.Request, d *Decision) {
 	}
 
 	d.Client = g.Client().From(req.Peer, req.Header)
-	known := g.identify(ctx, d)
+	known := g.identify(ctx, route, d)
 	g.assess(d)
 	d.program.Decide(&d.input, &d.Decision)
 
@@ -76,12 +76,12 @@ func (d *Decision) UpstreamPath() string {
 }
 
 // identify looks the client up, and reports whether that could be done.
-func (g *Gate) identify(ctx context.Context, d *Decision) (ok bool) {
+func (g *Gate) identify(ctx context.Context, route *policy.Route, d *Decision) (ok bool) {
 	in := &d.input
-	in.Request = &d.request
+	in.Request, in.Route = &d.request, route
 	in.Client, in.ClientStatus = d.Client.Addr, d.Client.Status.String()
 	in.Unverified = !d.Client.Safe()
-	in.Now, in.Sample = d.Time, rand.Uint32()
+	in.Now = d.Time
 	rec, err := ipwarden.Record{}, error(nil)
 	if d.Client.Addr.IsValid() { // else nothing is known of who came through a Unix socket
 		rec, err = g.cfg.Source.Lookup(ctx, d.Client.Addr)
@@ -96,7 +96,7 @@ func (g *Gate) identify(ctx context.Context, d *Decision) (ok bool) {
 	// vouches for (C4, A15), and one that could not be looked up are under the
 	// safe tier's limit, unless the route says otherwise of the last.
 	bogon := d.Record.Traits().Has(ipwarden.Bogon) && d.Client.Status != clientip.Internal
-	in.Safe = in.Unverified || bogon || err != nil && d.program.Route(&d.request).FailMode != policy.FailOpen
+	in.Safe = in.Unverified || bogon || err != nil && route.FailMode != policy.FailOpen
 	return err == nil
 }
 

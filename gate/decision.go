@@ -75,15 +75,16 @@ type pendingUse struct {
 	rollup  bool // of the network round the address
 }
 
-// reset empties d and keeps its memory.
+// reset empties d and keeps its memory. It names what it empties: a Decision is
+// large, and most of it is written anew each time.
 func (d *Decision) reset() {
 	clear(d.takes)
 	clear(d.pending)
-	*d = Decision{
-		Decision: d.Decision, // the program resets it
-		Limits:   d.Limits[:0], pending: d.pending[:0], input: d.input,
-		takes: d.takes[:0], results: d.results[:0], from: d.from[:0], tuple: d.tuple[:0], location: d.location[:0],
-	}
+	d.Limits, d.RetryAfter, d.Degraded = d.Limits[:0], 0, false
+	d.Location, d.WouldLimit = "", ""
+	d.pending, d.older = d.pending[:0], false
+	d.takes, d.results, d.from = d.takes[:0], d.results[:0], d.from[:0]
+	d.tuple, d.location = d.tuple[:0], d.location[:0]
 }
 
 // Status is what the client is answered when the verdict does not pass, or the
@@ -136,8 +137,11 @@ func (d *Decision) By() string {
 // who keeps decisions to use them again.
 func (d *Decision) Reset() {
 	d.reset()
-	in := &d.input
-	in.Request, in.Record, in.CrawlerName = nil, ipwarden.Record{}, ""
+	d.Client, d.Record, d.Score, d.Shared = clientip.Client{}, ipwarden.Record{}, 0, false
+	d.ID, d.Time, d.request, d.target, d.program = ID{}, time.Time{}, ipwarden.Request{}, "", nil
+	d.situation = risk.Situation{}
+	clear(d.risk.Contributions())
+	d.input.Forget()
 	clear(d.results[:cap(d.results)])
 	clear(d.from[:cap(d.from)])
 }

@@ -1,6 +1,7 @@
 package gate
 
 import (
+	"encoding/binary"
 	"math/rand/v2"
 	"time"
 )
@@ -10,19 +11,13 @@ import (
 // another's. It is no secret all the same: a refused visitor is shown it.
 type ID [16]byte
 
-// newID makes an ID. The random bits come from the runtime's ChaCha8, one
-// generator a thread.
-func newID(now time.Time) (id ID) {
-	ms := uint64(now.UnixMilli())
-	a, b := rand.Uint64(), uint16(rand.Uint32())
-	for i := range 6 {
-		id[i] = byte(ms >> (40 - 8*i))
-	}
-	id[6], id[7] = byte(b>>8), byte(b)
-	for i := range 8 {
-		id[8+i] = byte(a >> (56 - 8*i))
-	}
-	return id
+// newID makes an ID, and a number that is uniform over all its values. The random
+// bits come from the runtime's ChaCha8, one generator a thread.
+func newID(now time.Time) (id ID, sample uint32) {
+	a, b := rand.Uint64(), rand.Uint64()
+	binary.BigEndian.PutUint64(id[:8], uint64(now.UnixMilli())<<16|b&0xffff)
+	binary.BigEndian.PutUint64(id[8:], a)
+	return id, uint32(b >> 32)
 }
 
 // crockford is the alphabet of a ULID: no I, L, O and U, which are misread.
@@ -35,31 +30,19 @@ const idLength = 26
 func (id ID) AppendTo(dst []byte) []byte {
 	// 128 bits are 25.6 characters of 5 bits: the first has 3.
 	hi, lo := id.words()
-	for i := range idLength {
-		shift := 5 * (idLength - 1 - i)
-		var v uint64
-		switch {
-		case shift >= 64:
-			v = hi >> (shift - 64)
-		case shift > 59:
-			v = hi<<(64-shift) | lo>>shift
-		default:
-			v = lo >> shift
-		}
-		dst = append(dst, crockford[v&31])
+	var text [idLength]byte
+	for i := idLength - 1; i >= 0; i-- {
+		text[i] = crockford[lo&31]
+		lo, hi = lo>>5|hi<<59, hi>>5
 	}
-	return dst
+	return append(dst, text[:]...)
 }
 
 // String returns the ID as text.
 func (id ID) String() string { return string(id.AppendTo(make([]byte, 0, idLength))) }
 
 func (id ID) words() (hi, lo uint64) {
-	for i := range 8 {
-		hi = hi<<8 | uint64(id[i])
-		lo = lo<<8 | uint64(id[8+i])
-	}
-	return hi, lo
+	return binary.BigEndian.Uint64(id[:8]), binary.BigEndian.Uint64(id[8:])
 }
 
 // ParseID reads an ID as AppendTo wrote it; letters may be small.
@@ -76,9 +59,8 @@ func ParseID(s string) (id ID, ok bool) {
 		hi = hi<<5 | lo>>59
 		lo = lo<<5 | uint64(v)
 	}
-	for i := range 8 {
-		id[i], id[8+i] = byte(hi>>(56-8*i)), byte(lo>>(56-8*i))
-	}
+	binary.BigEndian.PutUint64(id[:8], hi)
+	binary.BigEndian.PutUint64(id[8:], lo)
 	return id, true
 }
 

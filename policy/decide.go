@@ -21,7 +21,9 @@ import (
 func (p *Program) Decide(in *Input, d *Decision) {
 	d.reset()
 	in.prepare(p)
-	d.Route = p.Route(in.Request)
+	if d.Route = in.Route; d.Route == nil {
+		d.Route = p.Route(in.Request)
+	}
 	ended := p.operator(in, d) || p.crawler(in, d)
 	if !ended {
 		d.Tier = p.tierOf(in)

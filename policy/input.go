@@ -29,6 +29,9 @@ func (c Crawler) String() string { return named(crawlerNames[:], int(c)) }
 // texts are put together. Its methods tell what conditions see, from Decide on.
 type Input struct {
 	Request *ipwarden.Request // nil is an empty one
+	// Route of the request, from who has asked [Program.Route] already; nil leaves
+	// that to Decide.
+	Route *Route
 	// Client is the address that the request is counted under, canonical.
 	Client       netip.Addr
 	ClientStatus string // how it was found: "direct", "forwarded", …
@@ -68,6 +71,9 @@ type Input struct {
 	// The field that was asked for last: conditions ask for one several times.
 	field, value string
 }
+
+// Forget lets go of the request and of the dataset, and keeps the memory.
+func (in *Input) Forget() { *in = Input{scratch: in.scratch[:0]} }
 
 // An Outcome is what became of a request, for limits that count only some.
 type Outcome struct {
