@@ -18,7 +18,7 @@ func (g *Gate) Decide(ctx context.Context, req *ipwarden.Request, d *Decision) {
 	now := g.cfg.Now()
 	d.reset()
 	d.Time = now
-	d.ID, d.input.Sample = newID(now)
+	d.ID, d.input.Sample = g.recent.newID(now)
 	d.program, d.older = g.core.program.Load(), g.cfg.OlderHeaders
 
 	d.request = *req

@@ -59,6 +59,7 @@ type Decision struct {
 	seen     [3]limit.Result // of one limit in shadow
 	tuple    []byte
 	location []byte
+	text     []byte // values of header lines
 }
 
 // LimitState is a limit as the client sees it.
@@ -84,7 +85,7 @@ func (d *Decision) reset() {
 	d.Location, d.WouldLimit = "", ""
 	d.pending, d.older = d.pending[:0], false
 	d.takes, d.results, d.from = d.takes[:0], d.results[:0], d.from[:0]
-	d.tuple, d.location = d.tuple[:0], d.location[:0]
+	d.tuple, d.location, d.text = d.tuple[:0], d.location[:0], d.text[:0]
 }
 
 // Status is what the client is answered when the verdict does not pass, or the

@@ -54,7 +54,7 @@ type Config struct {
 	OlderHeaders bool
 
 	// Remember is how many decisions are kept for questions, and how many that
-	// wait for their outcome; some 1 KiB for each. Default: 8192; negative: none.
+	// wait for their outcome; some 1 KiB for each. Default: 8192; at most 1,048,576; negative: none.
 	Remember int
 
 	// Now is the clock. Default: time.Now.
@@ -138,6 +138,9 @@ func New(cfg Config) (*Gate, error) {
 	}
 	if cfg.Remember == 0 {
 		cfg.Remember = 8192
+	}
+	if cfg.Remember > maxRemember {
+		errs = append(errs, fmt.Errorf("Remember is %d; it is at most %d, such as the default, 8192", cfg.Remember, maxRemember))
 	}
 	if len(errs) > 0 {
 		return nil, fmt.Errorf("gate: %w", errors.Join(errs...))

@@ -46,8 +46,8 @@ const maxValues = maxEnriched + 3 + 6
 type visit struct {
 	request  ipwarden.Request
 	decision Decision
-	enriched enriched
-	fields   []clientip.Field
+	reply    []clientip.Field // for the client
+	fields   []clientip.Field // for the application
 	body     []byte
 }
 
@@ -55,6 +55,8 @@ var visits = sync.Pool{New: func() any { return new(visit) }}
 
 func (v *visit) end() {
 	v.request = ipwarden.Request{}
+	clear(v.reply)
+	clear(v.fields)
 	v.decision.Reset()
 	visits.Put(v)
 }
@@ -63,13 +65,17 @@ func (v *visit) serve(g *Gate, next http.Handler, w http.ResponseWriter, r *http
 	d := &v.decision
 	RequestOf(r, &v.request)
 	g.Decide(r.Context(), &v.request, d)
-	values := make([]string, 0, maxValues)
-	header := w.Header()
-	d.Reply(func(name, value string) {
-		values = append(values, value)
-		header[name] = values[len(values)-1 : len(values) : len(values)]
-	})
-	if !d.Passes() {
+	v.reply, v.fields = v.reply[:0], v.fields[:0]
+	d.Reply(func(name, value string) { v.reply = append(v.reply, clientip.Field{Name: name, Value: value}) })
+	passes := d.Passes()
+	if passes {
+		d.enrich(func(name, value string) bool {
+			v.fields = append(v.fields, clientip.Field{Name: name, Value: value})
+			return true
+		})
+	}
+	values := setFields(w.Header(), v.reply, v.values())
+	if !passes {
 		v.body = d.answer(w, r, v.body[:0])
 		return
 	}
@@ -113,6 +119,30 @@ func hostOf(field string) string {
 	return strings.ToLower(strings.TrimSuffix(host, "."))
 }
 
+// values makes strings of their own of the values of reply and fields, which are
+// one text in this order, and room for a slice of each: whoever gets a header may
+// keep it.
+func (v *visit) values() []string {
+	text := string(v.decision.text)
+	for _, list := range [...][]clientip.Field{v.reply, v.fields} {
+		for i := range list {
+			n := len(list[i].Value)
+			list[i].Value, text = text[:n], text[n:]
+		}
+	}
+	return make([]string, 0, maxValues)
+}
+
+// setFields sets fields in h. Their values lie in values, which it returns
+// longer.
+func setFields(h http.Header, fields []clientip.Field, values []string) []string {
+	for i := range fields {
+		values = append(values, fields[i].Value)
+		h[fields[i].Name] = values[len(values)-1 : len(values) : len(values)]
+	}
+	return values
+}
+
 // pass takes off a request what a client forged and puts on what is known.
 func (v *visit) pass(g *Gate, r *http.Request, values []string) {
 	h := r.Header
@@ -122,9 +152,7 @@ func (v *visit) pass(g *Gate, r *http.Request, values []string) {
 			delete(h, name)
 		}
 	}
-	v.fields = client.AppendUpstream(v.fields[:0], v.decision.Client)
-	v.enriched.n = 0
-	v.enriched.fill(&v.decision)
+	v.fields = client.AppendUpstream(v.fields, v.decision.Client)
 	// Hop-by-hop options are the client's word too: they must not take away what is
 	// set here.
 	for i, line := range h["Connection"] {
@@ -132,23 +160,14 @@ func (v *visit) pass(g *Gate, r *http.Request, values []string) {
 			h["Connection"][i] = rest
 		}
 	}
-	set := func(name, value string) {
-		values = append(values, value)
-		h[name] = values[len(values)-1 : len(values) : len(values)]
-	}
-	for _, f := range v.fields {
-		set(f.Name, f.Value)
-	}
-	for i := range v.enriched.n {
-		set(v.enriched.name[i], v.enriched.value(i))
-	}
+	setFields(h, v.fields, values)
 }
 
 // Refuse answers a request that does not go on: a problem document or a page,
 // whichever r accepts, or a redirect, with the headers of Reply. It is for doors
 // that are a net/http handler of their own.
 func (d *Decision) Refuse(w http.ResponseWriter, r *http.Request) {
-	d.Reply(w.Header().Set)
+	d.Reply(func(name, value string) { w.Header().Set(name, strings.Clone(value)) })
 	d.answer(w, r, nil)
 }
 

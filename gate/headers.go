@@ -33,64 +33,34 @@ const (
 const maxEnriched = 13
 
 // Enriched yields the headers that tell the application what is known and what
-// was decided. It allocates one string for all of them.
-func (d *Decision) Enriched() iter.Seq2[string, string] {
-	return func(yield func(string, string) bool) {
-		var e enriched
-		e.fill(d)
-		for i := range e.n {
-			if !yield(e.name[i], e.value(i)) {
-				return
-			}
-		}
-	}
-}
+// was decided, in the order of their names. The values are in d's memory: who
+// keeps one for longer than until d is used again clones it.
+func (d *Decision) Enriched() iter.Seq2[string, string] { return d.enrich }
 
-// enriched is the headers' names, and their values in one run of text.
-type enriched struct {
-	n     int
-	name  [maxEnriched]string
-	end   [maxEnriched]int
-	text  string
-	space [256]byte
-}
-
-func (e *enriched) value(i int) string {
-	start := 0
-	if i > 0 {
-		start = e.end[i-1]
-	}
-	return e.text[start:e.end[i]]
-}
-
-func (e *enriched) fill(d *Decision) {
-	b := e.space[:0]
-	add := func(name string, to []byte) {
-		if len(to) > len(b) {
-			e.name[e.n], e.end[e.n] = name, len(to)
-			e.n++
-		}
+func (d *Decision) enrich(yield func(name, value string) bool) {
+	b := d.text
+	told := func(name string, to []byte) (more bool) {
+		value := to[len(b):]
 		b = to
+		return len(value) == 0 || yield(name, alias(value))
 	}
-	if as := d.Record.ASNumber(); as != 0 {
-		add(HeaderASN, strconv.AppendUint(b, uint64(as), 10))
-	}
-	add(HeaderCountry, append(b, d.Record.CountryCode()...))
-	add(HeaderDecision, d.ID.AppendTo(b))
-	if d.Degraded {
-		add(HeaderDegraded, append(b, "true"...))
-	}
-	add(HeaderIP, appendAddr(b, d.Client.Addr))
-	add(HeaderReason, append(b, d.Reason.String()...))
-	add(HeaderRisk, strconv.AppendUint(b, uint64(d.Score), 10))
-	add(HeaderRule, append(b, d.By()...))
-	add(HeaderTags, appendTags(b, d.Tags))
+	as, tier := d.Record.ASNumber(), ""
 	if d.Tier != nil {
-		add(HeaderTier, append(b, d.Tier.Name...))
+		tier = d.Tier.Name
 	}
-	add(HeaderTraits, appendTraits(b, d.Record.Traits()))
-	add(HeaderVerdict, append(b, d.Verdict.String()...))
-	e.text = string(b)
+	_ = (as == 0 || told(HeaderASN, strconv.AppendUint(b, uint64(as), 10))) &&
+		told(HeaderCountry, append(b, d.Record.CountryCode()...)) &&
+		told(HeaderDecision, d.ID.AppendTo(b)) &&
+		(!d.Degraded || told(HeaderDegraded, append(b, "true"...))) &&
+		told(HeaderIP, appendAddr(b, d.Client.Addr)) &&
+		told(HeaderReason, append(b, d.Reason.String()...)) &&
+		told(HeaderRisk, strconv.AppendUint(b, uint64(d.Score), 10)) &&
+		told(HeaderRule, append(b, d.By()...)) &&
+		told(HeaderTags, appendTags(b, d.Tags)) &&
+		told(HeaderTier, append(b, tier...)) &&
+		told(HeaderTraits, appendTraits(b, d.Record.Traits())) &&
+		told(HeaderVerdict, append(b, d.Verdict.String()...))
+	d.text = b
 }
 
 func appendAddr(dst []byte, a netip.Addr) []byte {
@@ -103,10 +73,8 @@ func appendAddr(dst []byte, a netip.Addr) []byte {
 // appendTraits appends the names of the traits, separated by commas.
 func appendTraits(dst []byte, t ipwarden.Traits) []byte {
 	first := true
-	for one := ipwarden.Traits(1); one <= ipwarden.AllTraits; one <<= 1 {
-		if !t.Has(one) {
-			continue
-		}
+	for t &= ipwarden.AllTraits; t != 0; t &= t - 1 {
+		one := t & -t // the lowest
 		if !first {
 			dst = append(dst, ',')
 		}

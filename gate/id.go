@@ -6,10 +6,14 @@ import (
 	"time"
 )
 
-// An ID names a decision: 48 bits of the time in milliseconds and 80 random
-// ones, as a ULID has them, so that IDs sort by time and nobody guesses
-// another's. It is no secret all the same: a refused visitor is shown it.
+// An ID names a decision: 48 bits of the time in milliseconds and 80 others, as a
+// ULID has them, so that IDs sort by time. Of the others 60 are random, so that
+// nobody guesses another's, and the last 20 say, hidden, where the gate remembers
+// it. It is no secret all the same: a refused visitor is shown it.
 type ID [16]byte
+
+// placeBits is how many bits of an ID say where the decision is.
+const placeBits = 20
 
 // newID makes an ID, and a number that is uniform over all its values. The random
 // bits come from the runtime's ChaCha8, one generator a thread.

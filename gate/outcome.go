@@ -110,16 +110,11 @@ func (d *Decision) Summary() Summary {
 }
 
 // Recall returns what is remembered of a decision; of the Record its country, AS
-// and traits. The error is
-// ErrUnknownDecision.
+// and traits. The error is ErrUnknownDecision.
 func (g *Gate) Recall(id ID) (Summary, error) {
-	k, host, path, ok := g.recent.find(id)
+	s, ok := g.recent.find(id)
 	if !ok {
 		return Summary{}, ErrUnknownDecision
 	}
-	return Summary{
-		ID: id, Time: k.at, Verdict: k.verdict, Reason: k.reason, By: k.by, Tier: k.tier,
-		Client: k.client, ClientStatus: k.status, Record: k.record(), Score: k.score, Shared: k.shared,
-		Degraded: k.degraded, Status: int(k.answer), Method: k.method, Host: host, Path: path,
-	}, nil
+	return s, nil
 }

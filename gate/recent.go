@@ -1,59 +1,83 @@
 package gate
 
 import (
+	"encoding/binary"
+	"math/rand/v2"
 	"net/netip"
+	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/ipwarden/ipwarden"
+	"github.com/ipwarden/ipwarden/clientip"
 	"github.com/ipwarden/ipwarden/limit"
 	"github.com/ipwarden/ipwarden/policy"
 )
 
 // recent remembers the last decisions, so that an application can say what
-// became of one, and a person can ask why. It has a fixed number of slots; of two
-// decisions that meet in a slot the later one stays. Decisions that limits wait
-// for have slots of their own: no flood of other requests makes a log-in that
-// failed be forgotten before it is told.
+// became of one, and a person can ask why. Its slots are used in turn: memory
+// that is written from one end to the other is there in time, which random places
+// of it are not. For the same reason the locks are not in the slots.
+//
+// Decisions that limits wait for have places of their own beside, two of which
+// may meet; then the later one stays. No flood of other requests makes a log-in
+// that failed be forgotten before it is told.
 type recent struct {
-	slots []slot    // some 450 bytes each
-	waits []waiting // some 650 bytes each
+	next   atomic.Uint64 // decisions so far
+	mask   uint64        // odd, of this process
+	slots  []slot        // some 300 bytes each
+	events []events      // beside slots
+	waits  []waiting     // some 650 bytes each
+	locks  [recentLocks]recentLock
 }
 
-func newRecent(n int) *recent { return &recent{slots: make([]slot, n), waits: make([]waiting, n)} }
+const (
+	recentLocks = 64
+	// maxRemember is what the place in an ID can name.
+	maxRemember = 1 << placeBits
+)
+
+// A recentLock guards the slots and the events whose number ends in its own. It
+// fills a cache line, so that two of them do not share one.
+type recentLock struct {
+	sync.Mutex
+	_ [64 - 8]byte
+}
 
 // A slot holds a decision without anything that belongs to the transport.
 type slot struct {
-	mu    sync.Mutex // guards all below
 	id    ID
 	kept  remembered
 	texts [128]byte // host and path, cut
-	known bool
 }
 
 // remembered is what stays of a decision. It has what policies read most of the
 // Record and not the Record itself, which would keep its dataset in memory: a
-// decision of yesterday must not hold on to all of yesterday's data.
+// decision of yesterday must not hold on to all of yesterday's data. The zero time
+// is that of a slot which was never used.
 type remembered struct {
 	at       time.Time
 	client   netip.Addr
 	traits   ipwarden.Traits
 	asn      uint32
 	country  [2]byte
-	status   string // of the client's address
-	verdict  ipwarden.Verdict
-	reason   policy.Reason
 	by, tier string
 	method   string
+	answer   uint16 // HTTP status
+	status   clientip.Status
+	verdict  ipwarden.Verdict
+	reason   policy.Reason
 	score    uint8
 	shared   bool
 	degraded bool
-	answer   uint16 // HTTP status
-	host     uint8  // bytes of texts
+	host     uint8 // bytes of texts
 	path     uint8
 	nEvents  uint8
-	events   [maxEvents]uint64 // outcomes that were counted, hashed
 }
+
+// events are the outcomes of a decision that were counted, hashed.
+type events [maxEvents]uint64
 
 // waiting holds what waits for the outcome of a decision.
 type waiting struct {
@@ -70,40 +94,75 @@ const (
 	maxHost    = 48
 )
 
-// place is where a decision is, in a table of n slots.
-func place(id ID, n int) uint64 {
-	_, lo := id.words() // random bits
-	return lo % uint64(n)
+func newRecent(n int) *recent {
+	return &recent{mask: rand.Uint64() | 1, slots: make([]slot, n), events: make([]events, n), waits: make([]waiting, n)}
 }
 
-func (r *recent) slot(id ID) *slot { return &r.slots[place(id, len(r.slots))] }
+// newID makes an ID of which the last bits name the next slot. Who sees IDs does
+// not see how many there were: the number is hidden by the random bits.
+func (r *recent) newID(now time.Time) (id ID, sample uint32) {
+	id, sample = newID(now)
+	if r != nil {
+		number := r.next.Add(1) % uint64(len(r.slots))
+		_, lo := id.words()
+		binary.BigEndian.PutUint64(id[8:], lo&^(maxRemember-1)|number^r.hidden(lo))
+	}
+	return id, sample
+}
+
+// hidden is what the number of a slot is mixed with, from the bits before it.
+func (r *recent) hidden(lo uint64) uint64 { return (lo >> placeBits) * r.mask >> (64 - placeBits) }
+
+// slot returns the slot of a decision, and locks it; nil when it has none.
+func (r *recent) slot(id ID) (*slot, *events, *recentLock) {
+	_, lo := id.words()
+	i := (lo ^ r.hidden(lo)) & (maxRemember - 1)
+	if i >= uint64(len(r.slots)) {
+		return nil, nil, nil // no ID of this process
+	}
+	lock := &r.locks[i%recentLocks]
+	lock.Lock()
+	return &r.slots[i], &r.events[i], lock
+}
+
+func (s *slot) holds(id ID) bool { return s.id == id && !s.kept.at.IsZero() }
+
+// waiting returns the place for what waits for the outcome of a decision: by the
+// random bits of its ID, so that it is nobody's to choose.
+func (r *recent) waiting(id ID) *waiting {
+	_, lo := id.words()
+	return &r.waits[lo>>placeBits%uint64(len(r.waits))]
+}
 
 func (r *recent) remember(d *Decision) {
 	if len(d.pending) > 0 {
 		r.wait(d)
 	}
-	s := r.slot(d.ID)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.id, s.known = d.ID, true
+	tier, record := "", d.Record.Hot()
+	if d.Tier != nil {
+		tier = d.Tier.Name
+	}
+	by, answer, method := d.By(), uint16(d.Status()), knownMethod(d.request.Method)
+	s, _, lock := r.slot(d.ID)
+	if s == nil {
+		return
+	}
+	defer lock.Unlock()
+	s.id = d.ID
 	k := &s.kept
 	k.at, k.client = d.Time, d.Client.Addr
-	k.traits, k.asn, k.country = d.Record.Traits(), d.Record.ASNumber(), [2]byte{}
-	copy(k.country[:], d.Record.CountryCode())
-	k.status, k.verdict, k.reason = d.input.ClientStatus, d.Verdict, d.Reason
-	k.by, k.tier = d.By(), ""
-	if d.Tier != nil {
-		k.tier = d.Tier.Name
-	}
-	k.method = knownMethod(d.request.Method)
-	k.score, k.shared, k.degraded, k.answer = d.Score, d.Shared, d.Degraded, uint16(d.Status())
+	k.traits, k.asn, k.country = record.Traits(), record.ASNumber(), [2]byte{}
+	copy(k.country[:], record.CountryCode())
+	k.by, k.tier, k.method = by, tier, method
+	k.answer, k.status, k.verdict, k.reason = answer, d.Client.Status, d.Verdict, d.Reason
+	k.score, k.shared, k.degraded = d.Score, d.Shared, d.Degraded
 	k.host = uint8(copy(s.texts[:maxHost], d.request.Host))
 	k.path = uint8(copy(s.texts[k.host:], d.request.Path))
 	k.nEvents = 0
 }
 
 func (r *recent) wait(d *Decision) {
-	w := &r.waits[place(d.ID, len(r.waits))]
+	w := r.waiting(d.ID)
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.id, w.n, w.charged = d.ID, uint8(copy(w.pending[:], d.pending)), 0
@@ -114,7 +173,7 @@ func (r *recent) wait(d *Decision) {
 // a decision, whoever reports it and in which words: one log-in that failed is
 // one, if the proxy saw 401 and the application says login_failed.
 func (r *recent) due(id ID, o *policy.Outcome, uses *[maxPending]limit.Request) (n int, ok bool) {
-	w := &r.waits[place(id, len(r.waits))]
+	w := r.waiting(id)
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.n == 0 || w.id != id {
@@ -141,38 +200,45 @@ func (k *remembered) record() ipwarden.Record {
 }
 
 // find returns what is remembered of a decision.
-func (r *recent) find(id ID) (k remembered, host, path string, ok bool) {
+func (r *recent) find(id ID) (sum Summary, ok bool) {
 	if r == nil {
-		return k, "", "", false
+		return sum, false
 	}
-	s := r.slot(id)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if !s.known || s.id != id {
-		return k, "", "", false
+	s, _, lock := r.slot(id)
+	if s == nil {
+		return sum, false
 	}
-	h := int(s.kept.host)
-	return s.kept, string(s.texts[:h]), string(s.texts[h : h+int(s.kept.path)]), true
+	defer lock.Unlock()
+	if !s.holds(id) {
+		return sum, false
+	}
+	k := &s.kept
+	h := int(k.host)
+	sum = Summary{
+		ID: id, Time: k.at, Verdict: k.verdict, Reason: k.reason, By: k.by, Tier: k.tier,
+		Client: k.client, ClientStatus: k.status.String(), Record: k.record(), Score: k.score, Shared: k.shared,
+		Degraded: k.degraded, Status: int(k.answer), Method: k.method,
+		Host: string(s.texts[:h]), Path: string(s.texts[h : h+int(k.path)]),
+	}
+	return sum, true
 }
 
 // event notes an outcome; first is false when it was noted before, or when
 // there were too many, and known when the decision is not remembered.
 func (r *recent) event(id ID, hash uint64) (first, known bool) {
-	s := r.slot(id)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if !s.known || s.id != id {
+	s, noted, lock := r.slot(id)
+	if s == nil {
 		return false, false
 	}
-	if int(s.kept.nEvents) == maxEvents {
+	defer lock.Unlock()
+	if !s.holds(id) {
+		return false, false
+	}
+	n := int(s.kept.nEvents)
+	if n == maxEvents || slices.Contains(noted[:n], hash) {
 		return false, true
 	}
-	for _, h := range s.kept.events[:s.kept.nEvents] {
-		if h == hash {
-			return false, true
-		}
-	}
-	s.kept.events[s.kept.nEvents] = hash
+	noted[n] = hash
 	s.kept.nEvents++
 	return true, true
 }

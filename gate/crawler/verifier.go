@@ -97,6 +97,9 @@ func New(cfg Config) (*Verifier, error) {
 		}
 	}
 	cfg.Table = slices.Clone(cfg.Table)
+	if len(cfg.Table) > maxTable {
+		errs = append(errs, fmt.Errorf("Table has %d crawlers; it may have %d", len(cfg.Table), maxTable))
+	}
 	for _, c := range cfg.Table {
 		errs = append(errs, c.check()...)
 	}

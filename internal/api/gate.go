@@ -195,16 +195,16 @@ func (x *exchange) askedBy(f gate.Family, g *gate.Gate) *problem {
 	d := &a.decision
 	g.Decide(x.ctx, &a.request, d)
 	x.status, x.done = f.AnswerStatus(d), true
-	status := d.Status()
-	if status == 0 {
+	// Mostly in the order of their names already.
+	x.line("Cache-Control", "no-store")
+	d.Reply(x.line)
+	if status := d.Status(); status == 0 {
 		for name, value := range d.Enriched() {
 			x.line(name, value)
 		}
 	} else {
 		x.refusal(f, d, status)
 	}
-	x.line("Cache-Control", "no-store")
-	d.Reply(x.line)
 	x.sortLines()
 	return nil
 }

@@ -3,6 +3,7 @@ package door
 import (
 	"context"
 	"net/http"
+	"unsafe"
 
 	"github.com/ipwarden/ipwarden"
 )
@@ -40,13 +41,22 @@ type Answer struct {
 	// proxy.
 	Type string
 	Body []byte
+
+	text []byte // values that were copied
 }
 
 // Reset empties a and keeps its memory.
 func (a *Answer) Reset() {
 	clear(a.Upstream) // their strings must not outlive the request
 	clear(a.Reply)
-	*a = Answer{Upstream: a.Upstream[:0], Reply: a.Reply[:0], Body: a.Body[:0]}
+	*a = Answer{Upstream: a.Upstream[:0], Reply: a.Reply[:0], Body: a.Body[:0], text: a.text[:0]}
+}
+
+// kept copies a value into a's memory.
+func (a *Answer) kept(value string) string {
+	from := len(a.text)
+	a.text = append(a.text, value...)
+	return unsafe.String(unsafe.SliceData(a.text[from:]), len(value))
 }
 
 // SetUpstream adds a field for the application.

@@ -34,7 +34,7 @@ func NewGate(g *gate.Gate, forward bool) *Gate {
 		t := new(turn)
 		t.reply = func(name, value string) {
 			if name != "Retry-After" { // the Answer's own
-				t.answer.SetReply(name, value)
+				t.answer.SetReply(name, t.answer.kept(value))
 			}
 		}
 		return t
@@ -52,7 +52,7 @@ func (g *Gate) Decide(ctx context.Context, req *ipwarden.Request, a *Answer) {
 	a.Verdict, a.Status = d.Verdict, d.Status()
 	if a.Status == 0 {
 		for name, value := range d.Enriched() {
-			a.SetUpstream(name, value)
+			a.SetUpstream(name, a.kept(value))
 		}
 		if g.forward {
 			t.fields = g.gate.Client().AppendUpstream(t.fields[:0], d.Client)

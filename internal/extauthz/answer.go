@@ -98,12 +98,25 @@ func options(fields []door.Field) []*core.HeaderValueOption {
 	if len(fields) == 0 {
 		return nil
 	}
-	// Three allocations, however many there are.
+	// Few allocations, however many there are. gRPC writes the answer when the
+	// exchange is another's again: the values are copied.
+	size := 0
+	for i := range fields {
+		size += len(fields[i].Value)
+	}
+	var text strings.Builder
+	text.Grow(size)
+	for i := range fields {
+		text.WriteString(fields[i].Value)
+	}
+	rest := text.String()
 	values := make([]core.HeaderValue, len(fields))
 	opts := make([]core.HeaderValueOption, len(fields))
 	out := make([]*core.HeaderValueOption, len(fields))
 	for i := range fields {
-		values[i].Key, values[i].Value = fields[i].Name, fields[i].Value
+		n := len(fields[i].Value)
+		values[i].Key, values[i].Value = fields[i].Name, rest[:n]
+		rest = rest[n:]
 		opts[i].Header = &values[i]
 		opts[i].AppendAction = core.HeaderValueOption_OVERWRITE_IF_EXISTS_OR_ADD
 		if fields[i].Name == "Set-Cookie" {
