@@ -101,8 +101,8 @@ func (x *exchange) answerGate(status int) {
 	x.line("Content-Type", mediaTypes[formatJSON])
 }
 
-// readQuestion reads the body of a POST as one JSON object without unknown
-// members.
+// readQuestion reads the body of a POST as one JSON object without unknown or
+// repeated members.
 func (x *exchange) readQuestion(to any, example string) *problem {
 	if x.method != http.MethodPost {
 		return wrongMethod(x.method, "POST", example)
@@ -126,13 +126,32 @@ func (x *exchange) readQuestion(to any, example string) *problem {
 			err = errors.New("there is more behind the object")
 		}
 	}
+	if err == nil {
+		if name := repeatedMember(body); name != "" {
+			err = errors.New(quoted(name) + " is there twice")
+		}
+	}
 	if err != nil {
 		return &problem{
 			status: http.StatusBadRequest, slug: "bad-body", title: "The body cannot be read",
-			detail: "The body is not the JSON object that is expected: " + strings.TrimPrefix(err.Error(), "json: ") + ".", example: example,
+			detail: "The body is not the JSON object that is expected: " + unreadable(err) + ".", example: example,
 		}
 	}
 	return nil
+}
+
+// unreadable says what is wrong with a body in the words of JSON, not of Go.
+func unreadable(err error) string {
+	var wrong *json.UnmarshalTypeError
+	switch {
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		return "it ends too early"
+	case errors.As(err, &wrong) && wrong.Field != "":
+		return quoted(wrong.Field) + " cannot be of type " + wrong.Value
+	case errors.As(err, &wrong):
+		return "it is of type " + wrong.Value
+	}
+	return strings.TrimPrefix(err.Error(), "json: ")
 }
 
 // report is the body of POST /v1/outcome.
