@@ -3,6 +3,7 @@ package compile
 import (
 	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/goccy/go-yaml/ast"
@@ -116,7 +117,10 @@ func (f *file) template(n ast.Node) []policy.Expr {
 			f.At(n.GetToken(), "a redirect begins with https://, http:// or a slash, such as https://example.com{request.path}")
 		}
 	}
-	if strings.ContainsAny(s, " \r\n\t\"<>\\^`|") && !strings.Contains(s, "{") {
+	bad := func(p policy.Expr) bool { // what is put together is encoded when it is
+		return p.Op == policy.OpConst && strings.ContainsFunc(p.Text, func(r rune) bool { return r <= ' ' || r == 0x7f || strings.ContainsRune("\"<>\\^`|", r) })
+	}
+	if slices.ContainsFunc(parts, bad) {
 		f.At(n.GetToken(), "an address has no spaces, quotes and backslashes in it; they are percent-encoded")
 	}
 	return parts
