@@ -119,6 +119,9 @@ func (f Family) Location(d *Decision) string {
 	if !ok || !authority(host) {
 		host = d.request.Host
 	}
+	if !authority(host) {
+		return d.Location
+	}
 	return d.request.Scheme + "://" + host + d.Location
 }
 

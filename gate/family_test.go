@@ -21,6 +21,7 @@ func TestFamilyLocation(t *testing.T) {
 		{ForwardAuth, "evil.example/x", "/c", "https://shop.example/c", "a path"},
 		{ForwardAuth, `evil.example\`, "/c", "https://shop.example/c", "a backslash"},
 		{ForwardAuth, "shop.example", "https://elsewhere.example/", "https://elsewhere.example/", "an absolute one"},
+		{ForwardAuth, "", "/c", "https://shop.example/c", "no host of the proxy"},
 		{Nginx, "shop.example", "/c", "/c", "nginx"},
 		{Envoy, "shop.example", "/c", "/c", "Envoy"},
 	} {

@@ -63,7 +63,9 @@ func (g *Gate) Decide(ctx context.Context, req *ipwarden.Request, a *Answer) {
 	} else {
 		a.RetryAfter, a.Location = d.RetrySeconds(), d.Location
 		accept := ""
-		if v := req.Header.Values("Accept"); len(v) > 0 {
+		if req.Header == nil {
+			// A request without a header accepts anything.
+		} else if v := req.Header.Values("Accept"); len(v) > 0 {
 			accept = v[0]
 		}
 		a.Body, a.Type = d.AppendRefusal(a.Body[:0], gate.WantsPage(accept))
