@@ -24,6 +24,7 @@ func (g *Gate) charge(ctx context.Context, route *policy.Route, d *Decision) {
 			g.collect(d, u)
 		}
 	}
+	d.enter()
 	if len(d.takes) > 0 && !g.take(ctx, d) {
 		d.Degraded = true
 	}
@@ -34,6 +35,7 @@ func (g *Gate) charge(ctx context.Context, route *policy.Route, d *Decision) {
 		g.watch(ctx, route, d)
 	}
 	if !d.Verdict.Passes() {
+		d.land()
 		d.pending = d.pending[:0] // what was refused has no outcome
 	}
 }
@@ -87,7 +89,7 @@ func (g *Gate) add(d *Decision, u *policy.Use, key limit.Key, raise uint32, roll
 		Rate: &d.program.rates[u.Limit.Index], Key: key, Cost: u.Cost, Raise: uint16(min(raise, 1<<16-1)),
 	}
 	if u.Limit.CountsOutcomes() {
-		g.pend(d, pendingUse{u.Limit, r, rollup})
+		g.pend(d, pendingUse{limit: u.Limit, request: r, rollup: rollup})
 		r.Cost = 0 // is there any left?
 	}
 	d.takes = append(d.takes, r)
@@ -158,6 +160,7 @@ func (g *Gate) state(d *Decision) (whole bool) {
 	for i := range d.results {
 		r := &d.results[i]
 		whole = whole && r.Source != limit.Local
+		d.crowd(d.takes[i].Key, r)
 		if !r.Allowed {
 			d.Verdict, d.Reason = ipwarden.Throttle, policy.ByLimit
 			d.Response = d.program.OverLimit(d.from[i].limit)

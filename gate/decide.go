@@ -15,8 +15,14 @@ import (
 // what to do, how much. req is not kept. It does not allocate when the Source,
 // the Limiter and the policy's conditions do not.
 func (g *Gate) Decide(ctx context.Context, req *ipwarden.Request, d *Decision) {
+	g.run(ctx, req, d, nil)
+}
+
+// run is Decide; in is where the request is counted until its outcome is known.
+func (g *Gate) run(ctx context.Context, req *ipwarden.Request, d *Decision, in *flights) {
 	now := g.cfg.Now()
 	d.reset()
+	d.flights = in
 	d.Time = now
 	d.ID, d.input.Sample = g.recent.newID(now)
 	d.program, d.older = g.core.program.Load(), g.cfg.OlderHeaders

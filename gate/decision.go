@@ -47,6 +47,7 @@ type Decision struct {
 	target    string           // the path as it came
 	situation risk.Situation
 	pending   []pendingUse // limits that count outcomes
+	flights   *flights     // nil when nobody tells the outcome for sure
 	program   *program
 	older     bool // the client gets X-RateLimit fields too
 
@@ -73,12 +74,14 @@ type LimitState struct {
 type pendingUse struct {
 	limit   *policy.Limit
 	request limit.Request
-	rollup  bool // of the network round the address
+	rollup  bool   // of the network round the address
+	entered uint32 // how many were on their way with it; 0 when it is not
 }
 
 // reset empties d and keeps its memory. It names what it empties: a Decision is
 // large, and most of it is written anew each time.
 func (d *Decision) reset() {
+	d.land()
 	clear(d.takes)
 	clear(d.pending)
 	d.Limits, d.RetryAfter, d.Degraded = d.Limits[:0], 0, false

@@ -93,6 +93,7 @@ type core struct {
 	hasher  limit.Hasher
 	program atomic.Pointer[program]
 	recent  *recent
+	flights flights
 	stats   stats
 }
 

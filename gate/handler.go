@@ -64,7 +64,7 @@ func (v *visit) end() {
 func (v *visit) serve(g *Gate, next http.Handler, w http.ResponseWriter, r *http.Request) {
 	d := &v.decision
 	RequestOf(r, &v.request)
-	g.Decide(r.Context(), &v.request, d)
+	g.Begin(r.Context(), &v.request, d)
 	v.reply, v.fields = v.reply[:0], v.fields[:0]
 	d.Reply(func(name, value string) { v.reply = append(v.reply, clientip.Field{Name: name, Value: value}) })
 	passes := d.Passes()

@@ -58,6 +58,7 @@ func (g *Gate) Settle(ctx context.Context, d *Decision, o policy.Outcome) error 
 		}
 	}
 	g.stats.outcomes.Add(1)
+	defer d.land() // when it is counted
 	return g.settle(ctx, uses[:n])
 }
 

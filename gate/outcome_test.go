@@ -3,9 +3,13 @@ package gate_test
 import (
 	"context"
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"net/netip"
 	"runtime"
 	"strconv"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 	"weak"
@@ -220,5 +224,62 @@ func TestRecallHoldsNoDataset(t *testing.T) {
 	s, err := g.Recall(id)
 	if err != nil || s.Client != netip.MustParseAddr("8.8.8.8") || s.Record.CountryCode() != "SE" || s.Record.ASNumber() != 64500 || s.Record.Traits() != ipwarden.Hosting {
 		t.Errorf("%+v, %v", s, err)
+	}
+}
+
+// Attempts that are sent at once do not all go to the application before the
+// first of them has failed, and one that succeeded makes room for the next.
+func TestFailuresAtOnce(t *testing.T) {
+	account := failures("account", 3)
+	account.Key = []policy.KeyPart{{Kind: policy.KeyHeader, Name: "X-Account"}}
+	g := newGate(t, policy.Config{Limits: []policy.Limit{failures("address", 100), account}}, nil)
+	var reached atomic.Int64
+	failing := make(chan struct{})
+	h := g.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/right" {
+			return
+		}
+		if r.URL.Path == "/broken" {
+			panic(http.ErrAbortHandler)
+		}
+		reached.Add(1)
+		<-failing
+		w.WriteHeader(http.StatusUnauthorized)
+	}))
+	login := func(target string) int {
+		r := httptest.NewRequest("POST", target, nil)
+		r.RemoteAddr = "8.8.8.8:1"
+		r.Header.Set("X-Account", "ann")
+		w := httptest.NewRecorder()
+		func() {
+			defer func() { _ = recover() }()
+			h.ServeHTTP(w, r)
+		}()
+		return w.Code
+	}
+	for range 10 { // each is over before the next
+		if code := login("/right"); code != 200 {
+			t.Fatalf("a log-in that succeeds: %d", code)
+		}
+		login("/broken")
+	}
+	var wg sync.WaitGroup
+	var refused sync.WaitGroup
+	refused.Add(197)
+	for range 200 {
+		wg.Go(func() {
+			if login("/wrong") == http.StatusTooManyRequests {
+				refused.Done()
+			}
+		})
+	}
+	refused.Wait() // three are inside
+	close(failing)
+	wg.Wait()
+	if n := reached.Load(); n != 3 {
+		t.Errorf("%d attempts reached the application, want 3", n)
+	}
+	if code := login("/right"); code != http.StatusTooManyRequests {
+		t.Errorf("after three failures: %d, want 429", code)
 	}
 }

@@ -9,6 +9,8 @@ import (
 	"net/http"
 	"net/netip"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -34,6 +36,44 @@ func TestOutcomesCount(t *testing.T) {
 	}
 	if got := try(200); got != 429 {
 		t.Errorf("after three failures: %d, want 429", got)
+	}
+}
+
+// Log-ins at once do not all reach the application before the first has failed,
+// and one that found no application is on its way no longer.
+func TestOutcomesAtOnce(t *testing.T) {
+	answer := make(chan struct{})
+	var reached atomic.Int64
+	a := newApp(t, func(w http.ResponseWriter, _ *http.Request) {
+		if reached.Add(1) <= 4 {
+			panic(http.ErrAbortHandler)
+		}
+		<-answer
+		w.WriteHeader(http.StatusUnauthorized)
+	})
+	s := start(t, a, nil)
+	try := func() int {
+		return ask(t, s, "POST /login HTTP/1.1\nHost: x\nX-Forwarded-For: "+attacker+"\nContent-Length: 0\n\n").StatusCode
+	}
+	for range 4 {
+		if got := try(); got != http.StatusBadGateway {
+			t.Fatalf("an application that hangs up: %d, want 502", got)
+		}
+	}
+	var all, refused sync.WaitGroup
+	refused.Add(17)
+	for range 20 {
+		all.Go(func() {
+			if try() == http.StatusTooManyRequests {
+				refused.Done()
+			}
+		})
+	}
+	refused.Wait() // three are inside
+	close(answer)
+	all.Wait()
+	if n := reached.Load() - 4; n != 3 {
+		t.Errorf("%d log-ins reached the application, want 3", n)
 	}
 }
 

@@ -64,6 +64,7 @@ func (v *visit) end() {
 	g.metrics.results[v.result].Inc()
 	v.tap = tap{onTake: v.tap.onTake}
 	v.request, v.in, v.body, v.target, v.path, v.result = ipwarden.Request{}, nil, nil, target{}, "", resultAborted
+	v.decision.Reset() // what had no outcome has none now, and what waits in the pool holds no dataset
 	g.visits.Put(v)
 }
 
@@ -81,7 +82,7 @@ func (v *visit) serve(w http.ResponseWriter, r *http.Request, t target) {
 		Host: t.host, Path: t.path, Query: r.URL.RawQuery,
 	}
 	start := g.cfg.Now()
-	g.cfg.Gate.Decide(r.Context(), &v.request, d)
+	g.cfg.Gate.Begin(r.Context(), &v.request, d)
 	v.decided = g.cfg.Now()
 	g.metrics.decision.Observe(since(start, v.decided))
 	v.tap.ResponseWriter = w
