@@ -55,7 +55,9 @@ func (s *server) take(seen, why string) string {
 
 // reload puts what the files hold now in use, or says why it does not.
 func (s *server) reload(why string) {
+	done := "reloaded"
 	if err := s.gate.reload(); err != nil {
+		done = "reloaded, but for the policy"
 		s.failed.policy.Add(1)
 		s.log.Error("the policy was not reloaded; the one in use stays", "because", why, "error", err)
 	}
@@ -75,7 +77,7 @@ func (s *server) reload(why string) {
 		s.log.Error("the ranges of the proxies in front are not in this dataset; those in use stay", "error", err)
 	}
 	info := next.Info()
-	s.log.Info("reloaded", "because", why, "date", day(info.Date), "hash", info.Hash[:16], "size", info.Size)
+	s.log.Info(done, "because", why, "date", day(info.Date), "hash", info.Hash[:16], "size", info.Size)
 }
 
 // fingerprint changes when what load would read has changed: which files there

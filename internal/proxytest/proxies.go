@@ -56,7 +56,8 @@ func HAProxy(t *testing.T, folder string, l Link, oldnew ...string) (p *Process,
 	}
 	config = Config(t, dir, filepath.Join(folder, "haproxy.cfg"),
 		"    bind 127.0.0.1:8080\n", bind, "127.0.0.1:8000", l.App, "127.0.0.1:9000", l.SPOA, "/run/ipwarden/ipwarden.sock", l.Unix)
-	return Start(t, dir, l.Addr, program, "-W", "-db", "-f", config), config
+	elsewhere := t.TempDir() // the files are found beside the configuration
+	return Start(t, elsewhere, l.Addr, program, "-W", "-db", "-f", config), config
 }
 
 // Caddy is [Nginx] for Caddy. It speaks HTTP/2 without TLS at Addr.
