@@ -21,10 +21,9 @@ type outage struct {
 	proxies []*proxy
 }
 
-// budget is larger than the default one, as other tests use these cores; margin
-// is what a proxy and two busy cores add to it.
+// budget is the default one, and margin what a proxy and two busy cores add to it.
 const (
-	budget = 60 * time.Millisecond
+	budget = 5 * time.Millisecond
 	margin = 200 * time.Millisecond
 )
 
@@ -35,7 +34,7 @@ func TestRedisAway(t *testing.T) {
 	o := &outage{addr: proxytest.FreeAddr(t)}
 	o.redis = proxytest.Redis(t, o.addr)
 	o.wire = proxytest.NewWire(t, o.addr)
-	o.node = startNode(t, "", "--redis", "redis://"+o.wire.Addr, "--limit-budget", budget.String())
+	o.node = startNode(t, "", "--redis", "redis://"+o.wire.Addr)
 	o.proxies = proxies(t, o.node, proxytest.NewApp(t))
 	all := t
 	t.Run("stopped", func(t *testing.T) {
