@@ -75,11 +75,15 @@ func newGateRoutes(cfg *GateConfig) (*gateRoutes, error) {
 const minToken = 24
 
 // admits reports whether whoever sent the exchange may ask the gate.
-func (g *gateRoutes) admits(x *exchange) bool {
-	if x.local {
+//
+// An application asks for itself. A question under /v1/ that was passed on is its
+// visitor's, who came through a proxy that is trusted: it needs the token (F1).
+func (g *gateRoutes) admits(x *exchange, path string) bool {
+	passedOn := strings.HasPrefix(path, "/v1/") && forwarded(x.header)
+	if x.local && !passedOn {
 		return true
 	}
-	if x.peer.IsValid() {
+	if x.peer.IsValid() && !passedOn {
 		// Not Canonical: 2002:7f00:1::1 is a host on the Internet, whatever it wraps.
 		peer := x.peer.Unmap().WithZone("")
 		for _, p := range g.Trusted {
@@ -103,6 +107,16 @@ func (g *gateRoutes) admits(x *exchange) bool {
 	return subtle.ConstantTimeCompare(sum[:], g.token[:]) == 1
 }
 
+// forwarded reports whether a proxy has passed a request on.
+func forwarded(h ipwarden.Header) bool {
+	for _, name := range [...]string{"X-Forwarded-For", "Forwarded", "X-Real-Ip", "Via"} {
+		if len(h.Values(name)) > 0 {
+			return true
+		}
+	}
+	return false
+}
+
 // gated answers a route of the gate.
 func (x *exchange) gated(path string) *problem {
 	g := x.api.gate
@@ -110,7 +124,7 @@ func (x *exchange) gated(path string) *problem {
 		return noGate(path)
 	}
 	x.readFields()
-	if !g.admits(x) {
+	if !g.admits(x, path) {
 		if g.refused.minute(x.now) {
 			x.api.cfg.Log.Warn("somebody who is not trusted asked the gate; name your proxy with --trusted-proxies, or use a Unix socket or a service token",
 				"route", routeNames[x.route])

@@ -129,6 +129,23 @@ func TestGateAnswersOnlyTheTrusted(t *testing.T) {
 	}
 }
 
+// What a trusted proxy passes on to this server is its visitor's question.
+func TestVisitorsAskNothingThroughAProxy(t *testing.T) {
+	a := gated(t, 3)
+	for _, passedOn := range []string{"X-Forwarded-For: 203.0.113.66", "Forwarded: for=203.0.113.66", "X-Real-Ip: 203.0.113.66", "Via: 1.1 proxy"} {
+		for _, peer := range []string{"10.0.0.5:1234", "@"} {
+			for _, target := range []string{"/v1/decide", "/v1/outcome", "/v1/decisions/01ARYZ6S41TSV4RRFFQ69G5FAV"} {
+				if r := askGate(a, peer, "POST", target, `{"ip":"8.8.8.8"}`, passedOn); r.StatusCode != 403 {
+					t.Errorf("%s with %s: %d, want 403", target, passedOn, r.StatusCode)
+				}
+			}
+			if r := askGate(a, peer, "POST", "/v1/decide", `{"ip":"8.8.8.8"}`, passedOn, "Authorization: Bearer "+serviceToken); r.StatusCode != 200 {
+				t.Errorf("with %s and the token: %d, want 200", passedOn, r.StatusCode)
+			}
+		}
+	}
+}
+
 func TestNginxIsAnsweredItsWay(t *testing.T) {
 	a := gated(t, 3)
 	asked := func(client string) *http.Response {
