@@ -37,15 +37,15 @@ const (
 )
 
 // decide decides a Take by what this node knows, and returns nil, or, if the
-// store must be asked, what to ask it. A denial never needs the store: others
-// can only have used more than this node knows.
-func (s *Shared) decide(reqs []Request, results []Result, m mode) *Ask {
+// store must be asked, what it is asked; queued says whether that is on its way. A
+// denial never needs the store: others can only have used more than this node
+// knows.
+func (s *Shared) decide(reqs []Request, results []Result, m mode) (ask *Ask, queued bool) {
 	now := s.now()
 	t := s.table
 	var locks [MaxRequests]uint8
 	held := t.lock(&locks, reqs)
 	allowed, leased := s.weigh(now, reqs, results)
-	var ask *Ask
 	var more [MaxRequests]uint8 // the requests whose lease is to be renewed
 	renew := 0
 	switch {
@@ -58,6 +58,10 @@ func (s *Shared) decide(reqs []Request, results []Result, m mode) *Ask {
 		for i := range reqs {
 			s.add(ask, &reqs[i])
 		}
+		// Under the locks, so that asks for a key come to the store in the order in
+		// which they were made: one that asks for more must not overtake one that tells
+		// what was admitted before.
+		queued = s.enqueue(ask)
 	default:
 		for i := range reqs {
 			if s.spend(now, &reqs[i], &results[i], m) {
@@ -73,7 +77,7 @@ func (s *Shared) decide(reqs []Request, results []Result, m mode) *Ask {
 		t.stripes[n].mu.Unlock()
 	}
 	if ask != nil {
-		return ask
+		return ask, queued
 	}
 	source := Fast
 	if m != connected {
@@ -86,7 +90,7 @@ func (s *Shared) decide(reqs []Request, results []Result, m mode) *Ask {
 	for _, i := range more[:renew] {
 		s.renew(&reqs[i])
 	}
-	return nil
+	return nil, false
 }
 
 // weigh answers each request by what is known of its key, charging nothing, and
@@ -204,9 +208,9 @@ func (s *Shared) renew(r *Request) {
 	a := s.newAsk(false)
 	st := &s.table.stripes[s.table.stripe(s.table.index(r.Key))]
 	st.mu.Lock()
-	leases := s.add(a, &peek).leases
+	queued := s.add(a, &peek).leases && s.enqueue(a) // in order, as in decide
 	st.mu.Unlock()
-	if !leases || !s.enqueue(a) { // somebody else was faster, or there is no room
+	if !queued { // somebody else was faster, or there is no room
 		s.drop(a, false)
 		s.recycle(a)
 	}

@@ -197,11 +197,11 @@ func (s *Shared) Take(_ context.Context, reqs []Request, results []Result) error
 		s.decide(reqs, results, alone)
 		return nil
 	}
-	a := s.decide(reqs, results, connected)
+	a, queued := s.decide(reqs, results, connected)
 	if a == nil {
 		return nil
 	}
-	if !s.enqueue(a) {
+	if !queued {
 		s.drop(a, false)
 		s.recycle(a)
 		s.counts.unqueued.Add(1)
