@@ -2,7 +2,6 @@ package gate
 
 import (
 	"context"
-	"time"
 
 	"github.com/ipwarden/ipwarden"
 	"github.com/ipwarden/ipwarden/clientip"
@@ -183,6 +182,3 @@ func (g *Gate) note(d *Decision) {
 		g.cfg.Journal.Write(d)
 	}
 }
-
-// since is how long the decision took.
-func (d *Decision) since(now time.Time) time.Duration { return now.Sub(d.Time) }

@@ -112,7 +112,7 @@ type program struct {
 func New(cfg Config) (*Gate, error) {
 	var errs []error
 	if cfg.Source == nil {
-		errs = append(errs, errors.New("Source is missing: say who knows the addresses, such as dataset.Open(\"world.ipw\")"))
+		errs = append(errs, errors.New("the Source is missing: say who knows the addresses, such as dataset.Open(\"world.ipw\")"))
 	}
 	if cfg.Program == nil {
 		errs = append(errs, errors.New("Program is missing: load a policy with compile.Load"))
@@ -141,7 +141,7 @@ func New(cfg Config) (*Gate, error) {
 		cfg.Remember = 8192
 	}
 	if cfg.Remember > maxRemember {
-		errs = append(errs, fmt.Errorf("Remember is %d; it is at most %d, such as the default, 8192", cfg.Remember, maxRemember))
+		errs = append(errs, fmt.Errorf("the count to Remember is %d; it is at most %d, such as the default, 8192", cfg.Remember, maxRemember))
 	}
 	if len(errs) > 0 {
 		return nil, fmt.Errorf("gate: %w", errors.Join(errs...))

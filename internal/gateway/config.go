@@ -86,7 +86,7 @@ func validProtocol(p string) bool {
 func (c *Config) defaults() (*upstream, error) {
 	var errs []error
 	if c.Gate == nil {
-		errs = append(errs, errors.New("Gate is missing: make one with gate.New"))
+		errs = append(errs, errors.New("the Gate is missing: make one with gate.New"))
 	}
 	up, err := parseUpstream(c.Upstream)
 	if err != nil {
@@ -103,9 +103,9 @@ func (c *Config) defaults() (*upstream, error) {
 	for _, p := range c.Upgrades {
 		switch {
 		case !validProtocol(p):
-			errs = append(errs, fmt.Errorf("Upgrades has %q, which is no name of a protocol; an example: \"websocket\"", p))
+			errs = append(errs, fmt.Errorf("the Upgrades has %q, which is no name of a protocol; an example: \"websocket\"", p))
 		case speaksHTTP(p):
-			errs = append(errs, fmt.Errorf("Upgrades has %q, in which requests could be sent that nobody judges; leave it out", p))
+			errs = append(errs, fmt.Errorf("the Upgrades has %q, in which requests could be sent that nobody judges; leave it out", p))
 		}
 	}
 	if c.MaxBody < 0 {

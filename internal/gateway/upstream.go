@@ -21,30 +21,30 @@ type upstream struct {
 func parseUpstream(text string) (*upstream, error) {
 	const example = "an example: \"http://127.0.0.1:3000\""
 	if text == "" {
-		return nil, fmt.Errorf("Upstream is missing: say where the application is; %s", example)
+		return nil, fmt.Errorf("the Upstream is missing: say where the application is; %s", example)
 	}
 	if path, ok := strings.CutPrefix(text, "unix:"); ok {
 		if path == "" {
-			return nil, fmt.Errorf("Upstream %q has no path; an example: \"unix:/run/app.sock\"", text)
+			return nil, fmt.Errorf("the Upstream %q has no path; an example: \"unix:/run/app.sock\"", text)
 		}
 		return &upstream{scheme: "http", host: "localhost", socket: path}, nil
 	}
 	u, err := url.Parse(text)
 	if err != nil {
-		return nil, fmt.Errorf("Upstream %q is no URL; %s", text, example)
+		return nil, fmt.Errorf("the Upstream %q is no URL; %s", text, example)
 	}
 	up := &upstream{scheme: u.Scheme, host: u.Host}
 	switch {
 	case u.Scheme == "h2c":
 		up.scheme, up.h2c = "http", true
 	case u.Scheme != "http" && u.Scheme != "https":
-		return nil, fmt.Errorf("Upstream %q is no URL of http, https, h2c or unix; %s", text, example)
+		return nil, fmt.Errorf("the Upstream %q is no URL of http, https, h2c or unix; %s", text, example)
 	}
 	if u.User != nil || u.RawQuery != "" || u.Fragment != "" || u.Path != "" && u.Path != "/" {
-		return nil, fmt.Errorf("Upstream %q has more than a scheme, a host and a port: the path that goes on is the one that was judged; %s", text, example)
+		return nil, fmt.Errorf("the Upstream %q has more than a scheme, a host and a port: the path that goes on is the one that was judged; %s", text, example)
 	}
 	if _, _, ok := readHost(u.Host); !ok {
-		return nil, fmt.Errorf("Upstream %q has no host; %s", text, example)
+		return nil, fmt.Errorf("the Upstream %q has no host; %s", text, example)
 	}
 	return up, nil
 }
