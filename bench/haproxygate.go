@@ -12,6 +12,8 @@ import (
 // haproxyConfig answers by itself: without asking, after asking each of two
 // agents the same, and after all rules of integrations/haproxy.
 const haproxyConfig = `global
+    default-path config
+    lua-load ipwarden.lua
     maxconn 2000
     nbthread 1
 defaults
@@ -53,7 +55,8 @@ func startHAProxy(ctx context.Context, p *places) (*server, error) {
 	shipped := filepath.Join(p.root, "integrations", "haproxy")
 	spoe, err1 := os.ReadFile(filepath.Join(shipped, "ipwarden-spoe.cfg"))
 	rules, err2 := os.ReadFile(filepath.Join(shipped, "haproxy.cfg"))
-	if err := errors.Join(err1, err2); err != nil {
+	lua, err3 := os.ReadFile(filepath.Join(shipped, "ipwarden.lua"))
+	if err := errors.Join(err1, err2, err3); err != nil {
 		return nil, err
 	}
 	// Everybody comes from here: the address is in a header.
@@ -71,7 +74,7 @@ func startHAProxy(ctx context.Context, p *places) (*server, error) {
 		return nil, err
 	}
 	text := fmt.Sprintf(haproxyConfig, p.haproxy[0], p.haproxy[1], p.haproxy[2], full, other, own, p.trivial, p.spoa, p.api)
-	if err := errors.Join(os.WriteFile(own, []byte(asking), 0o644), os.WriteFile(other, []byte(trivial), 0o644), os.WriteFile(conf, []byte(text), 0o644)); err != nil {
+	if err := errors.Join(os.WriteFile(own, []byte(asking), 0o644), os.WriteFile(other, []byte(trivial), 0o644), os.WriteFile(conf, []byte(text), 0o644), os.WriteFile(filepath.Join(home, "ipwarden.lua"), lua, 0o644)); err != nil {
 		return nil, err
 	}
 	return startServer(ctx, p.haproxy[0], "haproxy", "-db", "-f", conf)
