@@ -13,6 +13,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/ipwarden/ipwarden/internal/proxytest"
 )
 
 // A limit on failures counts the application's answers.
@@ -80,12 +82,7 @@ func TestOutcomesAtOnce(t *testing.T) {
 // An application that is away, or too slow, is a problem document with the
 // decision's ID; a body that is too long goes no further.
 func TestUpstreamFails(t *testing.T) {
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	nobody := ln.Addr().String()
-	ln.Close()
+	nobody := proxytest.FreeAddr(t)
 	s := start(t, nil, func(c *Config, _ *ServerConfig) { c.Upstream = "http://" + nobody })
 	resp := ask(t, s, "GET / HTTP/1.1\nHost: x\n\n")
 	if body := bodyOf(t, resp); resp.StatusCode != 502 || !strings.Contains(body, "upstream-unavailable") || !strings.Contains(body, `"decision_id":"0`) {
@@ -244,12 +241,7 @@ func TestProxyProtocol(t *testing.T) {
 
 // A gateway in front of itself would send each request round and round.
 func TestUpstreamIsNotTheListener(t *testing.T) {
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	addr := ln.Addr().String()
-	ln.Close()
+	addr := proxytest.FreeAddr(t)
 	g, err := New(Config{Gate: newTestGate(t, testPolicy, behind), Upstream: "http://" + addr})
 	if err != nil {
 		t.Fatal(err)
