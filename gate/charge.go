@@ -19,6 +19,7 @@ type takenFrom struct {
 // charge takes every limit that applies, or none, and turns an allow into a
 // throttle when one is used up.
 func (g *Gate) charge(ctx context.Context, route *policy.Route, d *Decision) {
+	ctx = g.bound(ctx, route, d)
 	for i := range d.Uses {
 		if u := &d.Uses[i]; !u.Limit.Shadow {
 			g.collect(d, u)
@@ -192,11 +193,9 @@ func (g *Gate) fail(ctx context.Context, route *policy.Route, d *Decision) {
 			}
 		}
 		// Something took its time already; the rest of the budget is all there is.
-		bounded, cancel := context.WithTimeout(ctx, g.left(route, d))
-		defer cancel()
 		d.takes, d.from, d.results = d.takes[:0], d.from[:0], d.results[:0]
 		g.collect(d, &policy.Use{Limit: safe, Cost: 1, Raise: 1})
-		g.take(bounded, d)
+		g.take(ctx, d)
 	}
 }
 

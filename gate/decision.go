@@ -61,6 +61,7 @@ type Decision struct {
 	tuple    []byte
 	location []byte
 	text     []byte // values of header lines
+	within   within // the limiter's time
 }
 
 // LimitState is a limit as the client sees it.
@@ -143,7 +144,7 @@ func (d *Decision) Reset() {
 	d.reset()
 	d.Client, d.Record, d.Score, d.Shared = clientip.Client{}, ipwarden.Record{}, 0, false
 	d.ID, d.Time, d.request, d.target, d.program = ID{}, time.Time{}, ipwarden.Request{}, "", nil
-	d.situation = risk.Situation{}
+	d.situation, d.within = risk.Situation{}, within{}
 	clear(d.risk.Contributions())
 	d.input.Forget()
 	clear(d.results[:cap(d.results)])

@@ -95,6 +95,7 @@ type core struct {
 	recent  *recent
 	flights flights
 	stats   stats
+	waits   bool // the Limiter may wait for somebody
 }
 
 // program is a policy with what was made for it once.
@@ -147,6 +148,8 @@ func New(cfg Config) (*Gate, error) {
 		return nil, fmt.Errorf("gate: %w", errors.Join(errs...))
 	}
 	c := &core{cfg: cfg, hasher: limit.NewHasher(cfg.Seed)}
+	_, inMemory := cfg.Limiter.(*limit.Memory)
+	c.waits = !inMemory
 	if cfg.Remember > 0 {
 		c.recent = newRecent(cfg.Remember)
 	}

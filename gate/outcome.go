@@ -63,6 +63,9 @@ func (g *Gate) Settle(ctx context.Context, d *Decision, o policy.Outcome) error 
 }
 
 func (g *Gate) settle(ctx context.Context, uses []limit.Request) error {
+	if g.waits { // whoever waits for the end of the request
+		ctx = &within{ctx, time.Now().Add(policy.DefaultBudget)}
+	}
 	var result [1]limit.Result
 	// One by one: what has happened counts, even where another limit is full.
 	var errs []error

@@ -204,7 +204,8 @@ type Limiter interface {
 	//
 	// An error means that nothing was decided: results too short, more than
 	// MaxRequests, no Rate, a limiter that is closed. A store that is away is none:
-	// the results say Local then. It may be called by many goroutines, does not
+	// the results say Local then. It waits for nothing beyond ctx's Deadline, whether
+	// or not ctx is done by then. It may be called by many goroutines, does not
 	// keep its arguments but for the Rates, and does not allocate when it decides
 	// in this process.
 	Take(ctx context.Context, reqs []Request, results []Result) error

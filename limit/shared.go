@@ -187,9 +187,10 @@ func (s *Shared) ping(ctx context.Context) error {
 
 func (s *Shared) now() int64 { return at(s.clock.since()) }
 
-// Take is [Limiter]'s. It does not wait for ctx, as its budget is short: a client
-// that goes away is charged like the others.
-func (s *Shared) Take(_ context.Context, reqs []Request, results []Result) error {
+// Take is [Limiter]'s. It waits for the budget, or until ctx's deadline when that
+// is sooner; it does not look whether ctx is cancelled, as that is a short time: a
+// client that goes away is charged like the others.
+func (s *Shared) Take(ctx context.Context, reqs []Request, results []Result) error {
 	if err := check(reqs, results); err != nil {
 		return err
 	}
@@ -208,7 +209,7 @@ func (s *Shared) Take(_ context.Context, reqs []Request, results []Result) error
 		s.decide(reqs, results, alone)
 		return nil
 	}
-	s.await(a, reqs, results)
+	s.await(ctx, a, reqs, results)
 	return nil
 }
 
@@ -220,9 +221,13 @@ const (
 	abandoned        // its Take has decided without it
 )
 
-// await waits for an answer, at most for the budget.
-func (s *Shared) await(a *Ask, reqs []Request, results []Result) {
-	a.timer.Reset(s.config.Budget)
+// await waits for an answer, at most for the budget, or until ctx's deadline.
+func (s *Shared) await(ctx context.Context, a *Ask, reqs []Request, results []Result) {
+	patience := s.config.Budget
+	if at, ok := ctx.Deadline(); ok {
+		patience = min(patience, time.Until(at))
+	}
+	a.timer.Reset(max(patience, 0))
 	told := false
 	select {
 	case <-a.done:
@@ -234,13 +239,17 @@ func (s *Shared) await(a *Ask, reqs []Request, results []Result) {
 	case a.stage.CompareAndSwap(waiting, abandoned):
 		// It was never sent: the sender will see that, and what is decided here is
 		// told another time.
-		s.late()
+		if patience > 0 { // else somebody else has used the time up
+			s.late()
+		}
 		s.decide(reqs, results, alone)
 		return
 	case a.stage.CompareAndSwap(sent, abandoned):
 		// Whether it will be counted is in doubt. It is taken to be, and so not told
 		// again; if it turns out that it was not, the sender notes it.
-		s.late()
+		if patience > 0 {
+			s.late()
+		}
 		s.decide(reqs, results, doubtful)
 		return
 	}

@@ -551,3 +551,30 @@ func TestSharedDoesNotAllocateWhenItDecidesHere(t *testing.T) {
 		t.Errorf("%v allocations", n)
 	}
 }
+
+// A Take whose context has a deadline before the budget is decided by then, in
+// either mode, and however long the store is silent.
+func TestDeadlineBeforeTheBudget(t *testing.T) {
+	for _, fast := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			store := newFakeStore()
+			s := shared(t, SharedConfig{Store: store, Fast: fast, Budget: time.Second})
+			store.set(func(f *fakeStore) { f.silent = true })
+			rate := &Rate{Name: "x", Limit: 3, Window: time.Hour, Algorithm: Sliding} // no lease
+			for i, wait := range []time.Duration{5 * time.Millisecond, 300 * time.Millisecond, time.Minute, 0, -time.Second} {
+				begun := time.Now()
+				ctx, cancel := context.WithDeadline(t.Context(), begun.Add(wait))
+				var results [1]Result
+				err := s.Take(ctx, []Request{{Rate: rate, Key: key(uint64(i)), Cost: 1}}, results[:])
+				cancel()
+				took, want := time.Since(begun), min(max(wait, 0), time.Second)
+				if err != nil || took != want || !results[0].Allowed || results[0].Source != Local {
+					t.Errorf("a deadline in %s: decided after %s, want %s: %+v, %v", wait, took, want, results[0], err)
+				}
+			}
+			if n := s.Stats().Late; n != 3 {
+				t.Errorf("the store was late %d times, want 3: it is not to blame where no time was left", n)
+			}
+		})
+	}
+}

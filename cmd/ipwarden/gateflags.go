@@ -39,7 +39,7 @@ type gateFlags struct {
 	DecisionLogFull     bool          `name:"decision-log-full-addresses" env:"IPWARDEN_DECISION_LOG_FULL_ADDRESSES" help:"Log whole addresses, not the /24 or /48 round them."`
 	Redis               string        `env:"IPWARDEN_REDIS" placeholder:"URL" help:"Share limits with other nodes through Redis or Valkey, such as redis://127.0.0.1:6379/0; a password belongs into the variable."`
 	LimitMode           string        `env:"IPWARDEN_LIMIT_MODE" enum:"exact,fast" default:"exact" help:"${enum}: fast admits a part of a shared limit before it asks, within a stated bound."`
-	LimitBudget         time.Duration `env:"IPWARDEN_LIMIT_BUDGET" default:"5ms" placeholder:"TIME" help:"How long a decision waits for the shared store; default ${default}."`
+	LimitBudget         time.Duration `env:"IPWARDEN_LIMIT_BUDGET" default:"5ms" placeholder:"TIME" help:"How long a decision waits for the shared store, within the budget of its route; default ${default}."`
 	LimitSeedFile       string        `env:"IPWARDEN_LIMIT_SEED_FILE" placeholder:"FILE" help:"32 hexadecimal digits that key the counts, the same on all nodes that share them; or IPWARDEN_LIMIT_SEED."`
 	CrawlerDNS          bool          `name:"crawler-dns" env:"IPWARDEN_CRAWLER_DNS" help:"Verify crawlers by the DNS names of their addresses too, behind the request; by default only by published ranges, and nothing is asked outside."`
 	challengeFlags
