@@ -89,7 +89,9 @@ func (g *Gate) add(d *Decision, u *policy.Use, key limit.Key, raise uint32, roll
 	r := limit.Request{
 		Rate: &d.program.rates[u.Limit.Index], Key: key, Cost: u.Cost, Raise: uint16(min(raise, 1<<16-1)),
 	}
-	if u.Limit.CountsOutcomes() {
+	if d.peek {
+		r.Cost = 0
+	} else if u.Limit.CountsOutcomes() {
 		g.pend(d, pendingUse{limit: u.Limit, request: r, rollup: rollup})
 		r.Cost = 0 // is there any left?
 	}

@@ -174,6 +174,9 @@ func (g *Gate) locate(d *Decision) {
 
 // note counts the decision, remembers it and writes it down.
 func (g *Gate) note(d *Decision) {
+	if d.peek {
+		return
+	}
 	g.stats.count(d)
 	if g.recent != nil {
 		g.recent.remember(d)

@@ -50,6 +50,7 @@ type Decision struct {
 	flights   *flights     // nil when nobody tells the outcome for sure
 	program   *program
 	older     bool // the client gets X-RateLimit fields too
+	peek      bool // nothing of it counts
 
 	// Memory that stays when the decision is used again.
 	input    policy.Input

@@ -231,22 +231,26 @@ func (f *gateFlags) journal(run *gateRun, e *env) (*gate.Journal, error) {
 // crawlers says how a user agent that names a crawler is verified. Without DNS an
 // address outside of the ranges that the operator publishes is none of its own.
 func (f *gateFlags) crawlers(run *gateRun, d *data) (gate.Crawlers, error) {
-	cfg := crawler.Config{Feeds: []string{}}
-	for _, feed := range d.Info().Feeds {
-		cfg.Feeds = append(cfg.Feeds, feed.Name)
-	}
-	if !f.CrawlerDNS {
-		cfg.Table = crawler.Table()
-		for i := range cfg.Table {
-			cfg.Table[i].Hosts = nil
-		}
-	}
-	v, err := crawler.New(cfg)
+	v, err := newCrawlers(f.CrawlerDNS, d)
 	if err != nil {
 		return nil, err
 	}
 	run.closers = append(run.closers, closerFunc(v.Close))
 	return v, nil
+}
+
+func newCrawlers(dns bool, d *data) (*crawler.Verifier, error) {
+	cfg := crawler.Config{Feeds: []string{}}
+	for _, feed := range d.Info().Feeds {
+		cfg.Feeds = append(cfg.Feeds, feed.Name)
+	}
+	if !dns {
+		cfg.Table = crawler.Table()
+		for i := range cfg.Table {
+			cfg.Table[i].Hosts = nil
+		}
+	}
+	return crawler.New(cfg)
 }
 
 // shared makes limits those of several nodes.

@@ -26,8 +26,12 @@ type policyExplainCmd struct {
 	Path    string            `default:"/" help:"Of the request, with its query; default ${default}."`
 	Header  []string          `placeholder:"NAME:VALUE" sep:"none" help:"A header field; may be repeated."`
 	Account map[string]string `placeholder:"KEY=VALUE" help:"What the application says of the account; may be repeated."`
-	Crawler string            `enum:"none,verified,pending,failed" default:"none" help:"How far a claim to be a crawler was checked: ${enum}."`
+	Crawler string            `enum:"auto,none,verified,pending,failed" default:"auto" help:"How far a claim to be a crawler was checked: ${enum}. auto checks that of the User-Agent by the published ranges."`
 	Cleared bool              `help:"The request brings a valid clearance."`
+
+	CrawlerDNS       bool   `name:"crawler-dns" env:"IPWARDEN_CRAWLER_DNS" help:"Check a claim by the DNS names of the address too, now: DNS is asked."`
+	Server           string `placeholder:"URL" help:"Ask a running gate too what it would decide now, and what is left of each limit: http://127.0.0.1:8090 or unix:/run/ipwarden.sock."`
+	ServiceTokenFile string `env:"IPWARDEN_SERVICE_TOKEN_FILE" placeholder:"FILE" help:"With --server: its service token; or IPWARDEN_SERVICE_TOKEN."`
 
 	TrustedProxies []string `env:"IPWARDEN_TRUSTED_PROXIES" sep:"," placeholder:"CIDR,..." help:"With --peer: believe what these say about the client."`
 	ClientIPHeader string   `env:"IPWARDEN_CLIENT_IP_HEADER" placeholder:"NAME" help:"With --peer: the one header that says who the client is; default X-Forwarded-For."`
@@ -39,10 +43,12 @@ func (policyExplainCmd) Help() string {
 	return `Prints where the address is from, what is known of it and who says so, what that
 adds up to, which parts of the policy have something to say, which one decides,
 and the smallest change that would give another verdict. Nothing is counted.
+With --server a running gate says what is left of each limit, and decides too.
 
 Examples:
   ipwarden policy explain --ip 8.8.8.8 --path /login
   ipwarden policy explain --policy policy.yaml --ip 8.8.8.8 --method POST --account billing_country=SE
+  ipwarden policy explain --ip 8.8.8.8 --path /login --server http://127.0.0.1:8090
   ipwarden policy explain --peer 10.0.0.5 --trusted-proxies 10.0.0.0/8 --header 'X-Forwarded-For: 8.8.8.8'`
 }
 
@@ -65,13 +71,25 @@ func (c *policyExplainCmd) Run(ctx context.Context, e *env) error {
 		return err
 	}
 	in.Record, in.Now = rec, e.now()
-	if in.Crawler == policy.NotCrawler && rec.Traits().Has(ipwarden.Crawler) && !in.Unverified {
-		in.Crawler, in.CrawlerName = policy.Verified, rec.Security().Crawler.Name
+	claim, err := c.crawler(ctx, in, data)
+	if err != nil {
+		return err
 	}
 	in.Safe = in.Unverified || rec.Traits().Has(ipwarden.Bogon) && in.ClientStatus != "internal"
 	out := bufio.NewWriter(e.stdout)
-	w := &explainWriter{out: out, palette: colours(e), policy: name, now: in.Now}
+	w := &explainWriter{out: out, palette: colours(e), policy: name, claim: claim, now: in.Now}
 	w.write(in, found, p.Explain(in))
+	if c.Server != "" {
+		if in.Unverified {
+			w.line("now", "%s is not asked: it decides about clients that are known", c.Server)
+			return out.Flush()
+		}
+		live, err := c.ask(ctx, e, in)
+		if err != nil {
+			return errors.Join(out.Flush(), err)
+		}
+		w.live(c.Server, live)
+	}
 	return out.Flush()
 }
 
@@ -111,7 +129,7 @@ func (c *policyExplainCmd) input(p *compile.Policy, d *data) (in *policy.Input, 
 	in = &policy.Input{Request: q, Cleared: c.Cleared, ClientStatus: "direct"}
 	for _, s := range []policy.Crawler{policy.NotCrawler, policy.Verified, policy.Pending, policy.Failed} {
 		if s.String() == c.Crawler {
-			in.Crawler = s
+			in.Crawler = s // auto is none of them
 		}
 	}
 	if (c.IP == "") == (c.Peer == "") {

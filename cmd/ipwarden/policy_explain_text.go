@@ -17,6 +17,7 @@ type explainWriter struct {
 	out *bufio.Writer
 	palette
 	policy string
+	claim  string // to be a crawler, and what it is worth
 	now    time.Time
 }
 
@@ -31,6 +32,9 @@ func (w *explainWriter) write(in *policy.Input, found string, x *compile.Explana
 	w.line("client", "%s, %s", orUnknown(addrText(in)), found)
 	w.known(in.Record)
 	w.line("request", "%s %s://%s%s", in.Request.Method, in.Request.Scheme, printable(in.Request.Host), printable(in.Request.Path))
+	if w.claim != "" {
+		w.line("crawler", "%s", w.claim)
+	}
 	w.line("route", "%s: budget %v, fails %s, look-up %s", d.Route.Name, d.Route.Budget, d.Route.FailMode, d.Route.Lookup)
 	w.score(x)
 	word := "policy"

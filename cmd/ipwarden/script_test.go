@@ -28,7 +28,7 @@ func TestMain(m *testing.M) {
 // folder of small feeds, $WORK/feeds, and the dataset made of it, $WORK/world.ipw.
 //
 // Beside the commands of testscript there are: serve ARGS, which starts a
-// server and waits until it listens; get PATH, which prints status, headers and
+// server and waits until it listens, at $URL; get PATH, which prints status, headers and
 // body of its answer; hup, which sends SIGHUP and prints the log line that
 // follows; and stop, which sends SIGTERM and wants exit status 0.
 func TestScripts(t *testing.T) {
@@ -112,6 +112,7 @@ func cmdServe(ts *testscript.TestScript, neg bool, args []string) {
 		fmt.Fprintln(ts.Stdout(), lines.Text())
 		if _, url, ok := strings.Cut(lines.Text(), "listens on "); ok {
 			r.url = url
+			ts.Setenv("URL", url)
 		}
 		if strings.HasSuffix(lines.Text(), "in a browser") { // the last line of the greeting
 			go io.Copy(io.Discard, stdout)

@@ -177,8 +177,8 @@ func (v *Verifier) Check(userAgent string, addr netip.Addr, now time.Time) (name
 		}
 		return c.Name, policy.Failed
 	}
-	if !addr.IsValid() || !addr.IsGlobalUnicast() || addr.IsPrivate() {
-		return c.Name, policy.Failed // nobody's address has a name that counts
+	if !nameCounts(addr) {
+		return c.Name, policy.Failed
 	}
 	k := key{addr.Unmap().WithZone(""), i}
 	state, ask := v.cache.look(k, now)
@@ -186,6 +186,32 @@ func (v *Verifier) Check(userAgent string, addr netip.Addr, now time.Time) (name
 		v.ask(k)
 	}
 	return c.Name, state
+}
+
+// Verify is Check for who can wait: it asks now, in at most Timeout, whatever is
+// remembered, and remembers nothing. pending is a claim about which DNS did not
+// tell; err says why.
+func (v *Verifier) Verify(ctx context.Context, userAgent string, addr netip.Addr) (name string, state policy.Crawler, err error) {
+	i := v.claims.find(userAgent)
+	if i < 0 || len(v.cfg.Table[i].Hosts) == 0 || !nameCounts(addr) {
+		name, state = v.Check(userAgent, addr, v.cfg.Now()) // which asks nobody
+		return name, state, nil
+	}
+	c := &v.cfg.Table[i]
+	ctx, cancel := context.WithTimeout(ctx, v.cfg.Timeout)
+	defer cancel()
+	switch confirmed, err := v.confirm(ctx, addr.Unmap().WithZone(""), c.Hosts); {
+	case err != nil:
+		return c.Name, policy.Pending, err
+	case confirmed:
+		return c.Name, policy.Verified, nil
+	}
+	return c.Name, policy.Failed, nil
+}
+
+// nameCounts: nobody's address has a name that counts.
+func nameCounts(addr netip.Addr) bool {
+	return addr.IsValid() && addr.IsGlobalUnicast() && !addr.IsPrivate()
 }
 
 func (v *Verifier) ask(k key) {

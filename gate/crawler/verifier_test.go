@@ -319,3 +319,34 @@ func TestCheckDoesNotAllocate(t *testing.T) {
 		t.Errorf("%v allocations", n)
 	}
 }
+
+// Who can wait is told now, and nothing is remembered of it.
+func TestVerify(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		z := &zone{
+			names: map[string][]string{"66.249.66.1": {"crawl.googlebot.com."}, "192.0.2.9": {"host.example."}},
+			addrs: map[string][]string{"crawl.googlebot.com.": {"66.249.66.1"}},
+		}
+		v := verifier(t, z, crawler.Config{})
+		for addr, want := range map[string]policy.Crawler{
+			"66.249.66.1": policy.Verified, "::ffff:66.249.66.1": policy.Verified, "192.0.2.9": policy.Failed, "8.8.8.8": policy.Failed, "10.0.0.1": policy.Failed,
+		} {
+			name, got, err := v.Verify(t.Context(), google, netip.MustParseAddr(addr))
+			if name != "Googlebot" || got != want || err != nil {
+				t.Errorf("%s: %q is %v, %v; want %v", addr, name, got, err, want)
+			}
+		}
+		if name, got, err := v.Verify(t.Context(), "curl/8", netip.MustParseAddr("8.8.8.8")); name != "" || got != policy.NotCrawler || err != nil {
+			t.Errorf("no claim: %q is %v, %v", name, got, err)
+		}
+		if v.Stats().Remembered != 0 {
+			t.Errorf("%+v", v.Stats())
+		}
+		z.set(func() { z.hang = true })
+		begun := time.Now()
+		_, got, err := v.Verify(t.Context(), google, netip.MustParseAddr("66.249.66.1"))
+		if got != policy.Pending || err == nil || time.Since(begun) != 4*time.Second {
+			t.Errorf("DNS hangs: %v, %v after %s", got, err, time.Since(begun))
+		}
+	})
+}

@@ -31,6 +31,7 @@ type question struct {
 	Path    string                 `json:"path"` // with or without a query
 	Headers map[string]fieldValues `json:"headers"`
 	Account map[string]string      `json:"account"`
+	DryRun  bool                   `json:"dry_run"` // nothing is charged
 }
 
 // fieldValues are the lines of one header: a string, or an array of them.
@@ -69,7 +70,11 @@ func (x *exchange) decide(g *gate.Gate) *problem {
 		a.request.Method = http.MethodGet
 	}
 	a.request.Path, a.request.Query, _ = strings.Cut(q.Path, "?")
-	g.Decide(x.ctx, &a.request, &a.decision)
+	if q.DryRun {
+		g.Peek(x.ctx, &a.request, &a.decision)
+	} else {
+		g.Decide(x.ctx, &a.request, &a.decision)
+	}
 	x.out = append(a.decision.AppendJSON(x.out[:0]), '\n')
 	x.answerGate(http.StatusOK)
 	return nil

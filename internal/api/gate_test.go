@@ -301,6 +301,13 @@ func TestDecideAndOutcome(t *testing.T) {
 			}
 		}
 	}
+	for range 3 { // who only asks is told, and charged nothing
+		_, d := decide(`{"ip":"8.8.8.8","dry_run":true}`)
+		limits := d["limits"].([]any)[0].(map[string]any)
+		if limits["remaining"] != limits["limit"] {
+			t.Errorf("a dry run is charged: %v", d)
+		}
+	}
 	status, d := decide(login)
 	if d["verdict"] != "throttle" || d["by"] != "failures" || d["status"] != 429.0 {
 		t.Errorf("after two failures: %d %v", status, d)
