@@ -82,7 +82,7 @@ func (f *gateFlags) policyFile(dirs *dirFlag, e *env) (string, error) {
 // data in use.
 func (f *gateFlags) open(file string, dirs *dirFlag, e *env, live func() *data, log *slog.Logger) (*gateRun, error) {
 	if file == "" {
-		return nil, f.unused()
+		return nil, f.unlogged()
 	}
 	run := &gateRun{flags: f, file: file, log: log}
 	run.options = policyOptions(dirs, e)
@@ -124,9 +124,18 @@ func (f *gateFlags) open(file string, dirs *dirFlag, e *env, live func() *data, 
 	return run, nil
 }
 
-// unused says that flags of the gate were given without a policy.
+// unlogged says that a log of decisions was asked for without a policy.
+func (f *gateFlags) unlogged() error {
+	if f.DecisionLog != "" {
+		return usagef("there is no policy to decide by: give --policy policy.yaml; 'ipwarden policy init' writes one")
+	}
+	return nil
+}
+
+// unused says that flags were given that find clients, and nothing asks for them:
+// there is neither a policy nor a dialect.
 func (f *gateFlags) unused() error {
-	if len(f.TrustedProxies) > 0 || f.TrustedHops != 0 || f.Behind != "" || f.DecisionLog != "" || f.DangerouslyTrustAll {
+	if len(f.TrustedProxies) > 0 || f.TrustedHops != 0 || f.Behind != "" || f.DangerouslyTrustAll {
 		return usagef("there is no policy to decide by: give --policy policy.yaml; 'ipwarden policy init' writes one")
 	}
 	return nil

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -72,7 +73,7 @@ func (s *server) reload(why string) {
 		return
 	}
 	s.use(next)
-	if err := s.gate.follow(next); err != nil {
+	if err := errors.Join(s.gate.follow(next), s.ask.follow(next)); err != nil {
 		s.failed.proxies.Add(1)
 		s.log.Error("the ranges of the proxies in front are not in this dataset; those in use stay", "error", err)
 	}

@@ -27,8 +27,9 @@ type serveCmd struct {
 	LogFormat   string `env:"IPWARDEN_LOG_FORMAT" enum:"text,json" default:"text" help:"${enum}."`
 	LogLevel    string `env:"IPWARDEN_LOG_LEVEL" enum:"debug,info,warn,error" default:"info" help:"${enum}."`
 	dataFlags
-	gateFlags `group:"Gate"`
-	doorFlags `group:"Gate"`
+	dialectFlags `group:"Dialects"`
+	gateFlags    `group:"Gate"`
+	doorFlags    `group:"Gate"`
 
 	gateOnly bool // set by the gate command
 }
@@ -43,7 +44,8 @@ that was accepted is answered.
 Examples:
   ipwarden serve
   ipwarden serve --listen 0.0.0.0:8080 --admin-listen 127.0.0.1:9090
-  ipwarden serve --dataset world.ipw --fast-listen unix:/run/ipwarden-fast.sock`
+  ipwarden serve --dataset world.ipw --fast-listen unix:/run/ipwarden-fast.sock
+  ipwarden serve --dialect-listen ipinfo=127.0.0.1:8091`
 }
 
 // server is what serve keeps while it runs.
@@ -52,6 +54,7 @@ type server struct {
 	live   atomic.Pointer[data]
 	flat   bool
 	gate   *gateRun // nil without a policy
+	ask    *asker   // nil without dialects
 	log    *slog.Logger
 	failed reloads
 }
@@ -85,13 +88,22 @@ func (c *serveCmd) Run(e *env) error {
 		return err
 	}
 	defer s.gate.Close()
+	if s.gate == nil && (c.gateOnly || c.dialectFlags.off()) {
+		if err := c.gateFlags.unused(); err != nil {
+			return err
+		}
+	}
+	dialects, alone, err := c.dialectFlags.open(c, s)
+	if err != nil {
+		return err
+	}
 	if s.loader.also = s.gate.named(); len(s.loader.also) > 0 {
 		seen = s.loader.fingerprint()
 	}
 	handler, err := api.New(api.Config{
 		Data:   func() api.Data { return s.live.Load() },
 		Info:   func(d api.Data) api.Info { return describe(d.(*data)) },
-		Scores: scores, Gate: s.gate.routes(), GateOnly: c.gateOnly, Now: e.now, Version: version(), PublicURL: c.PublicURL, Log: log,
+		Scores: scores, Gate: s.gate.routes(), GateOnly: c.gateOnly, Dialects: dialects, Now: e.now, Version: version(), PublicURL: c.PublicURL, Log: log,
 	})
 	if err != nil {
 		return err
@@ -104,7 +116,7 @@ func (c *serveCmd) Run(e *env) error {
 	signal.Notify(hangup, syscall.SIGHUP)
 	defer signal.Stop(hangup)
 	listeners, err := api.Listen(api.ServerConfig{
-		API: handler, Listen: c.Listen, FastListen: c.FastListen, AdminListen: c.AdminListen,
+		API: handler, Listen: c.Listen, FastListen: c.FastListen, AdminListen: c.AdminListen, Dialects: alone,
 	})
 	if err != nil {
 		return err
@@ -114,6 +126,7 @@ func (c *serveCmd) Run(e *env) error {
 		return err
 	}
 	greet(e.stdout, listeners, first, c.gateOnly)
+	greetDialects(e.stdout, listeners, alone)
 	ways.greet(e.stdout)
 	watching := make(chan struct{})
 	go func() {

@@ -14,6 +14,7 @@ import (
 	"github.com/cespare/xxhash/v2"
 
 	"github.com/ipwarden/ipwarden"
+	"github.com/ipwarden/ipwarden/internal/api/dialect"
 )
 
 // Config says what an [API] answers from. The zero value is not usable: Data
@@ -42,6 +43,10 @@ type Config struct {
 	// GateOnly leaves out the look-ups and the pages: there are the gate's routes,
 	// /healthz and /readyz. Default: false.
 	GateOnly bool
+
+	// Dialects are other vendors' wire formats, by virtual host and below
+	// /compat/. Default: none.
+	Dialects *dialect.Set
 
 	// Version of the program, for the pages and the metrics. Default: "devel".
 	Version string

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/ipwarden/ipwarden"
+	"github.com/ipwarden/ipwarden/internal/api/dialect"
 )
 
 // An exchange is one request and its response without the transport. A shell
@@ -27,13 +28,15 @@ type request struct {
 	ifNoneMatch         string
 	mediaType           string // Content-Type
 	peer                netip.Addr
+	remote              string          // of net/http: the text of peer, where that was not read
 	local               bool            // over a Unix socket
 	host                string          // the Host field
 	header              ipwarden.Header // all field lines, for the gate's routes
 	head                []byte          // the same as they came, where header is nil
 	fields              *ipwarden.Lines // where readHead notes them for header, when they are wanted
 	fast                bool
-	body                bodyReader // of a POST
+	body                bodyReader       // of a POST
+	only                *dialect.Dialect // whose listener this is
 }
 
 type response struct {
@@ -65,9 +68,10 @@ type kept struct {
 	zipped     []byte                     // the compressed body
 	etag       [48]byte
 	control    [64]byte
-	batch      *batch       // made by the first bulk request
-	gateAnswer *gateAnswer  // made by the first question to the gate
-	loop       *loopBuffers // made by the first connection of the fast loop
+	batch      *batch        // made by the first bulk request
+	gateAnswer *gateAnswer   // made by the first question to the gate
+	call       *dialect.Call // made by the first question in a dialect
+	loop       *loopBuffers  // made by the first connection of the fast loop
 }
 
 // bodyReader reads the body of a request.
@@ -138,6 +142,9 @@ func (x *exchange) reset() {
 		clear(x.batch.recs[:]) // a Record holds on to its dataset
 	}
 	x.gateAnswer.forget()
+	if x.call != nil && x.route == routeDialect {
+		x.call.Reset()
+	}
 	x.request, x.response = request{}, response{}
 }
 

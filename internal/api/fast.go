@@ -40,6 +40,9 @@ func (a *API) answerFast(c *fasthttp.RequestCtx, body bodyReader) {
 	x.head, x.host = h.RawHeaders(), alias(h.Host())
 	x.peer, x.local = peerOf(c.RemoteAddr())
 	x.path, x.query = target(alias(h.RequestURI()))
+	if host := authority(alias(h.RequestURI())); host != "" {
+		x.host = host
+	}
 	x.mediaType = alias(h.ContentType())
 	x.body = body
 	x.serve()

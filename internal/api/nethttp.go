@@ -9,26 +9,32 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/ipwarden/ipwarden/internal/api/dialect"
 )
 
 // Handler returns the net/http shell, which serves everything.
 func (a *API) Handler() http.Handler { return http.HandlerFunc(a.serveHTTP) }
 
-func (a *API) serveHTTP(w http.ResponseWriter, r *http.Request) {
-	if g := a.gate; g != nil && g.Challenges != nil && r.URL.Path == g.Challenges.Path() {
+func (a *API) serveHTTP(w http.ResponseWriter, r *http.Request) { a.answerHTTP(w, r, nil) }
+
+// answerHTTP answers a request at the listener of one dialect, or of nil.
+func (a *API) answerHTTP(w http.ResponseWriter, r *http.Request, only *dialect.Dialect) {
+	if g := a.gate; only == nil && g != nil && g.Challenges != nil && r.URL.Path == g.Challenges.Path() {
 		g.Challenges.ServeHTTP(w, r)
 		return
 	}
 	start := a.now()
 	x := a.take(start)
 	defer a.give(x)
-	x.ctx = r.Context()
+	x.ctx, x.only = r.Context(), only
 	x.method = r.Method
 	x.path, x.query = target(r.RequestURI)
 	x.accept = joined(r.Header["Accept"])
 	x.acceptEncoding = joined(r.Header["Accept-Encoding"])
 	x.ifNoneMatch = joined(r.Header["If-None-Match"])
 	x.mediaType = joined(r.Header["Content-Type"])
+	x.remote = r.RemoteAddr
 	if !strings.HasPrefix(x.path, lookupPath) { // which is the same for everybody
 		if p, err := netip.ParseAddrPort(r.RemoteAddr); err == nil {
 			x.peer = p.Addr()

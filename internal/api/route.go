@@ -25,19 +25,24 @@ const (
 	routeDecide   // POST /v1/decide
 	routeOutcome  // POST /v1/outcome
 	routeDecision // GET /v1/decisions/{id}
+	routeDialect  // whatever of another vendor's
 
 	numRoutes
 )
 
 var routeNames = [numRoutes]string{
 	"unknown", "ip", "caller", "field", "bulk", "asn", "network", "dataset", "home", "docs", "openapi", "healthz", "readyz",
-	"gate", "decide", "outcome", "decision",
+	"gate", "decide", "outcome", "decision", "dialect",
 }
 
 // serve answers the exchange: this function is the table of what there is. The
 // path is parsed here and nowhere else; nothing is cleaned, merged or
 // redirected.
 func (x *exchange) serve() {
+	if d, path := x.inDialect(); d != nil {
+		x.serveDialect(d, path)
+		return
+	}
 	defer x.rescue()
 	p := x.handle()
 	if p != nil {

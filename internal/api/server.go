@@ -13,6 +13,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/ipwarden/ipwarden/internal/api/dialect"
 )
 
 // ServerConfig says where a [Server] listens.
@@ -31,6 +33,10 @@ type ServerConfig struct {
 	// the same form. It must be on loopback or a Unix socket. Default: none.
 	AdminListen string
 
+	// Dialects are listeners that speak one dialect each and nothing else.
+	// Default: none.
+	Dialects []DialectListener
+
 	// DangerouslyExposeAdmin allows an AdminListen that others can reach.
 	DangerouslyExposeAdmin bool
 
@@ -44,11 +50,19 @@ type ServerConfig struct {
 	Grace time.Duration
 }
 
+// A DialectListener is where one dialect is served alone.
+type DialectListener struct {
+	Dialect *dialect.Dialect
+	Listen  string // in the form of the other addresses
+}
+
 // A Server runs an [API] on its listeners.
 type Server struct {
 	cfg               ServerConfig
 	ln, fastLn, admLn net.Listener
+	dialectLns        []net.Listener // in the order of cfg.Dialects
 	http, admin       *http.Server
+	dialects          []*http.Server
 	fast              *fastServer
 }
 
@@ -75,10 +89,16 @@ func Listen(cfg ServerConfig) (*Server, error) {
 		cfg.Grace = 10 * time.Second
 	}
 	s := &Server{cfg: cfg}
-	for _, l := range []struct {
+	type opening struct {
 		what, addr string
 		ln         *net.Listener
-	}{{"listener", cfg.Listen, &s.ln}, {"fast listener", cfg.FastListen, &s.fastLn}, {"admin listener", cfg.AdminListen, &s.admLn}} {
+	}
+	open := []opening{{"listener", cfg.Listen, &s.ln}, {"fast listener", cfg.FastListen, &s.fastLn}, {"admin listener", cfg.AdminListen, &s.admLn}}
+	s.dialectLns = make([]net.Listener, len(cfg.Dialects))
+	for i, d := range cfg.Dialects {
+		open = append(open, opening{"listener of " + d.Dialect.Name, d.Listen, &s.dialectLns[i]})
+	}
+	for _, l := range open {
 		if l.addr == "" {
 			continue
 		}
@@ -106,6 +126,9 @@ func (s *Server) Addr() net.Addr      { return addrOf(s.ln) }
 func (s *Server) FastAddr() net.Addr  { return addrOf(s.fastLn) }
 func (s *Server) AdminAddr() net.Addr { return addrOf(s.admLn) }
 
+// DialectAddr tells where the listener is that is number i of ServerConfig.Dialects.
+func (s *Server) DialectAddr(i int) net.Addr { return addrOf(s.dialectLns[i]) }
+
 func addrOf(ln net.Listener) net.Addr {
 	if ln == nil {
 		return nil
@@ -121,7 +144,7 @@ func (s *Server) Run(ctx context.Context) error {
 	a := s.cfg.API
 	errorLog := log.New(logWriter{a}, "", 0)
 	s.http = httpServer(a.Handler(), a.headerBound(), errorLog)
-	failed := make(chan error, 3)
+	failed := make(chan error, 3+len(s.dialectLns))
 	serving := 1
 	go func() { failed <- s.http.Serve(a.httpListener(s.ln)) }()
 	if s.fastLn != nil {
@@ -135,6 +158,12 @@ func (s *Server) Run(ctx context.Context) error {
 		s.admin.IdleTimeout = idleTimeout
 		s.admin.WriteTimeout = 2 * time.Minute // of a profile
 		go func() { failed <- s.admin.Serve(newBounded(s.admLn, 64)) }()
+	}
+	for i, ln := range s.dialectLns {
+		serving++
+		srv := httpServer(a.DialectHandler(s.cfg.Dialects[i].Dialect), a.headerBound(), errorLog)
+		s.dialects = append(s.dialects, srv)
+		go func() { failed <- srv.Serve(a.httpListener(ln)) }()
 	}
 	var err error
 	select {
@@ -155,7 +184,7 @@ func (s *Server) stop(failed <-chan error, serving int) error {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), s.cfg.Grace)
 	defer cancel()
-	ends := make(chan error, 3)
+	ends := make(chan error, 3+len(s.dialects))
 	n := 1
 	go func() { ends <- s.http.Shutdown(ctx) }()
 	if s.fast != nil {
@@ -165,6 +194,10 @@ func (s *Server) stop(failed <-chan error, serving int) error {
 	if s.admin != nil {
 		n++
 		go func() { ends <- s.admin.Shutdown(ctx) }()
+	}
+	for _, srv := range s.dialects {
+		n++
+		go func() { ends <- srv.Shutdown(ctx) }()
 	}
 	var errs []error
 	for range n {
@@ -177,6 +210,9 @@ func (s *Server) stop(failed <-chan error, serving int) error {
 		if s.admin != nil {
 			errs = append(errs, s.admin.Close())
 		}
+		for _, srv := range s.dialects {
+			errs = append(errs, srv.Close())
+		}
 	}
 	for range serving {
 		<-failed
@@ -185,7 +221,7 @@ func (s *Server) stop(failed <-chan error, serving int) error {
 }
 
 func (s *Server) closeListeners() {
-	for _, ln := range []net.Listener{s.ln, s.fastLn, s.admLn} {
+	for _, ln := range append([]net.Listener{s.ln, s.fastLn, s.admLn}, s.dialectLns...) {
 		if ln != nil {
 			_ = ln.Close() // nothing was accepted yet
 		}
