@@ -27,6 +27,11 @@ type JournalConfig struct {
 	// which no longer name a household.
 	FullAddresses bool
 
+	// Rate is how many lines a second are written at most: under an attack the log
+	// does not grow with it. What is beyond is counted and dropped. Default: 1000;
+	// negative: no such bound.
+	Rate int
+
 	// Queue is how many lines may wait for the writer; what comes while it is
 	// full is counted and dropped. Default: 1024.
 	Queue int
@@ -35,14 +40,29 @@ type JournalConfig struct {
 // A Journal is the decision log: a line of JSON a decision, written by a
 // goroutine of its own. It is safe for concurrent use.
 type Journal struct {
-	cfg     JournalConfig
-	lines   chan []byte
-	free    sync.Pool // of *[]byte
-	dropped atomic.Uint64
-	count   atomic.Uint32
-	done    chan struct{}
-	mu      sync.RWMutex // guards closed against a Write that is under way
-	closed  bool
+	cfg    JournalConfig
+	lines  chan []byte
+	free   sync.Pool // of *[]byte
+	count  atomic.Uint32
+	second atomic.Uint64 // which one it is, and below 1<<secondShift its lines
+	done   chan struct{}
+	mu     sync.RWMutex // guards closed against a Write that is under way
+	closed bool
+
+	tooMany, slow, failed atomic.Uint64
+}
+
+// A second's lines are counted up to maxRate.
+const (
+	secondShift = 24
+	maxRate     = 1 << 20
+)
+
+// JournalStats counts the lines that were lost.
+type JournalStats struct {
+	TooMany uint64 // in a second
+	Slow    uint64 // the writer had no room
+	Failed  uint64 // they could not be written
 }
 
 // NewJournal starts a journal; Close ends it.
@@ -52,6 +72,12 @@ func NewJournal(cfg JournalConfig) (*Journal, error) {
 	}
 	if cfg.Sample > 1000 {
 		return nil, errors.New("gate: Sample of the journal is in parts of a thousand: 1000 writes every decision, 10 every hundredth")
+	}
+	if cfg.Rate > maxRate {
+		return nil, errors.New("gate: Rate of the journal is above 1048576 lines a second; 1000 is the default, and a negative one bounds nothing")
+	}
+	if cfg.Rate == 0 {
+		cfg.Rate = 1000
 	}
 	if cfg.Sample == 0 {
 		cfg.Sample = 10
@@ -66,18 +92,31 @@ func NewJournal(cfg JournalConfig) (*Journal, error) {
 
 func (j *Journal) write() {
 	defer close(j.done)
+	torn := false // the last line is there in part: a full disk takes what it has room for
 	for line := range j.lines {
-		if _, err := j.cfg.To.Write(line); err != nil {
-			j.dropped.Add(1)
+		if torn {
+			line = append([]byte{'\n'}, line...)
+		}
+		n, err := j.cfg.To.Write(line)
+		if err != nil {
+			j.failed.Add(1)
+			torn = torn || n > 0
+		} else {
+			torn = false
 		}
 		j.free.Put(&line)
 	}
 }
 
-// Dropped counts the lines that were lost.
-func (j *Journal) Dropped() uint64 { return j.dropped.Load() }
+// Stats counts the lines that were lost since the start.
+func (j *Journal) Stats() JournalStats {
+	return JournalStats{TooMany: j.tooMany.Load(), Slow: j.slow.Load(), Failed: j.failed.Load()}
+}
 
-// Close writes what waits and ends the journal.
+// closing is how long Close waits for a writer that may hang.
+const closing = 5 * time.Second
+
+// Close writes what waits, for five seconds at most, and ends the journal.
 func (j *Journal) Close() error {
 	j.mu.Lock()
 	if !j.closed {
@@ -85,8 +124,14 @@ func (j *Journal) Close() error {
 		close(j.lines)
 	}
 	j.mu.Unlock()
-	<-j.done
-	return nil
+	patience := time.NewTimer(closing)
+	defer patience.Stop()
+	select {
+	case <-j.done:
+		return nil
+	case <-patience.C:
+		return errors.New("gate: the journal's writer does not take its last lines")
+	}
 }
 
 // Write notes a decision, if it is one of those that are written. It never
@@ -96,6 +141,10 @@ func (j *Journal) Write(d *Decision) {
 		if j.cfg.Sample < 0 || int(j.count.Add(1)%1000) >= j.cfg.Sample {
 			return
 		}
+	}
+	if !j.room(d.Time) {
+		j.tooMany.Add(1)
+		return
 	}
 	buf, _ := j.free.Get().(*[]byte)
 	if buf == nil {
@@ -110,7 +159,29 @@ func (j *Journal) Write(d *Decision) {
 	select {
 	case j.lines <- line:
 	default:
-		j.dropped.Add(1)
+		j.slow.Add(1)
+	}
+}
+
+// room takes one of the lines of a second. A clock that goes back ends the second
+// too.
+func (j *Journal) room(now time.Time) bool {
+	if j.cfg.Rate < 0 {
+		return true
+	}
+	this := uint64(now.Unix()) << secondShift
+	for {
+		was := j.second.Load()
+		next := this + 1
+		if was&^(1<<secondShift-1) == this {
+			if was-this >= uint64(j.cfg.Rate) {
+				return false
+			}
+			next = was + 1
+		}
+		if j.second.CompareAndSwap(was, next) {
+			return true
+		}
 	}
 }
 

@@ -43,7 +43,7 @@ type Stats struct {
 	LimiterErrors uint64
 	Outcomes      uint64
 	Unawaited     uint64 // limits too many to wait for the outcome of one decision
-	Dropped       uint64 // lines of the journal
+	Journal       JournalStats
 }
 
 // Stats reads the counts.
@@ -60,7 +60,7 @@ func (g *Gate) Stats() (s Stats) {
 	s.SourceErrors, s.LimiterErrors = g.stats.sourceErrors.Load(), g.stats.limiterErrors.Load()
 	s.Outcomes, s.Unawaited = g.stats.outcomes.Load(), g.stats.unawaited.Load()
 	if g.cfg.Journal != nil {
-		s.Dropped = g.cfg.Journal.Dropped()
+		s.Journal = g.cfg.Journal.Stats()
 	}
 	return s
 }

@@ -36,6 +36,7 @@ type gateFlags struct {
 	ServiceTokenFile    string        `env:"IPWARDEN_SERVICE_TOKEN_FILE" placeholder:"FILE" help:"Who has the token in FILE (or in IPWARDEN_SERVICE_TOKEN) may ask the gate from anywhere."`
 	DecisionLog         string        `env:"IPWARDEN_DECISION_LOG" placeholder:"FILE" help:"Append decisions to FILE as JSON lines; - is standard output."`
 	DecisionLogSample   int           `env:"IPWARDEN_DECISION_LOG_SAMPLE" default:"10" placeholder:"N" help:"Of what is allowed, log N in a thousand; whatever else, always. Default ${default}."`
+	DecisionLogRate     int           `env:"IPWARDEN_DECISION_LOG_RATE" default:"1000" placeholder:"N" help:"Log N decisions a second at most; 0 is any number. Default ${default}."`
 	DecisionLogFull     bool          `name:"decision-log-full-addresses" env:"IPWARDEN_DECISION_LOG_FULL_ADDRESSES" help:"Log whole addresses, not the /24 or /48 round them."`
 	Redis               string        `env:"IPWARDEN_REDIS" placeholder:"URL" help:"Share limits with other nodes through Redis or Valkey, such as redis://127.0.0.1:6379/0; a password belongs into the variable."`
 	LimitMode           string        `env:"IPWARDEN_LIMIT_MODE" enum:"exact,fast" default:"exact" help:"${enum}: fast admits a part of a shared limit before it asks, within a stated bound."`
@@ -58,6 +59,7 @@ type gateRun struct {
 	trusted              []netip.Prefix
 	token                string
 	challenges           *challenge.Challenges
+	journalFile          *logFile // nil when there is none
 	closers              []io.Closer
 	log                  *slog.Logger
 }
@@ -218,20 +220,24 @@ func (f *gateFlags) journal(run *gateRun, e *env) (*gate.Journal, error) {
 	}
 	to := e.stdout
 	if f.DecisionLog != "-" {
-		file, err := os.OpenFile(f.DecisionLog, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+		file, err := openLogFile(f.DecisionLog, run.log)
 		if err != nil {
 			return nil, err
 		}
 		run.closers = append(run.closers, file)
-		to = file
+		run.journalFile, to = file, file
 	}
-	sample := f.DecisionLogSample
-	if sample == 0 {
-		sample = -1
+	none := func(n int) int { // 0 is a default there
+		if n == 0 {
+			return -1
+		}
+		return n
 	}
-	j, err := gate.NewJournal(gate.JournalConfig{To: to, Sample: sample, FullAddresses: f.DecisionLogFull})
+	j, err := gate.NewJournal(gate.JournalConfig{
+		To: to, Sample: none(f.DecisionLogSample), Rate: none(f.DecisionLogRate), FullAddresses: f.DecisionLogFull,
+	})
 	if err != nil {
-		return nil, err
+		return nil, usageError{err}
 	}
 	run.closers = append([]io.Closer{j}, run.closers...) // first: it writes what waits
 	return j, nil
@@ -347,6 +353,16 @@ func (r *gateRun) reload() error {
 	}
 	r.also = p.Files
 	return r.Use(p.Program, p.Risk)
+}
+
+// reopen opens the decision log again, for who has renamed it.
+func (r *gateRun) reopen() {
+	if r == nil || r.journalFile == nil {
+		return
+	}
+	if err := r.journalFile.reopen(); err != nil {
+		r.log.Error("the decision log was not opened again; the file in use stays", "error", err)
+	}
 }
 
 // named are the files that the policy names.

@@ -24,6 +24,7 @@ func (s *server) watch(ctx context.Context, seen string, hangup <-chan os.Signal
 		case <-ctx.Done():
 			return
 		case <-hangup:
+			s.gate.reopen()
 			seen = s.take(s.loader.fingerprint(), "SIGHUP")
 		case <-tick:
 			// An editor may be half way through: a change counts when two looks

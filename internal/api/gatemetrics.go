@@ -34,7 +34,7 @@ var (
 	gateShown     = prometheus.NewDesc("ipwarden_challenges_shown_total", "Pages of a challenge that were shown.", nil, nil)
 	gateAttempts  = prometheus.NewDesc("ipwarden_challenges_attempts_total", "Attempts at a challenge.", []string{"kind", "result"}, nil)
 	gateUnfit     = prometheus.NewDesc("ipwarden_challenges_refused_total", "Attempts that did not count.", []string{"why"}, nil)
-	gateDropped   = prometheus.NewDesc("ipwarden_gate_log_dropped_total", "Lines of the decision log that were lost.", nil, nil)
+	gateDropped   = prometheus.NewDesc("ipwarden_gate_log_dropped_total", "Lines of the decision log that were lost.", []string{"why"}, nil)
 )
 
 // Describe is part of prometheus.Collector.
@@ -66,7 +66,9 @@ func (c gateCollector) Collect(to chan<- prometheus.Metric) {
 	count(gateErrors, s.LimiterErrors, "limiter")
 	count(gateOutcomes, s.Outcomes)
 	count(gateUnawaited, s.Unawaited)
-	count(gateDropped, s.Dropped)
+	count(gateDropped, s.Journal.TooMany, "too_many")
+	count(gateDropped, s.Journal.Slow, "slow")
+	count(gateDropped, s.Journal.Failed, "failed")
 	if c.challenges == nil {
 		return
 	}

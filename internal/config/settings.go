@@ -60,6 +60,7 @@ var known = map[string]shape{
 	"service_token_file":          text,   // who has the token may ask the gate
 	"decision_log":                text,   // file, or -
 	"decision_log_sample":         number, // in a thousand, of what is allowed
+	"decision_log_rate":           number, // lines a second at most
 	"decision_log_full_addresses": truth,  //
 	"challenge_key_file":          text,   // signs clearances
 	"challenge_secure":            truth,  // clearances over HTTPS alone
