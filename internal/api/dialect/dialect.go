@@ -69,6 +69,9 @@ type Dialect struct {
 func dialects() []Dialect {
 	return []Dialect{
 		{Name: "ipinfo", Hosts: []string{"ipinfo.io", "www.ipinfo.io", "api.ipinfo.io", "v4.ipinfo.io", "v6.ipinfo.io"}, vendor: ipinfo{}},
+		{Name: "maxmind", Hosts: []string{"geoip.maxmind.com", "geolite.info", "sandbox.maxmind.com"}, vendor: maxmind{}},
+		{Name: "ip-api", Hosts: []string{"ip-api.com", "www.ip-api.com", "pro.ip-api.com", "demo.ip-api.com"}, vendor: ipapi{}},
+		{Name: "ipregistry", Hosts: []string{"api.ipregistry.co", "eu.api.ipregistry.co"}, vendor: ipregistry{}},
 	}
 }
 
