@@ -239,3 +239,57 @@ func TestSlots(t *testing.T) {
 		}
 	}
 }
+
+// An ID is spent once, by whichever node comes first, until its time is up; who
+// asks while the server is away is told that nobody knows.
+func TestSpend(t *testing.T) {
+	addr := proxytest.FreeAddr(t)
+	server := start(t, addr)
+	one, two := limiter(t, Config{Addresses: []string{addr}}), limiter(t, Config{Addresses: []string{addr}})
+	until := time.Now().Add(time.Hour)
+	for i := range byte(10) {
+		var wins atomic.Int32
+		var wg sync.WaitGroup
+		for n := range 20 {
+			l := []*Limiter{one, two}[n%2]
+			wg.Go(func() {
+				first, err := l.Spend(t.Context(), [16]byte{i}, until)
+				if err != nil {
+					t.Error(err)
+				}
+				if first {
+					wins.Add(1)
+				}
+			})
+		}
+		wg.Wait()
+		if wins.Load() != 1 {
+			t.Errorf("%d were the first of 20", wins.Load())
+		}
+	}
+	if first, err := one.Spend(t.Context(), [16]byte{0xff}, time.Now().Add(-time.Hour)); !first || err != nil {
+		t.Errorf("an end that is over: %v, %v", first, err)
+	}
+	proxytest.Eventually(t, "its key is gone", func() bool {
+		first, err := two.Spend(t.Context(), [16]byte{0xff}, time.Now().Add(-time.Hour))
+		return first && err == nil
+	})
+	server.Stop()
+	if first, err := one.Spend(t.Context(), [16]byte{1}, until); first || err == nil {
+		t.Errorf("without a server: %v, %v", first, err)
+	}
+}
+
+// On a cluster too.
+func TestSpendOnACluster(t *testing.T) {
+	addrs, _ := startCluster(t)
+	one, two := limiter(t, Config{Addresses: addrs, Cluster: true}), limiter(t, Config{Addresses: addrs[:1], Cluster: true})
+	for i := range byte(20) {
+		id := [16]byte{i}
+		first, err := one.Spend(t.Context(), id, time.Now().Add(time.Hour))
+		again, err2 := two.Spend(t.Context(), id, time.Now().Add(time.Hour))
+		if !first || again || err != nil || err2 != nil {
+			t.Fatalf("%d: %v, %v; then %v, %v", i, first, err, again, err2)
+		}
+	}
+}

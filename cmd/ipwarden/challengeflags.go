@@ -10,6 +10,7 @@ import (
 	"github.com/ipwarden/ipwarden"
 	"github.com/ipwarden/ipwarden/gate/challenge"
 	"github.com/ipwarden/ipwarden/policy"
+	"github.com/ipwarden/ipwarden/redis"
 )
 
 // challengeFlags say how clients prove themselves.
@@ -31,9 +32,13 @@ func secret(file, variable string, e *env) (string, error) {
 	return strings.TrimSpace(string(b)), err
 }
 
-// open makes the challenges. route says which fail mode a path has.
-func (f *challengeFlags) open(e *env, route func(*ipwarden.Request) *policy.Route, log *slog.Logger) (*challenge.Challenges, error) {
+// open makes the challenges. route says which fail mode a path has; what was
+// solved is shared through the limiter, where there is one.
+func (f *challengeFlags) open(e *env, route func(*ipwarden.Request) *policy.Route, shared *redis.Limiter, log *slog.Logger) (*challenge.Challenges, error) {
 	cfg := challenge.Config{Secure: f.ChallengeSecure, Now: e.now}
+	if shared != nil {
+		cfg.Spender = shared
+	}
 	cfg.FailMode = func(to string) policy.FailMode { return route(&ipwarden.Request{Method: "GET", Path: to}).FailMode }
 	text, err := secret(f.ChallengeKeyFile, "IPWARDEN_CHALLENGE_KEY", e)
 	if err != nil {

@@ -59,7 +59,8 @@ type gateRun struct {
 	trusted              []netip.Prefix
 	token                string
 	challenges           *challenge.Challenges
-	journalFile          *logFile // nil when there is none
+	limiter              *redis.Limiter // nil when nothing is shared
+	journalFile          *logFile       // nil when there is none
 	closers              []io.Closer
 	log                  *slog.Logger
 }
@@ -115,7 +116,7 @@ func (f *gateFlags) open(file string, dirs *dirFlag, e *env, live func() *data, 
 		return nil, err
 	}
 	route := func(q *ipwarden.Request) *policy.Route { return run.Program().Route(q) }
-	if run.challenges, err = f.challengeFlags.open(e, route, log); err != nil {
+	if run.challenges, err = f.challengeFlags.open(e, route, run.limiter, log); err != nil {
 		return nil, err
 	}
 	cfg.Challenges = run.challenges
@@ -296,7 +297,7 @@ func (f *gateFlags) shared(run *gateRun, e *env, cfg *gate.Config) error {
 	if err != nil {
 		return err
 	}
-	cfg.Limiter = l
+	cfg.Limiter, run.limiter = l, l
 	run.closers = append(run.closers, l)
 	return nil
 }

@@ -138,9 +138,7 @@ func (v *visit) fail(ctx context.Context) Answer {
 		return v.clear(ctx, c.cfg.ShortLife)
 	case mode == policy.FailClosed || t.Fallback:
 		c.stats.closed.Add(1)
-		a := v.problem(http.StatusServiceUnavailable, v.texts.Away)
-		a.Header.Set("Retry-After", "60")
-		return a
+		return v.away()
 	}
 	c.stats.fellBack.Add(1)
 	v.ticket = c.seal.newTicket(t.net, t.Score, false, true, v.now)
@@ -154,8 +152,16 @@ func (v *visit) clear(ctx context.Context, life time.Duration) Answer {
 	first := c.spent.spend(t.ID, v.now)
 	if first && c.cfg.Spender != nil {
 		shared, err := c.cfg.Spender.Spend(ctx, t.ID, until)
-		if err != nil { // this node's own memory stands
+		if err != nil {
 			c.stats.shareErrors.Add(1)
+			// Unless the route is closed, this node's own memory stands.
+			switch c.cfg.FailMode(v.to) {
+			case policy.FailClosed:
+				c.stats.closed.Add(1)
+				return v.away()
+			case policy.FailSafe:
+				life = min(life, c.cfg.ShortLife)
+			}
 		} else {
 			first = shared
 		}
@@ -178,6 +184,12 @@ func (v *visit) clear(ctx context.Context, life time.Duration) Answer {
 	return Answer{Status: http.StatusSeeOther, Header: http.Header{
 		"Location": {v.to}, "Set-Cookie": {string(cookie)}, "Cache-Control": {"no-store"}, "Referrer-Policy": {"no-referrer"},
 	}}
+}
+
+func (v *visit) away() Answer {
+	a := v.problem(http.StatusServiceUnavailable, v.texts.Away)
+	a.Header.Set("Retry-After", "60")
+	return a
 }
 
 func (v *visit) busy() Answer {

@@ -15,6 +15,7 @@ import (
 
 	"github.com/ipwarden/ipwarden"
 	"github.com/ipwarden/ipwarden/gate"
+	"github.com/ipwarden/ipwarden/policy"
 )
 
 var (
@@ -255,6 +256,30 @@ func TestNodesShareWhatWasSolved(t *testing.T) {
 	cookieOf(t, post(one, form))
 	if a := post(one, form); a.Status != http.StatusForbidden || one.Stats().ShareErrors != 1 {
 		t.Errorf("without the store: %d", a.Status)
+	}
+}
+
+// When what nodes share is away, the fail mode of the route says what a solution
+// is worth.
+func TestSpenderAway(t *testing.T) {
+	for mode, want := range map[policy.FailMode]string{
+		policy.FailSafe: "Max-Age=600;", policy.FailOpen: "Max-Age=3600;", policy.FailClosed: "",
+	} {
+		c, now := challenges(t, Config{
+			Spender:  &spender{seen: map[[16]byte]bool{}, err: errors.New("away")},
+			FailMode: func(string) policy.FailMode { return mode },
+		})
+		form := solved(t, send(t, c, now, client, 0, with("")))
+		a := post(c, form)
+		if cookie := a.Header.Get("Set-Cookie"); (cookie == "") != (want == "") || !strings.Contains(cookie, want) {
+			t.Errorf("%s: %d, the cookie is %q, want %q in it", mode, a.Status, cookie, want)
+		}
+		if closed := a.Status == http.StatusServiceUnavailable && a.Header.Get("Retry-After") != ""; closed != (mode == policy.FailClosed) {
+			t.Errorf("%s: status %d", mode, a.Status)
+		}
+		if again := post(c, form); again.Header.Get("Set-Cookie") != "" {
+			t.Errorf("%s: the same solution counts twice", mode)
+		}
 	}
 }
 

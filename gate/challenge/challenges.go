@@ -41,7 +41,7 @@ type Config struct {
 	// Fallback is for when a kind is unavailable, in the fail mode safe. Default:
 	// a proof of work of four times the usual.
 	Fallback Kind
-	// FailMode says what a route does when a kind is unavailable; to is the path
+	// FailMode says what a route does when a kind or the Spender is unavailable; to is the path
 	// that the client wants. Default: policy.FailSafe, the Fallback. FailOpen
 	// clears for ShortLife, FailClosed refuses.
 	FailMode func(to string) policy.FailMode
@@ -55,8 +55,10 @@ type Config struct {
 	// Solved is how many solved challenges are remembered, some 100 bytes each.
 	// Default 65536.
 	Solved int
-	// Spender shares them between nodes. Default: none; a solution then counts
-	// once on each node.
+	// Spender shares them between nodes; that of package redis is one. When it is
+	// away, FailMode decides: FailSafe clears for ShortLife and FailOpen for Life,
+	// after a solution that is new to this node, and FailClosed refuses. Default:
+	// none; a solution then counts once on each node.
 	Spender Spender
 	// Texts by language, laid over DefaultTexts.
 	Texts map[string]Texts

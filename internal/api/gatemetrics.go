@@ -34,12 +34,13 @@ var (
 	gateShown     = prometheus.NewDesc("ipwarden_challenges_shown_total", "Pages of a challenge that were shown.", nil, nil)
 	gateAttempts  = prometheus.NewDesc("ipwarden_challenges_attempts_total", "Attempts at a challenge.", []string{"kind", "result"}, nil)
 	gateUnfit     = prometheus.NewDesc("ipwarden_challenges_refused_total", "Attempts that did not count.", []string{"why"}, nil)
+	gateUnshared  = prometheus.NewDesc("ipwarden_challenges_share_errors_total", "Solved challenges of which the other nodes could not be told.", nil, nil)
 	gateDropped   = prometheus.NewDesc("ipwarden_gate_log_dropped_total", "Lines of the decision log that were lost.", []string{"why"}, nil)
 )
 
 // Describe is part of prometheus.Collector.
 func (gateCollector) Describe(to chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{gateDecisions, gateClients, gateConflicts, gateDegraded, gateErrors, gateOutcomes, gateUnawaited, gateDropped, gateSent, gateShown, gateAttempts, gateUnfit} {
+	for _, d := range []*prometheus.Desc{gateDecisions, gateClients, gateConflicts, gateDegraded, gateErrors, gateOutcomes, gateUnawaited, gateDropped, gateSent, gateShown, gateAttempts, gateUnfit, gateUnshared} {
 		to <- d
 	}
 }
@@ -84,4 +85,5 @@ func (c gateCollector) Collect(to chan<- prometheus.Metric) {
 	count(gateUnfit, n.Limited, "limited")
 	count(gateUnfit, n.Forged, "forged")
 	count(gateUnfit, n.Old, "old")
+	count(gateUnshared, n.ShareErrors)
 }
