@@ -23,6 +23,9 @@ func appendEvidence(dst []byte, ev []Evidence, shown Fields) []byte {
 			dst = AppendString(append(dst, `"value":`...), e.Value)
 			dst = append(dst, ',')
 		}
+		if e.Contested() {
+			dst = append(dst, `"contested":true,`...)
+		}
 		dst = append(dst, `"by":`...)
 		dst = appendClaims(dst, e.By)
 		if len(e.Lost) > 0 {

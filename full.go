@@ -107,6 +107,16 @@ type Evidence struct {
 	Lost  []Claim // other answers, and claims that a safelist took back
 }
 
+// Contested reports whether somebody says otherwise.
+func (e *Evidence) Contested() bool {
+	for i := range e.Lost {
+		if e.Lost[i].Value != e.Value {
+			return true
+		}
+	}
+	return false
+}
+
 // Claim is what one feed says.
 type Claim struct {
 	Feed    string

@@ -65,7 +65,7 @@ const fullJSON = `{"ip":"203.0.112.66","query":"::ffff:203.0.112.66%x","version"
 	`"is_mobile":true,"vpn":{"name":"Some VPN"},"crawler":{"name":"Bot","purpose":"search"},"hosting":{"name":"Cloud","region":"north","service":"compute"},` +
 	`"bogon":{"name":"Test","rfc":"RFC0000"},"listings":[{"name":"list","type":"abuser","url":"https://example.org/","date":"2026-07-01"},{"name":"other","type":"spam"}],` +
 	`"scores":{"vpn":1,"proxy":2,"threat":3,"trust":4}},"dataset":{"date":"2026-07-01"},` +
-	`"evidence":{"location.country_code":{"value":"SE","by":[{"feed":"a","date":"2026-07-01","licence":"CC0-1.0","match":"203.0.112.0/24","value":"SE"}],` +
+	`"evidence":{"location.country_code":{"value":"SE","contested":true,"by":[{"feed":"a","date":"2026-07-01","licence":"CC0-1.0","match":"203.0.112.0/24","value":"SE"}],` +
 	`"lost":[{"feed":"b","value":"NO","note":"believed less"}]}}}`
 
 // The vocabulary, word for word: clients depend on it.

@@ -23,24 +23,11 @@ func set(f *ipwarden.Full, fact Fact) error {
 	}
 	s, isText := fact.Value.(string)
 	l, sec := &f.Location, &f.Security
-	texts := map[ipwarden.Field]*string{
-		ipwarden.FieldContinentCode: &l.ContinentCode, ipwarden.FieldContinent: &l.Continent,
-		ipwarden.FieldCountryCode: &l.CountryCode, ipwarden.FieldCountry: &l.Country,
-		ipwarden.FieldRegionCode: &l.RegionCode, ipwarden.FieldRegion: &l.Region, ipwarden.FieldCity: &l.City,
-		ipwarden.FieldPostal: &l.Postal, ipwarden.FieldCurrencyCode: &l.Currency.Code,
-		ipwarden.FieldCurrencyName: &l.Currency.Name, ipwarden.FieldCurrencySymbol: &l.Currency.Symbol,
-		ipwarden.FieldCallingCode: &l.CallingCode, ipwarden.FieldFlag: &l.Flag,
-		ipwarden.FieldASName: &f.ASN.Name, ipwarden.FieldASDomain: &f.ASN.Domain, ipwarden.FieldASKind: &f.ASN.Kind,
-		ipwarden.FieldASRegistry: &f.ASN.Registry, ipwarden.FieldCompanyName: &f.Company.Name,
-		ipwarden.FieldCompanyDomain: &f.Company.Domain, ipwarden.FieldCompanyKind: &f.Company.Kind,
-		ipwarden.FieldCarrierName: &f.Carrier.Name, ipwarden.FieldCarrierMCC: &f.Carrier.MCC, ipwarden.FieldCarrierMNC: &f.Carrier.MNC,
-		ipwarden.FieldVPNName: &sec.VPN, ipwarden.FieldCrawlerName: &sec.Crawler.Name, ipwarden.FieldCrawlerPurpose: &sec.Crawler.Purpose,
-		ipwarden.FieldHostingName: &sec.Hosting.Name, ipwarden.FieldHostingRegion: &sec.Hosting.Region,
-		ipwarden.FieldHostingService: &sec.Hosting.Service, ipwarden.FieldBogonName: &sec.Bogon.Name, ipwarden.FieldBogonRFC: &sec.Bogon.RFC,
-	}
-	if p := texts[fact.Field]; p != nil && isText {
-		*p = s
-		return nil
+	if isText && fact.Field != ipwarden.FieldTimeZoneID {
+		if p := textAt(f, fact.Field); p != nil {
+			*p = s
+			return nil
+		}
 	}
 	switch fact.Field {
 	case ipwarden.FieldIsEU:

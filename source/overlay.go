@@ -131,7 +131,7 @@ func (o *Overlay) lay(rec ipwarden.Record) ipwarden.Record {
 	if len(apply) == 0 && network == rec.Network() {
 		return rec
 	}
-	l := &laid{under: rec, entries: apply, full: ipwarden.Full{
+	l := &laid{overlay: o, under: rec, entries: apply, full: ipwarden.Full{
 		Network: network, Traits: rec.Traits(), Location: rec.Location(), ASN: rec.ASN(),
 		Company: rec.Company(), Carrier: rec.Carrier(), Security: rec.Security(), Date: rec.Date(),
 	}}
@@ -196,6 +196,7 @@ func (o *Overlay) apply(f *ipwarden.Full, e *Entry) {
 
 // laid is the Backing of an answer with entries laid over it.
 type laid struct {
+	overlay *Overlay
 	under   ipwarden.Record
 	entries []*Entry
 	full    ipwarden.Full

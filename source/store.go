@@ -1,0 +1,139 @@
+package source
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/binary"
+	"hash"
+	"net/netip"
+	"sync"
+	"time"
+)
+
+// A Store keeps answers for several processes, such as a Redis or Memcached
+// server. What it holds is opaque to it. Whatever it returns is checked before it
+// is believed: a value that is not what was put there is a miss.
+//
+// Implementations must be safe for concurrent use, must return when ctx ends,
+// and need not be durable: a Store that forgets costs money and nothing else. A
+// key that is not there is no error; an error means that the Store could not be
+// asked. [Cached] stops asking a Store that fails, and tries again later.
+type Store interface {
+	// Get puts what is under each key into values, which is as long as keys: nil
+	// where nothing is. Keys of one call have the same Group, so that a cluster can
+	// keep them on one node. A value that is longer than MaxValue may be left out.
+	Get(ctx context.Context, keys []Key, values [][]byte) error
+	// Set puts a value under a key for ttl, in place of what was there.
+	Set(ctx context.Context, key Key, value []byte, ttl time.Duration) error
+	// Claim reports true to one of all who claim a key, until ttl is over.
+	Claim(ctx context.Context, key Key, ttl time.Duration) (mine bool, err error)
+}
+
+// A Counter is a [Store] that can count too: how much all nodes have spent.
+type Counter interface {
+	// Count adds n to what is under the key, which lives for ttl from its first
+	// count on, and returns the sum.
+	Count(ctx context.Context, key Key, n int64, ttl time.Duration) (total int64, err error)
+}
+
+// MaxValue bounds what is put into a Store, and what is read from it, in bytes.
+const MaxValue = 16 << 10
+
+// Key names a value in a [Store]: a keyed hash, so that what was asked about
+// cannot be read off the Store's keys, and no two questions have one key.
+type Key struct {
+	Group [8]byte // keys that are read together have the same
+	Name  [16]byte
+}
+
+// MaxKeyText is the length of [Key.AppendText]'s text.
+const MaxKeyText = 2 + 2*8 + 2*16
+
+// AppendText appends the key as text: {group}name in hexadecimal digits. The
+// braces make a Redis Cluster place keys by the group.
+func (k Key) AppendText(dst []byte) []byte {
+	dst = append(dst, '{')
+	dst = appendHex(dst, k.Group[:])
+	dst = append(dst, '}')
+	return appendHex(dst, k.Name[:])
+}
+
+func appendHex(dst, b []byte) []byte {
+	const digits = "0123456789abcdef"
+	for _, c := range b {
+		dst = append(dst, digits[c>>4], digits[c&15])
+	}
+	return dst
+}
+
+// Kinds of keys, the first part of each.
+const (
+	keyAnswer = "answer"
+	keyClaim  = "claim"
+	keySpent  = "spent"
+	keyGroup  = "group"
+)
+
+// keyer makes keys: HMAC-SHA-256, cut short, of parts each with its length
+// before it.
+type keyer struct {
+	seed []byte
+	macs sync.Pool // of *mac
+}
+
+type mac struct {
+	hash.Hash
+	in  []byte
+	sum []byte
+}
+
+func newKeyer(seed []byte) *keyer {
+	// The seed may be that of the limits too: what is made of it here is another.
+	m := hmac.New(sha256.New, seed)
+	m.Write([]byte("ipwarden look-aside cache, 1"))
+	k := &keyer{seed: m.Sum(nil)}
+	k.macs.New = func() any { return &mac{Hash: hmac.New(sha256.New, k.seed)} }
+	return k
+}
+
+// sum hashes the tuple of a kind, a name and a prefix into dst.
+func (k *keyer) sum(dst []byte, kind, name string, p netip.Prefix) {
+	m := k.macs.Get().(*mac)
+	m.Reset()
+	m.in = appendPart(appendPart(m.in[:0], kind), name)
+	if p.IsValid() {
+		a := p.Masked().Addr().As16()
+		m.in = append(m.in, byte(len(a)+2))
+		m.in = append(append(m.in, a[:]...), byte(p.Addr().BitLen()), byte(p.Bits()))
+	}
+	m.Write(m.in)
+	m.sum = m.Sum(m.sum[:0])
+	copy(dst, m.sum)
+	k.macs.Put(m)
+}
+
+func appendPart(dst []byte, s string) []byte {
+	return append(binary.AppendUvarint(dst, uint64(len(s))), s...)
+}
+
+// checksum of a value, eight bytes.
+func (k *keyer) checksum(dst, value []byte) []byte {
+	m := k.macs.Get().(*mac)
+	m.Reset()
+	m.Write(value)
+	m.sum = m.Sum(m.sum[:0])
+	dst = append(dst, m.sum[:checksumSize]...)
+	k.macs.Put(m)
+	return dst
+}
+
+const checksumSize = 8
+
+// key names what is known of a prefix. top is the widest prefix that is looked
+// for with it.
+func (k *keyer) key(kind, name string, p, top netip.Prefix) (key Key) {
+	k.sum(key.Group[:], keyGroup, name, top)
+	k.sum(key.Name[:], kind, name, p)
+	return key
+}
