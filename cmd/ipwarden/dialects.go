@@ -114,7 +114,7 @@ func (f *dialectFlags) open(c *serveCmd, s *server) (*dialect.Set, []api.Dialect
 	if err := s.ask.use(s.live.Load()); err != nil {
 		return nil, nil, err
 	}
-	set, err := dialect.New(dialect.Config{Names: names, Client: s.ask.client, Scores: scores, PublicURL: c.PublicURL})
+	set, err := dialect.New(dialect.Config{Names: names, Client: s.ask.client, Scores: scores})
 	if err != nil {
 		return nil, nil, err
 	}

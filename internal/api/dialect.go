@@ -46,7 +46,7 @@ func (x *exchange) serveDialect(d *dialect.Dialect, path string) {
 		}
 	}
 	c.Request = dialect.Request{
-		Ctx: x.ctx, Method: x.method, Host: x.host, Path: path, Query: x.query, Peer: x.peer, Now: x.now, Transport: x,
+		Ctx: x.ctx, Method: x.method, Host: x.host, Path: path, Query: x.query, Base: x.api.pages.base, Peer: x.peer, Now: x.now, Transport: x,
 	}
 	if x.st.data != nil {
 		c.Data = x.st.data

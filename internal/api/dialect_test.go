@@ -31,7 +31,7 @@ func newDialects(t testing.TB, change func(*dialect.Config)) *API {
 		t.Fatal(err)
 	}
 	cfg := dialect.Config{
-		Scores: sampleScores, PublicURL: "http://ip.example",
+		Scores: sampleScores,
 		Client: func(peer netip.Addr, h ipwarden.Header) netip.Addr {
 			if c := proxies.From(peer, h); c.Safe() {
 				return c.Addr

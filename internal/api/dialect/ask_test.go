@@ -22,7 +22,7 @@ var corpus = []string{
 
 // sample is all dialects, admitting everybody.
 var sample = func() *Set {
-	s, err := New(Config{Scores: risk.Scores, PublicURL: "http://ip.example"})
+	s, err := New(Config{Scores: risk.Scores})
 	if err != nil {
 		panic(err) // it is our own
 	}
@@ -47,7 +47,7 @@ func (c *carried) Body(limit int) ([]byte, error) {
 func newCall(name, method, target, body string) *Call {
 	path, query, _ := strings.Cut(target, "?")
 	return &Call{Request: Request{
-		Ctx: context.Background(), Method: method, Path: path, Query: query, Peer: netip.MustParseAddr("81.2.69.7"),
+		Ctx: context.Background(), Method: method, Path: path, Query: query, Base: "http://ip.example", Peer: netip.MustParseAddr("81.2.69.7"),
 		Now: time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC), Data: ipwardentest.Sample(), Transport: &carried{http.Header{}, body},
 	}}
 }

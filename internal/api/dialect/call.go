@@ -35,6 +35,7 @@ type Request struct {
 	Host      string // as sent
 	Path      string // below the dialect, still encoded; "" is "/"
 	Query     string // still encoded
+	Base      string // where people reach our own routes, "http://ip.example"
 	Peer      netip.Addr
 	Now       time.Time
 	Data      Data // nil while there is none
@@ -78,6 +79,7 @@ type Call struct {
 	path    string // Path, never empty
 	charged bool
 	scratch []byte
+	part    []byte // the answer to one of many
 }
 
 // Serve answers c. It does not panic.
@@ -153,6 +155,9 @@ func (c *Call) Reset() {
 	c.Request, c.Record, c.Err = Request{}, ipwarden.Record{}, nil
 	c.path, c.Out = "", nil
 	clear(c.Lines)
+	if cap(c.part) > maxBody {
+		c.part = nil
+	}
 }
 
 // restart empties the body, to write a mistake. Header lines stay.

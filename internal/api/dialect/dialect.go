@@ -32,11 +32,6 @@ type Config struct {
 	// credential is good, and none is.
 	Check func(Credential, Facts) *Refusal
 
-	// PublicURL is where people reach this server ("https://ip.example"), for
-	// links that an answer has to have, such as that of a flag. Default: links
-	// have no host, and begin with a slash.
-	PublicURL string
-
 	// MaxBulk bounds the items of one bulk question below what the vendor
 	// allows. Default: the vendor's bound.
 	MaxBulk int
@@ -68,6 +63,7 @@ type Dialect struct {
 // dialects is the table of them.
 func dialects() []Dialect {
 	return []Dialect{
+		{Name: "ipdata", Hosts: []string{"api.ipdata.co", "eu-api.ipdata.co"}, vendor: ipdata{}},
 		{Name: "ipinfo", Hosts: []string{"ipinfo.io", "www.ipinfo.io", "api.ipinfo.io", "v4.ipinfo.io", "v6.ipinfo.io"}, vendor: ipinfo{}},
 		{Name: "maxmind", Hosts: []string{"geoip.maxmind.com", "geolite.info", "sandbox.maxmind.com"}, vendor: maxmind{}},
 		{Name: "ip-api", Hosts: []string{"ip-api.com", "www.ip-api.com", "pro.ip-api.com", "demo.ip-api.com"}, vendor: ipapi{}},
@@ -101,13 +97,9 @@ type hostDialect struct {
 // New makes a Set. The error names every mistake in cfg.
 func New(cfg Config) (*Set, error) {
 	var errs []error
-	if u := cfg.PublicURL; u != "" && !strings.HasPrefix(u, "http://") && !strings.HasPrefix(u, "https://") {
-		errs = append(errs, fmt.Errorf("PublicURL %q is no http:// or https:// address, such as \"https://ip.example\"", u))
-	}
 	if cfg.MaxBulk < 0 {
 		errs = append(errs, fmt.Errorf("MaxBulk is %d: give a number of items, or 0 for what the vendor allows", cfg.MaxBulk))
 	}
-	cfg.PublicURL = strings.TrimRight(cfg.PublicURL, "/")
 	s := &Set{cfg: cfg, all: dialects()}
 	for i := range s.all {
 		d := &s.all[i]

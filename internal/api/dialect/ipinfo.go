@@ -23,7 +23,7 @@ func (v ipinfo) serve(c *Call) {
 	var s [maxSegments]string
 	n := segments(c.path, &s)
 	if c.Method == http.MethodPost {
-		v.fail(c, notFound)
+		v.post(c, s[:max(n, 0)], n)
 		return
 	}
 	v.get(c, s[:max(n, 0)], n)
@@ -50,16 +50,23 @@ func (v ipinfo) get(c *Call, s []string, n int) {
 	case n < 0:
 		v.wrongIP(c)
 		return
-	case n == 0 || s[0] == "me" && product != "":
+	case n == 0, s[0] == "me" && product != "":
 		rec, ok = c.own()
 		s = s[min(n, 1):]
+	case s[0] == "resproxy" && product == "":
+		v.residential(c, s[1:])
+		return
 	default:
+		if number, isAS, valid := parseAS(s[0]); isAS && product == "" {
+			v.system(c, s, number, valid)
+			return
+		}
 		addr, isAddr := parseAddr(s[0])
 		switch {
 		case isAddr:
 			rec, ok = c.look(addr)
 			s = s[1:]
-		case n == 1 && product == "" && (s[0] == "json" || ipinfoText[s[0]] != nil):
+		case n == 1 && product == "" && (s[0] == "json" || isIPinfoField(s[0])):
 			rec, ok = c.own()
 		default:
 			v.wrongIP(c)
@@ -277,6 +284,15 @@ var ipinfoText = map[string]func(c *Call, dst []byte, rec ipwarden.Record) []byt
 		}
 		return dst
 	},
+}
+
+// isIPinfoField reports whether a path of one segment is a field of the own address.
+func isIPinfoField(name string) bool {
+	switch name {
+	case "asn", "company", "carrier", "privacy", "geo":
+		return true
+	}
+	return ipinfoText[name] != nil
 }
 
 // field answers one field of the legacy answer: text, or JSON where it is an object.

@@ -87,3 +87,5 @@ func closeObject(dst []byte, start int) []byte {
 	dst[start] = '{'
 	return append(dst, '}')
 }
+
+func itoa(n int) string { return strconv.Itoa(n) }
