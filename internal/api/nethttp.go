@@ -80,9 +80,17 @@ func (x *exchange) setLines(h http.Header) {
 		h["Access-Control-Allow-Origin"], h["Content-Type"], h["Vary"] = linesAny, linesJSON, linesVary
 		h["Cache-Control"], h["Etag"] = values[0:1:1], values[1:2:2]
 	} else {
-		values := make([]string, x.nLines)
+		n := 0
+		for _, l := range x.lines[:x.nLines] {
+			n += len(l.value)
+		}
+		text := make([]byte, 0, n) // of all values, since each by itself is dear; never changed again
+		for _, l := range x.lines[:x.nLines] {
+			text = append(text, l.value...)
+		}
+		rest, values := alias(text), make([]string, x.nLines)
 		for i, l := range x.lines[:x.nLines] {
-			values[i] = strings.Clone(l.value)
+			values[i], rest = rest[:len(l.value)], rest[len(l.value):]
 			h[l.name] = values[i : i+1 : i+1]
 		}
 	}
