@@ -79,6 +79,12 @@ func Rules() []Rule {
 			Why:     "asks DNS through net, and says it in the policy's word",
 		},
 		{
+			Package: "dnsbl", Project: []string{""},
+			Modules: []string{"github.com/miekg/dns", "golang.org/x/net", "golang.org/x/sys"},
+			Without: []string{"net/http", "html/template", "os/exec", "database/sql"},
+			Why:     "DNS messages are read by the library that reads them best",
+		},
+		{
 			Package: "source", Project: []string{""},
 			Modules: []string{
 				"github.com/gaissmai/bart", "github.com/maypok86/otter/v2", "github.com/failsafe-go/failsafe-go", "github.com/bits-and-blooms/bitset",

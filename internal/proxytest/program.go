@@ -29,7 +29,7 @@ func Need(t *testing.T, program, debian string) string {
 	}
 	// Debian keeps servers where only root looks.
 	for _, dir := range []string{"/usr/sbin", "/usr/local/sbin"} {
-		if name := filepath.Join(dir, program); exec.Command(name, "-v").Run() == nil {
+		if name, err := exec.LookPath(filepath.Join(dir, program)); err == nil {
 			return name
 		}
 	}
@@ -90,6 +90,18 @@ type Process struct {
 // is ended, by its own number, when the test ends.
 func Start(t *testing.T, dir, addr, program string, args ...string) *Process {
 	t.Helper()
+	return StartUntil(t, dir, "listens on "+addr, func() bool {
+		c, err := net.DialTimeout("tcp", addr, time.Second)
+		if err == nil {
+			c.Close()
+		}
+		return err == nil
+	}, program, args...)
+}
+
+// StartUntil is [Start] for a program that is ready when something else is so.
+func StartUntil(t *testing.T, dir, what string, ready func() bool, program string, args ...string) *Process {
+	t.Helper()
 	p := &Process{t: t, cmd: exec.Command(program, args...), out: &output{}, ended: make(chan struct{})}
 	p.cmd.Dir, p.cmd.Stdout, p.cmd.Stderr = dir, p.out, p.out
 	p.cmd.WaitDelay = time.Second
@@ -104,17 +116,13 @@ func Start(t *testing.T, dir, addr, program string, args ...string) *Process {
 			t.Logf("%s said:\n%s", program, p.out)
 		}
 	})
-	Eventually(t, program+" listens on "+addr, func() bool {
+	Eventually(t, program+" "+what, func() bool {
 		select {
 		case <-p.ended:
 			t.Fatalf("%s ended: %v", program, p.cmd.ProcessState)
 		default:
 		}
-		c, err := net.DialTimeout("tcp", addr, time.Second)
-		if err == nil {
-			c.Close()
-		}
-		return err == nil
+		return ready()
 	})
 	return p
 }
