@@ -63,6 +63,7 @@ type Dialect struct {
 // dialects is the table of them.
 func dialects() []Dialect {
 	return []Dialect{
+		{Name: "ipasis", Hosts: []string{"api.ipasis.com"}, vendor: ipasis{}},
 		{Name: "ipdata", Hosts: []string{"api.ipdata.co", "eu-api.ipdata.co"}, vendor: ipdata{}},
 		{Name: "ipinfo", Hosts: []string{"ipinfo.io", "www.ipinfo.io", "api.ipinfo.io", "v4.ipinfo.io", "v6.ipinfo.io"}, vendor: ipinfo{}},
 		{Name: "maxmind", Hosts: []string{"geoip.maxmind.com", "geolite.info", "sandbox.maxmind.com"}, vendor: maxmind{}},
