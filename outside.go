@@ -44,6 +44,7 @@ type Asker interface {
 	Source
 	// Ask is Lookup that waits for what is outside as how says, and no longer than
 	// budget; a budget of 0 is the Source's own. pending reports that something was
-	// asked for which the answer does not have yet.
+	// asked for which the answer does not have yet. Beside an error there may be a
+	// Record: what is known here.
 	Ask(ctx context.Context, addr netip.Addr, how Intelligence, budget time.Duration) (rec Record, pending bool, err error)
 }

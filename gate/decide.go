@@ -89,19 +89,25 @@ func (g *Gate) identify(ctx context.Context, route *policy.Route, d *Decision) (
 	in.Now = d.Time
 	rec, err := ipwarden.Record{}, error(nil)
 	if d.Client.Addr.IsValid() { // else nothing is known of who came through a Unix socket
-		rec, err = g.cfg.Source.Lookup(ctx, d.Client.Addr)
+		if g.asker != nil {
+			rec, d.Incomplete, err = g.asker.Ask(ctx, d.Client.Addr, route.Intelligence, route.Budget)
+		} else {
+			rec, err = g.cfg.Source.Lookup(ctx, d.Client.Addr)
+		}
 	}
 	if err != nil {
 		g.stats.sourceErrors.Add(1)
-		rec, d.Degraded = ipwarden.Record{}, true
+		d.Degraded = true
 	}
 	d.Record = rec.Asked(d.Client.Transition, d.Client.Zone)
 	in.Record = d.Record
 	// Nobody's address from a hop that is not trusted (C9), an address that nobody
 	// vouches for (C4, A15), and one that could not be looked up are under the
-	// safe tier's limit, unless the route says otherwise of the last.
+	// safe tier's limit, unless the route says otherwise of the last; and so is one of
+	// which nothing is known until a provider has answered.
 	bogon := d.Record.Traits().Has(ipwarden.Bogon) && d.Client.Status != clientip.Internal
-	in.Safe = in.Unverified || bogon || err != nil && route.FailMode != policy.FailOpen
+	unknown := d.Incomplete && d.Record.Hot() == 0 // and somebody is being asked who may know
+	in.Safe = in.Unverified || bogon || unknown || err != nil && route.FailMode != policy.FailOpen
 	return err == nil
 }
 

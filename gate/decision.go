@@ -36,6 +36,9 @@ type Decision struct {
 	// (the shared store, a Source), and the fail mode of the route, or what this
 	// process counted by itself, stood in for it.
 	Degraded bool
+	// Incomplete is set when a provider is still being asked about the client: the
+	// next decision may know more.
+	Incomplete bool
 
 	// Location is where the client is sent, for a challenge or a redirect.
 	Location string
@@ -86,7 +89,7 @@ func (d *Decision) reset() {
 	d.land()
 	clear(d.takes)
 	clear(d.pending)
-	d.Limits, d.RetryAfter, d.Degraded = d.Limits[:0], 0, false
+	d.Limits, d.RetryAfter, d.Degraded, d.Incomplete = d.Limits[:0], 0, false, false
 	d.Location, d.WouldLimit = "", ""
 	d.pending, d.older = d.pending[:0], false
 	d.takes, d.results, d.from = d.takes[:0], d.results[:0], d.from[:0]

@@ -17,7 +17,8 @@ import (
 
 // Config says what a gate decides with.
 type Config struct {
-	// Source says who an address is. A dataset that is swapped in place is one.
+	// Source says who an address is. A dataset that is swapped in place is one. One
+	// that is an ipwarden.Asker waits for what is outside as the route says.
 	// Required.
 	Source ipwarden.Source
 
@@ -90,6 +91,7 @@ type Gate struct {
 // core is what all views of a gate share.
 type core struct {
 	cfg     Config
+	asker   ipwarden.Asker // the Source, where it is one
 	hasher  limit.Hasher
 	program atomic.Pointer[program]
 	recent  *recent
@@ -150,6 +152,7 @@ func New(cfg Config) (*Gate, error) {
 	c := &core{cfg: cfg, hasher: limit.NewHasher(cfg.Seed)}
 	_, inMemory := cfg.Limiter.(*limit.Memory)
 	c.waits = !inMemory
+	c.asker, _ = cfg.Source.(ipwarden.Asker)
 	if cfg.Remember > 0 {
 		c.recent = newRecent(cfg.Remember)
 	}

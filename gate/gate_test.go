@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"strings"
 	"testing"
 	"time"
 
@@ -133,5 +134,59 @@ func BenchmarkHandler(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		h.ServeHTTP(w, r)
+	}
+}
+
+// asked is a Source that a provider is behind.
+type asked struct {
+	how     ipwarden.Intelligence
+	budget  time.Duration
+	rec     ipwarden.Record
+	pending bool
+	err     error
+}
+
+func (a *asked) Lookup(ctx context.Context, addr netip.Addr) (ipwarden.Record, error) {
+	rec, _, err := a.Ask(ctx, addr, 0, 0)
+	return rec, err
+}
+
+func (a *asked) Ask(_ context.Context, addr netip.Addr, how ipwarden.Intelligence, budget time.Duration) (ipwarden.Record, bool, error) {
+	a.how, a.budget = how, budget
+	rec, _ := ipwardentest.Sample().Lookup(context.Background(), addr)
+	if a.pending {
+		rec = a.rec
+	}
+	return rec, a.pending, a.err
+}
+
+// A route says how a look-up waits, and a provider that is away does not take away
+// what is known here.
+func TestIntelligenceOfARoute(t *testing.T) {
+	src := &asked{}
+	sweden := policy.List{Name: "us", Action: ipwarden.Block, Countries: []string{"US"}}
+	g := newGate(t, policy.Config{
+		Lists:  []policy.List{sweden},
+		Routes: []policy.Route{{Name: "in", Paths: []string{"/in"}, Intelligence: ipwarden.IntelligenceStrict, Budget: 70 * time.Millisecond}},
+	}, func(c *gate.Config) { c.Source = src })
+	var d gate.Decision
+	q := request("8.8.8.8")
+	g.Decide(context.Background(), q, &d)
+	if src.how != ipwarden.IntelligenceDefault || d.Incomplete || d.Verdict != ipwarden.Block {
+		t.Errorf("%v, incomplete %v, %v", src.how, d.Incomplete, d.Verdict)
+	}
+	q.Path, src.err = "/in", context.DeadlineExceeded
+	g.Decide(context.Background(), q, &d)
+	if src.how != ipwarden.IntelligenceStrict || src.budget != 70*time.Millisecond || d.Verdict != ipwarden.Block || d.Reason != policy.ByCountry || !d.Degraded {
+		t.Errorf("%v within %v: %v by %v", src.how, src.budget, d.Verdict, d.Reason)
+	}
+	// Of an address of which nothing is known until the provider answers.
+	src.pending, src.err = true, nil
+	g.Decide(context.Background(), request("8.8.4.4"), &d)
+	if !d.Incomplete || d.Verdict != ipwarden.Allow || len(d.Limits) != 1 || d.Limits[0].Name != "safe" {
+		t.Errorf("incomplete %v, %v under %v", d.Incomplete, d.Verdict, d.Limits)
+	}
+	if json := string(d.AppendJSON(nil)); !strings.Contains(json, `"pending":true`) {
+		t.Error(json)
 	}
 }

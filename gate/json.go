@@ -42,6 +42,9 @@ func (d *Decision) AppendJSON(dst []byte) []byte {
 	if d.Degraded {
 		dst = append(dst, `,"degraded":true`...)
 	}
+	if d.Incomplete {
+		dst = append(dst, `,"pending":true`...)
+	}
 	for i, r := range d.Shadow {
 		if i == 0 {
 			dst = append(dst, `,"shadow":[`...)

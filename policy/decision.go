@@ -119,20 +119,6 @@ var failNames = [...]string{"safe", "open", "closed"}
 // String returns the word: "safe", "open", "closed".
 func (m FailMode) String() string { return named(failNames[:], int(m)) }
 
-// Lookup is how much may be asked about an address.
-type Lookup uint8
-
-const (
-	LookupFull       Lookup = iota // providers too, within the budget
-	LookupBackground               // what is known here; providers are asked for the next time
-	LookupLocal                    // what is known here
-)
-
-var lookupNames = [...]string{"full", "background", "local"}
-
-// String returns the word: "full", "background", "local".
-func (l Lookup) String() string { return named(lookupNames[:], int(l)) }
-
 // A Route is how requests to one part of a site are decided.
 type Route struct {
 	Name string
@@ -141,7 +127,9 @@ type Route struct {
 	Methods, Hosts, Paths []string
 	FailMode              FailMode
 	Budget                time.Duration // for the whole decision
-	Lookup                Lookup
+	// Intelligence is how the look-up waits for providers; the zero value is as the
+	// Source does.
+	Intelligence ipwarden.Intelligence
 	Line                  int
 }
 

@@ -125,7 +125,10 @@ func NewLayered(cfg LayeredConfig) (*Layered, error) {
 // Lookup answers as the configuration says that questions wait.
 func (l *Layered) Lookup(ctx context.Context, addr netip.Addr) (ipwarden.Record, error) {
 	rec, _, err := l.Ask(ctx, addr, ipwarden.IntelligenceDefault, 0)
-	return rec, err
+	if err != nil {
+		return ipwarden.Record{}, err
+	}
+	return rec, nil
 }
 
 // Ask is part of [ipwarden.Asker].
@@ -189,7 +192,7 @@ func (l *Layered) ask(ctx context.Context, rec ipwarden.Record, how ipwarden.Int
 	}
 	if how == ipwarden.IntelligenceStrict && (q.missing > 0 || q.failed) {
 		l.stats.failed.Add(1)
-		return ipwarden.Record{}, q.missing > 0, q.err()
+		return l.merge(&q), q.missing > 0, q.err()
 	}
 	return l.merge(&q), q.missing > 0, nil
 }

@@ -35,7 +35,11 @@ func (w *explainWriter) write(in *policy.Input, found string, x *compile.Explana
 	if w.claim != "" {
 		w.line("crawler", "%s", w.claim)
 	}
-	w.line("route", "%s: budget %v, fails %s, look-up %s", d.Route.Name, d.Route.Budget, d.Route.FailMode, d.Route.Lookup)
+	how := ""
+	if d.Route.Intelligence != ipwarden.IntelligenceDefault {
+		how = ", look-up " + d.Route.Intelligence.String()
+	}
+	w.line("route", "%s: budget %v, fails %s%s", d.Route.Name, d.Route.Budget, d.Route.FailMode, how)
 	w.score(x)
 	word := "policy"
 	for _, s := range x.Steps {

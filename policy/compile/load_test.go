@@ -80,8 +80,8 @@ limits:
   - {name: logins, when: request.path == "/login", rate: 3/hour, key: account.id, count: response.status == 401, cost: 2, shared: 1, rollup: off, mode: shadow, response: page}
   - {name: many, rate: 10 per minute, algorithm: fixed, key: [ip, asn, country, account.id, "header:x-key", "cookie:sid", api_key, request.host]}
 routes:
-  - {name: api, path: [/api/*, /v1], host: "*.example.com", method: POST, fail_mode: closed, budget: 20ms, lookup: background}
-defaults: {action: challenge, fail_mode: open, budget: 3ms, lookup: local, safe: 7/min, shared: 9, rollup: {56: 2, 48: 3}}
+  - {name: api, path: [/api/*, /v1], host: "*.example.com", method: POST, fail_mode: closed, budget: 20ms, intelligence: sync}
+defaults: {action: challenge, fail_mode: open, budget: 3ms, intelligence: local, safe: 7/min, shared: 9, rollup: {56: 2, 48: 3}}
 responses:
   page: {status: 451, title: No, detail: Not here, html: "<p>"}
 paths: {slashes: keep, parameters: strip, encoded_slashes: keep, case: fold}
@@ -129,10 +129,10 @@ risk: {weights: {vpn: 7}, floor: 20}
 		t.Errorf("thresholds: %+v", th)
 	}
 	r := prog.Route(&ipwarden.Request{Method: "POST", Host: "a.example.com", Path: "/api/x"})
-	if r.Name != "api" || r.FailMode != policy.FailClosed || r.Budget.Milliseconds() != 20 || r.Lookup != policy.LookupBackground {
+	if r.Name != "api" || r.FailMode != policy.FailClosed || r.Budget.Milliseconds() != 20 || r.Intelligence != ipwarden.IntelligenceSync {
 		t.Errorf("route: %+v", r)
 	}
-	if r := prog.Route(&ipwarden.Request{Path: "/"}); r.Name != "default" || r.FailMode != policy.FailOpen || r.Budget.Milliseconds() != 3 || r.Lookup != policy.LookupLocal {
+	if r := prog.Route(&ipwarden.Request{Path: "/"}); r.Name != "default" || r.FailMode != policy.FailOpen || r.Budget.Milliseconds() != 3 || r.Intelligence != ipwarden.IntelligenceLocal {
 		t.Errorf("default route: %+v", r)
 	}
 	if prog.Paths() != (policy.Paths{KeepSlashes: true, StripParameters: true, KeepEncodedSlashes: true, FoldCase: true}) {

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/goccy/go-yaml/ast"
+	"github.com/ipwarden/ipwarden"
 	"github.com/ipwarden/ipwarden/internal/yamldoc"
 	"github.com/ipwarden/ipwarden/policy"
 )
@@ -13,7 +14,7 @@ import (
 func (f *file) readRoutes(n ast.Node) {
 	seen := map[string]bool{"default": true}
 	for _, item := range f.items(n, "routes") {
-		r := policy.Route{Line: line(item), Budget: f.cfg.DefaultRoute.Budget, FailMode: f.cfg.DefaultRoute.FailMode, Lookup: f.cfg.DefaultRoute.Lookup}
+		r := policy.Route{Line: line(item), Budget: f.cfg.DefaultRoute.Budget, FailMode: f.cfg.DefaultRoute.FailMode, Intelligence: f.cfg.DefaultRoute.Intelligence}
 		keys := append([]key{
 			{"name", func(p yamldoc.Pair) { r.Name = f.name(p.Value, "the route", seen) }},
 			{"path", func(p yamldoc.Pair) {
@@ -57,8 +58,8 @@ func (f *file) routeKeys(r *policy.Route) []key {
 			r.FailMode = policy.FailMode(f.word(p.Value, "fail_mode", "safe", "open", "closed"))
 		}},
 		{"budget", func(p yamldoc.Pair) { r.Budget = f.duration(p.Value, "budget", time.Millisecond, 10*time.Second) }},
-		{"lookup", func(p yamldoc.Pair) {
-			r.Lookup = policy.Lookup(f.word(p.Value, "lookup", "full", "background", "local"))
+		{"intelligence", func(p yamldoc.Pair) {
+			r.Intelligence = ipwarden.IntelligenceAsync + ipwarden.Intelligence(f.word(p.Value, "intelligence", ipwarden.Intelligences()[1:]...))
 		}},
 	}
 }
