@@ -30,11 +30,13 @@ type ProviderSpec struct {
 	ProxyFromEnv bool
 	CAFile       string // trusted instead of the system's authorities
 	MaxBytes     int64  // of an answer; 0 is the default
+	// DNSBL is what a provider of kind dnsbl is made of; nil of others.
+	DNSBL *DNSBLSpec
 }
 
 // ProviderKinds are the kinds of provider that a file may name.
 func ProviderKinds() []string {
-	return []string{"abuseipdb", "generic", "ipasis", "ipdata", "ipinfo", "ipwarden", "maxmind"}
+	return []string{"abuseipdb", "dnsbl", "generic", "ipasis", "ipdata", "ipinfo", "ipwarden", "maxmind"}
 }
 
 // maxProviders bounds a file.
@@ -155,8 +157,13 @@ func (d *providersFile) provider(item ast.Node, before []ProviderSpec) (s Provid
 			s.ProxyFromEnv, _ = d.Boolean(p.Value, p.Key)
 		case "max_bytes":
 			s.MaxBytes, _ = d.Integer(p.Value, p.Key, 1<<10, 64<<20)
+		case "resolver", "ipv6_bits", "zones":
+			if s.DNSBL == nil {
+				s.DNSBL = &DNSBLSpec{}
+			}
+			d.dnsbl(s.DNSBL, p)
 		default:
-			d.unknown(p, "a provider", providerKeys)
+			d.unknown(p, "a provider", slices.Concat(providerKeys, dnsblKeys))
 		}
 	}
 	switch {
@@ -167,6 +174,9 @@ func (d *providersFile) provider(item ast.Node, before []ProviderSpec) (s Provid
 	}
 	if has["key"] && has["key_file"] {
 		d.At(at, "give either key or key_file, not both")
+	}
+	if has["zones"] != (s.Kind == "dnsbl") && has["kind"] {
+		d.At(at, "zones belongs to kind dnsbl, which needs it, such as zones: [bl.blocklist.de]")
 	}
 	if has["map"] != (s.Kind == "generic") && has["kind"] {
 		d.At(at, "map belongs to kind generic, which needs it: a map that ships, such as ip-api, or a file")
