@@ -1,7 +1,6 @@
 package dialect
 
 import (
-	"math/big"
 	"net/netip"
 	"time"
 
@@ -46,12 +45,12 @@ func appendRegistry(dst []byte, c *Call, rec ipwarden.Record) []byte {
 	dst = nullable(dst, `,"symbol":`, loc.Currency.Symbol)
 	dst = append(dst, `,"symbol_native":null,"format":{"decimal_separator":null,"group_separator":null,`+
 		`"negative":{"prefix":null,"suffix":null},"positive":{"prefix":null,"suffix":null}}}`...)
-	dst = appendRegistryLocation(dst, &loc)
+	dst = appendRegistryLocation(dst, c, &loc)
 	dst = appendRegistrySecurity(dst, traits)
 	return appendRegistryZone(dst, c.Now, loc.TimeZone)
 }
 
-func appendRegistryLocation(dst []byte, loc *ipwarden.Location) []byte {
+func appendRegistryLocation(dst []byte, c *Call, loc *ipwarden.Location) []byte {
 	dst = nullable(dst, `,"location":{"continent":{"code":`, loc.ContinentCode)
 	dst = nullable(dst, `,"name":`, loc.Continent)
 	// Numbers and lists have no null in the vendor's types.
@@ -64,7 +63,10 @@ func appendRegistryLocation(dst []byte, loc *ipwarden.Location) []byte {
 	} else {
 		dst = append(appendCodePoints(append(dst, `,"emoji_unicode":"`...), loc.Flag), '"')
 	}
-	dst = append(dst, `,"emojitwo":null,"noto":null,"twemoji":null,"wikimedia":null},"languages":[`...)
+	for _, key := range [...]string{`,"emojitwo":`, `,"noto":`, `,"twemoji":`, `,"wikimedia":`} {
+		dst = appendFlagURL(append(dst, key...), c, loc.CountryCode) // ours, whatever the set
+	}
+	dst = append(dst, `},"languages":[`...)
 	for i := range loc.Languages {
 		if i > 0 {
 			dst = append(dst, ',')
@@ -139,9 +141,6 @@ func appendAgent(dst []byte, agent string) []byte {
 		`"os":{"name":null,"type":null,"version":null}}`...)
 }
 
-// maxRegistryPrefixes bounds each list of prefixes; the counts are of all.
-const maxRegistryPrefixes = 10_000
-
 // appendRegistryAS appends what an autonomous system is and announces.
 func appendRegistryAS(dst []byte, c *Call, n uint32, ok bool) ([]byte, *registryError) {
 	switch {
@@ -158,7 +157,7 @@ func appendRegistryAS(dst []byte, c *Call, n uint32, ok bool) ([]byte, *registry
 		if p.Addr().Is6() {
 			six = 1
 		}
-		if counts[six]++; len(lists[six]) < maxRegistryPrefixes {
+		if counts[six]++; len(lists[six]) < maxPrefixes {
 			lists[six] = append(lists[six], p)
 		}
 	}
@@ -187,13 +186,7 @@ func appendRegistryPrefixes(dst []byte, prefixes []netip.Prefix, registry string
 		dst = network(dst, `{"cidr":`, p)
 		dst = network(dst, `,"country_code":null,"network_name":null,"organization":null,"prefix":`, p)
 		dst = nullable(dst, `,"registry":`, registry)
-		dst = append(dst, `,"size":`...)
-		free := uint(p.Addr().BitLen() - p.Bits())
-		if free < 63 {
-			dst = number(dst, "", 1<<free)
-		} else {
-			dst = new(big.Int).Lsh(big.NewInt(1), free).Append(dst, 10)
-		}
+		dst = appendSize(append(dst, `,"size":`...), p)
 		dst = append(dst, `,"status":null}`...)
 	}
 	return append(dst, ']')
