@@ -25,7 +25,7 @@ func (g *Gate) charge(ctx context.Context, route *policy.Route, d *Decision) {
 			g.collect(d, u)
 		}
 	}
-	d.enter()
+	g.enter(d)
 	if len(d.takes) > 0 && !g.take(ctx, d) {
 		d.Degraded = true
 	}
@@ -34,10 +34,6 @@ func (g *Gate) charge(ctx context.Context, route *policy.Route, d *Decision) {
 	}
 	if d.Verdict.Passes() { // what is refused is not charged
 		g.watch(ctx, route, d)
-	}
-	if !d.Verdict.Passes() {
-		d.land()
-		d.pending = d.pending[:0] // what was refused has no outcome
 	}
 }
 
@@ -89,11 +85,12 @@ func (g *Gate) add(d *Decision, u *policy.Use, key limit.Key, raise uint32, roll
 	r := limit.Request{
 		Rate: &d.program.rates[u.Limit.Index], Key: key, Cost: u.Cost, Raise: uint16(min(raise, 1<<16-1)),
 	}
-	if d.peek {
-		r.Cost = 0
-	} else if u.Limit.CountsOutcomes() {
+	if u.Limit.CountsOutcomes() {
 		g.pend(d, pendingUse{limit: u.Limit, request: r, rollup: rollup})
 		r.Cost = 0 // is there any left?
+	}
+	if d.peek {
+		r.Cost = 0
 	}
 	d.takes = append(d.takes, r)
 	d.from = append(d.from, takenFrom{u.Limit, rollup})
@@ -106,7 +103,9 @@ func (g *Gate) pend(d *Decision, p pendingUse) {
 		d.pending = append(d.pending, p)
 		return
 	}
-	g.stats.unawaited.Add(1)
+	if !d.peek {
+		g.stats.unawaited.Add(1)
+	}
 	for i := range d.pending {
 		if !p.rollup && d.pending[i].rollup {
 			d.pending[i] = p

@@ -14,14 +14,14 @@ import (
 // what to do, how much. req is not kept. It does not allocate when the Source,
 // the Limiter and the policy's conditions do not.
 func (g *Gate) Decide(ctx context.Context, req *ipwarden.Request, d *Decision) {
-	g.run(ctx, req, d, nil)
+	g.run(ctx, req, d, false)
 }
 
-// run is Decide; in is where the request is counted until its outcome is known.
-func (g *Gate) run(ctx context.Context, req *ipwarden.Request, d *Decision, in *flights) {
+// run is Decide, or Begin.
+func (g *Gate) run(ctx context.Context, req *ipwarden.Request, d *Decision, begun bool) {
 	now := g.cfg.Now()
 	d.reset()
-	d.flights = in
+	d.flights, d.begun = &g.flights, begun
 	d.Time = now
 	d.ID, d.input.Sample = g.recent.newID(now)
 	d.program, d.older = g.core.program.Load(), g.cfg.OlderHeaders
@@ -54,6 +54,12 @@ func (g *Gate) run(ctx context.Context, req *ipwarden.Request, d *Decision, in *
 		g.charge(ctx, route, d)
 	}
 	g.locate(d)
+	if len(d.pending) > 0 && !d.Passes() { // what does not go on has no outcome
+		if !d.peek {
+			d.land()
+		}
+		d.pending = d.pending[:0]
+	}
 	g.note(d)
 }
 

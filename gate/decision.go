@@ -50,7 +50,9 @@ type Decision struct {
 	target    string           // the path as it came
 	situation risk.Situation
 	pending   []pendingUse // limits that count outcomes
-	flights   *flights     // nil when nobody tells the outcome for sure
+	flights   *flights
+	begun     bool // who asked sees the request through
+	crowded   bool // others on their way may use up what is left
 	program   *program
 	older     bool // the client gets X-RateLimit fields too
 	peek      bool // nothing of it counts
@@ -81,17 +83,20 @@ type pendingUse struct {
 	request limit.Request
 	rollup  bool   // of the network round the address
 	entered uint32 // how many were on their way with it; 0 when it is not
+	lease   *lease // its place among them; nil when it was begun
 }
 
 // reset empties d and keeps its memory. It names what it empties: a Decision is
 // large, and most of it is written anew each time.
 func (d *Decision) reset() {
-	d.land()
+	if d.begun { // nobody has told what became of it
+		d.land()
+	}
 	clear(d.takes)
 	clear(d.pending)
 	d.Limits, d.RetryAfter, d.Degraded, d.Incomplete = d.Limits[:0], 0, false, false
 	d.Location, d.WouldLimit = "", ""
-	d.pending, d.older = d.pending[:0], false
+	d.pending, d.older, d.crowded = d.pending[:0], false, false
 	d.takes, d.results, d.from = d.takes[:0], d.results[:0], d.from[:0]
 	d.tuple, d.location, d.text = d.tuple[:0], d.location[:0], d.text[:0]
 }
@@ -121,6 +126,11 @@ func (d *Decision) Status() int {
 
 // Passes reports whether the request goes on to the application.
 func (d *Decision) Passes() bool { return d.Status() == 0 }
+
+// AwaitsOutcome reports whether a limit waits to be told what becomes of the
+// request ([Gate.Outcome]): who tells it also that an attempt was none that counts
+// lets the next one in at once.
+func (d *Decision) AwaitsOutcome() bool { return len(d.pending) > 0 }
 
 // By names what decided: the rule, the list, the limit or the tier; "" for none.
 func (d *Decision) By() string {

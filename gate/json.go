@@ -39,6 +39,9 @@ func (d *Decision) AppendJSON(dst []byte) []byte {
 	dst = appendKnown(dst, d.Record)
 	dst = d.appendRisk(dst)
 	dst = d.appendLimits(dst)
+	if d.AwaitsOutcome() {
+		dst = append(dst, `,"awaits_outcome":true`...)
+	}
 	if d.Degraded {
 		dst = append(dst, `,"degraded":true`...)
 	}

@@ -25,16 +25,17 @@ func (g *Gate) Outcome(ctx context.Context, id ID, o policy.Outcome) (counted bo
 		return false, ErrUnknownDecision
 	}
 	first, known := g.recent.event(id, eventHash(o))
-	var uses [maxPending]limit.Request
-	n, waits := g.recent.due(id, &o, &uses)
+	var due due
+	waits := g.recent.due(id, &o, &due)
+	defer due.giveBack(&g.flights) // when it is counted
 	switch {
 	case !known && !waits:
 		return false, ErrUnknownDecision
-	case !first && n == 0:
+	case !first && due.n == 0:
 		return false, nil
 	}
 	g.stats.outcomes.Add(1)
-	return true, g.settle(ctx, uses[:n])
+	return true, g.settle(ctx, due.uses[:due.n])
 }
 
 // Settle is Outcome for who still has the decision, as the middleware does. It
@@ -43,23 +44,22 @@ func (g *Gate) Settle(ctx context.Context, d *Decision, o policy.Outcome) error 
 	if len(d.pending) == 0 {
 		return nil
 	}
-	var uses [maxPending]limit.Request
-	n, waits := 0, false
+	var due due
+	waits := false
 	if g.recent != nil {
 		g.recent.event(d.ID, eventHash(o))
-		n, waits = g.recent.due(d.ID, &o, &uses) // less what the application has reported itself
+		waits = g.recent.due(d.ID, &o, &due) // less what the application has reported itself
 	}
 	if !waits {
 		for i := range d.pending {
 			if d.pending[i].limit.Counts(nil, &o) {
-				uses[n] = d.pending[i].request
-				n++
+				due.add(d.pending[i].request)
 			}
 		}
 	}
 	g.stats.outcomes.Add(1)
 	defer d.land() // when it is counted
-	return g.settle(ctx, uses[:n])
+	return g.settle(ctx, due.uses[:due.n])
 }
 
 func (g *Gate) settle(ctx context.Context, uses []limit.Request) error {

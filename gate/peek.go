@@ -11,7 +11,7 @@ import (
 // that has something left would be charged by the request itself.
 func (g *Gate) Peek(ctx context.Context, req *ipwarden.Request, d *Decision) {
 	d.peek = true
-	g.run(ctx, req, d, nil)
+	g.run(ctx, req, d, false)
 	d.peek = false
 	d.pending = d.pending[:0] // nobody will tell an outcome
 }

@@ -20,16 +20,18 @@ import (
 // that is written from one end to the other is there in time, which random places
 // of it are not. For the same reason the locks are not in the slots.
 //
-// Decisions that limits wait for have places of their own beside, two of which
-// may meet; then the later one stays. No flood of other requests makes a log-in
-// that failed be forgotten before it is told.
+// Decisions that limits wait for have places of their own beside, four for as many
+// as may meet; the oldest of them goes first. No flood of other requests makes a
+// log-in that failed be forgotten before it is told.
 type recent struct {
 	next   atomic.Uint64 // decisions so far
 	mask   uint64        // odd, of this process
 	slots  []slot        // some 300 bytes each
 	events []events      // beside slots
-	waits  []waiting     // some 650 bytes each
+	waits  []waiting     // some 800 bytes each
 	locks  [recentLocks]recentLock
+
+	waitLocks [recentLocks]recentLock
 }
 
 const (
@@ -81,9 +83,8 @@ type events [maxEvents]uint64
 
 // waiting holds what waits for the outcome of a decision.
 type waiting struct {
-	mu      sync.Mutex // guards all below
 	id      ID
-	n       uint8
+	n       uint8  // 0: it is free
 	charged uint16 // a bit for each of pending: what was charged once is not again
 	pending [maxPending]pendingUse
 }
@@ -91,6 +92,7 @@ type waiting struct {
 const (
 	maxPending = 12 // limits of one decision that wait for its outcome, networks round an address among them
 	maxEvents  = 8  // outcomes of one decision
+	waitWays   = 4
 	maxHost    = 48
 )
 
@@ -127,11 +129,30 @@ func (r *recent) slot(id ID) (*slot, *events, *recentLock) {
 
 func (s *slot) holds(id ID) bool { return s.id == id && !s.kept.at.IsZero() }
 
-// waiting returns the place for what waits for the outcome of a decision: by the
+// waiting returns the place for what waits for the outcome of a decision, and locks
+// it: that which it has, or else the one to give it. Where to look is said by the
 // random bits of its ID, so that it is nobody's to choose.
-func (r *recent) waiting(id ID) *waiting {
-	_, lo := id.words()
-	return &r.waits[lo>>placeBits%uint64(len(r.waits))]
+func (r *recent) waiting(id ID) (*waiting, *recentLock) {
+	hi, lo := id.words()
+	ways := min(waitWays, len(r.waits))
+	set := int(lo >> placeBits % uint64(len(r.waits)/ways))
+	lock := &r.waitLocks[set%recentLocks]
+	lock.Lock()
+	all := r.waits[set*ways : (set+1)*ways]
+	place, oldest := &all[0], hi
+	for i := range all {
+		w := &all[i]
+		began, _ := w.id.words()
+		switch {
+		case w.n > 0 && w.id == id:
+			return w, lock
+		case w.n == 0:
+			place, oldest = w, 0
+		case began < oldest:
+			place, oldest = w, began
+		}
+	}
+	return place, lock
 }
 
 func (r *recent) remember(d *Decision) {
@@ -162,31 +183,50 @@ func (r *recent) remember(d *Decision) {
 }
 
 func (r *recent) wait(d *Decision) {
-	w := r.waiting(d.ID)
-	w.mu.Lock()
-	defer w.mu.Unlock()
+	w, lock := r.waiting(d.ID)
+	defer lock.Unlock()
 	w.id, w.n, w.charged = d.ID, uint8(copy(w.pending[:], d.pending)), 0
 }
 
-// due takes what an outcome charges of a decision into uses and returns how much
-// that is; ok is false when nothing waits for it here. Each limit is charged once
-// a decision, whoever reports it and in which words: one log-in that failed is
-// one, if the proxy saw 401 and the application says login_failed.
-func (r *recent) due(id ID, o *policy.Outcome, uses *[maxPending]limit.Request) (n int, ok bool) {
-	w := r.waiting(id)
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.n == 0 || w.id != id {
-		return 0, false
-	}
-	for i := range w.pending[:w.n] {
-		if w.charged&(1<<i) == 0 && w.pending[i].limit.Counts(nil, o) {
-			w.charged |= 1 << i
-			uses[n] = w.pending[i].request
-			n++
+// A due is what an outcome charges, and the places that the attempt gives up.
+type due struct {
+	n      int
+	uses   [maxPending]limit.Request
+	leases [maxPending]*lease
+}
+
+func (u *due) add(r limit.Request) {
+	u.uses[u.n] = r
+	u.n++
+}
+
+func (u *due) giveBack(f *flights) {
+	for _, l := range u.leases {
+		if l != nil {
+			f.giveBack(l)
 		}
 	}
-	return n, true
+}
+
+// due takes what an outcome charges of a decision into u; ok is false when nothing
+// waits for it here. Each limit is charged once a decision, whoever reports it and
+// in which words: one log-in that failed is one, if the proxy saw 401 and the
+// application says login_failed.
+func (r *recent) due(id ID, o *policy.Outcome, u *due) (ok bool) {
+	w, lock := r.waiting(id)
+	defer lock.Unlock()
+	if w.n == 0 || w.id != id {
+		return false
+	}
+	for i := range w.pending[:w.n] {
+		p := &w.pending[i]
+		u.leases[i], p.lease = p.lease, nil
+		if w.charged&(1<<i) == 0 && p.limit.Counts(nil, o) {
+			w.charged |= 1 << i
+			u.add(p.request)
+		}
+	}
+	return true
 }
 
 // record is what is left of the Record.

@@ -87,12 +87,23 @@ func (d *Decision) words() (w words) {
 // limitSentence says which limit is used up and when to come back.
 func (d *Decision) limitSentence() string {
 	again := " Try again in " + strconv.Itoa(max(d.RetrySeconds(), 1)) + " seconds."
+	if d.RetrySeconds() <= 1 {
+		again = " Try again in a second."
+	}
 	for i := range d.Limits {
 		if l := &d.Limits[i]; !l.Allowed {
-			return "The limit " + strconv.Quote(l.Name) + " is " + strconv.FormatUint(uint64(l.Limit), 10) + " in " + period(l.Window) + "." + again
+			return "The limit " + strconv.Quote(l.Name) + " is " + strconv.FormatUint(uint64(l.Limit), 10) + " in " + period(l.Window) + d.others() + "." + again
 		}
 	}
 	return "There were too many requests." + again
+}
+
+// others says that a limit is not used up yet.
+func (d *Decision) others() string {
+	if !d.crowded {
+		return ""
+	}
+	return ", and what becomes of other attempts is not known yet"
 }
 
 // period writes a window as people say it.

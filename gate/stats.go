@@ -43,6 +43,7 @@ type Stats struct {
 	LimiterErrors uint64
 	Outcomes      uint64
 	Unawaited     uint64 // limits too many to wait for the outcome of one decision
+	Unheld        uint64 // places of attempts on their way that had to be given up early
 	Journal       JournalStats
 }
 
@@ -58,7 +59,7 @@ func (g *Gate) Stats() (s Stats) {
 	}
 	s.Conflicts, s.Degraded = g.stats.conflicts.Load(), g.stats.degraded.Load()
 	s.SourceErrors, s.LimiterErrors = g.stats.sourceErrors.Load(), g.stats.limiterErrors.Load()
-	s.Outcomes, s.Unawaited = g.stats.outcomes.Load(), g.stats.unawaited.Load()
+	s.Outcomes, s.Unawaited, s.Unheld = g.stats.outcomes.Load(), g.stats.unawaited.Load(), g.flights.cut.Load()
 	if g.cfg.Journal != nil {
 		s.Journal = g.cfg.Journal.Stats()
 	}

@@ -39,7 +39,10 @@ type Limit struct {
 	// SharedFactor multiplies the limit for shared addresses; 0 and 1 do not.
 	SharedFactor uint32
 	// Count says which outcomes count; none: every request does, at once.
-	Count    Expr
+	Count Expr
+	// Pending is how long a request that was let in counts as one whose outcome will,
+	// when nobody says what became of it; 0 is DefaultPending, and less is no time.
+	Pending  time.Duration
 	Shadow   bool   // counted, and never enforced
 	Response string // name of the response for who is over it; "" is that of throttle
 	Line     int
@@ -80,6 +83,22 @@ const maxKeyPart = 256
 // CountsOutcomes reports whether the limit counts what became of requests, and
 // not the requests themselves.
 func (l *Limit) CountsOutcomes() bool { return l.count != nil }
+
+// DefaultPending is longer than an application takes to check a password, and
+// shorter than the patience of somebody who waits for the next attempt.
+const DefaultPending = 5 * time.Second
+
+// Holds is how long an attempt holds its place while its outcome is not known; 0
+// for a limit that waits for none, or holds none.
+func (l *Limit) Holds() time.Duration {
+	switch {
+	case l.count == nil || l.Pending < 0:
+		return 0
+	case l.Pending == 0:
+		return DefaultPending
+	}
+	return l.Pending
+}
 
 // ByAddress reports whether the key is the address alone, so that nothing needs
 // to be put together for it: Prefix says under what.
@@ -221,6 +240,9 @@ func (l *Limit) check() (errs []error) {
 	}
 	if l.Burst != 0 && l.Algorithm != GCRA {
 		bad("only gcra has a burst")
+	}
+	if l.Pending > time.Minute {
+		bad("an attempt is pending for at most a minute, such as 5s")
 	}
 	return errs
 }

@@ -79,7 +79,8 @@ func TestHAProxy(t *testing.T) {
 
 	t.Run("HTTP/2", func(t *testing.T) { w.HTTP2Cases(t, w.http2) })
 
-	// HAProxy tells the agent of answers that are 401 or 403: two are let through.
+	// HAProxy tells the agent what became of log-ins: two may fail, and those that
+	// did not are in nobody's way.
 	t.Run("outcomes", func(t *testing.T) {
 		const from = "X-Forwarded-For: 126.1.2.3"
 		for range 4 {

@@ -149,9 +149,10 @@ func (o *outage) told(t *testing.T, clients map[string]bool, since time.Time) {
 
 // onlyLooks has the standard tier's limit, and charges it with nothing.
 const onlyLooks = `version: 1
+defaults: {budget: 10s}
 tiers:
   - name: standard
-    limits: {rate: 50/min, algorithm: gcra, count: outcome == "never"}
+    limits: {rate: 50/min, algorithm: gcra, count: outcome == "never", pending: off}
 `
 
 // left is what the standard tier has left for a client.

@@ -119,29 +119,33 @@ type proxy struct {
 // may.
 func proxies(t *testing.T, n *node, app *proxytest.App) []*proxy {
 	t.Helper()
-	names := []string{"nginx", "haproxy", "caddy"}
-	all := make([]*proxy, len(names))
-	for i, name := range names {
-		p := &proxy{name: name, addr: proxytest.FreeAddr(t), reports: name == "haproxy"}
-		l := proxytest.Link{Addr: p.addr, App: app.Addr, Unix: n.unix, SPOA: n.spoa}
-		switch name {
-		case "nginx":
-			proxytest.Nginx(t, "../nginx", l, "timeout 50ms;", "timeout 5s;", "timeout    50ms;", "timeout 5s;",
-				"upstream app ", "upstream fast { server unix:"+n.fast+"; keepalive 64; }\n upstream app ",
-				"http://ipwarden/gate/nginx", "http://fast/gate/nginx")
-		case "haproxy":
-			proxytest.HAProxy(t, "../haproxy", l, "timeout     processing 50ms", "timeout     processing 5s")
-		case "caddy":
-			proxytest.Caddy(t, "../caddy", l, "timeout 50ms", "timeout 5s",
-				"reverse_proxy unix//run/ipwarden/ipwarden.sock {\n\t\t\tmethod GET", "reverse_proxy unix/"+n.fast+" {\n\t\t\tmethod GET")
-		}
-		proxytest.Eventually(t, name+" asks", func() bool {
-			r, err := p.try(t, "GET", "/", dataCentre.next())
-			return err == nil && r.Status == 403
-		})
-		all[i] = p
+	var all []*proxy
+	for _, name := range []string{"nginx", "haproxy", "caddy"} {
+		all = append(all, oneProxy(t, name, n, app.Addr))
 	}
 	return all
+}
+
+func oneProxy(t *testing.T, name string, n *node, app string) *proxy {
+	t.Helper()
+	p := &proxy{name: name, addr: proxytest.FreeAddr(t), reports: name == "haproxy"}
+	l := proxytest.Link{Addr: p.addr, App: app, Unix: n.unix, SPOA: n.spoa}
+	switch name {
+	case "nginx":
+		proxytest.Nginx(t, "../nginx", l, "timeout 50ms;", "timeout 5s;", "timeout    50ms;", "timeout 5s;",
+			"upstream app ", "upstream fast { server unix:"+n.fast+"; keepalive 64; }\n upstream app ",
+			"http://ipwarden/gate/nginx", "http://fast/gate/nginx")
+	case "haproxy":
+		proxytest.HAProxy(t, "../haproxy", l, "timeout     processing 50ms", "timeout     processing 5s")
+	case "caddy":
+		proxytest.Caddy(t, "../caddy", l, "timeout 50ms", "timeout 5s",
+			"reverse_proxy unix//run/ipwarden/ipwarden.sock {\n\t\t\tmethod GET", "reverse_proxy unix/"+n.fast+" {\n\t\t\tmethod GET")
+	}
+	proxytest.Eventually(t, name+" asks", func() bool {
+		r, err := p.try(t, "GET", "/", dataCentre.next())
+		return err == nil && r.Status == 403
+	})
+	return p
 }
 
 // try sends a request of a client; a load balancer in front has appended its

@@ -30,6 +30,7 @@ var (
 	gateErrors    = prometheus.NewDesc("ipwarden_gate_errors_total", "Failures of what the gate asks.", []string{"of"}, nil)
 	gateOutcomes  = prometheus.NewDesc("ipwarden_gate_outcomes_total", "Outcomes that were taken.", nil, nil)
 	gateUnawaited = prometheus.NewDesc("ipwarden_gate_outcomes_unawaited_total", "Limits that were too many to wait for the outcome of one decision.", nil, nil)
+	gateUnheld    = prometheus.NewDesc("ipwarden_gate_attempts_unheld_total", "Places of attempts on their way that were given up early, because there were too many.", nil, nil)
 	gateSent      = prometheus.NewDesc("ipwarden_challenges_sent_total", "Clients that were sent to the challenge.", nil, nil)
 	gateShown     = prometheus.NewDesc("ipwarden_challenges_shown_total", "Pages of a challenge that were shown.", nil, nil)
 	gateAttempts  = prometheus.NewDesc("ipwarden_challenges_attempts_total", "Attempts at a challenge.", []string{"kind", "result"}, nil)
@@ -40,7 +41,7 @@ var (
 
 // Describe is part of prometheus.Collector.
 func (gateCollector) Describe(to chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{gateDecisions, gateClients, gateConflicts, gateDegraded, gateErrors, gateOutcomes, gateUnawaited, gateDropped, gateSent, gateShown, gateAttempts, gateUnfit, gateUnshared} {
+	for _, d := range []*prometheus.Desc{gateDecisions, gateClients, gateConflicts, gateDegraded, gateErrors, gateOutcomes, gateUnawaited, gateUnheld, gateDropped, gateSent, gateShown, gateAttempts, gateUnfit, gateUnshared} {
 		to <- d
 	}
 }
@@ -67,6 +68,7 @@ func (c gateCollector) Collect(to chan<- prometheus.Metric) {
 	count(gateErrors, s.LimiterErrors, "limiter")
 	count(gateOutcomes, s.Outcomes)
 	count(gateUnawaited, s.Unawaited)
+	count(gateUnheld, s.Unheld)
 	count(gateDropped, s.Journal.TooMany, "too_many")
 	count(gateDropped, s.Journal.Slow, "slow")
 	count(gateDropped, s.Journal.Failed, "failed")

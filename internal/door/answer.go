@@ -37,6 +37,8 @@ type Answer struct {
 	// Reply is for the client's answer, whether the application's or our own:
 	// RateLimit, RateLimit-Policy, Set-Cookie, Cache-Control.
 	Reply []Field
+	// Awaits says that a limit waits to be told what becomes of the request.
+	Awaits bool
 	// Type and Body are our own answer; an empty Body leaves the words to the
 	// proxy.
 	Type string

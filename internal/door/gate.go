@@ -50,6 +50,7 @@ func (g *Gate) Decide(ctx context.Context, req *ipwarden.Request, a *Answer) {
 	d := &t.decision
 	g.gate.Decide(ctx, req, d)
 	a.Verdict, a.Status = d.Verdict, d.Status()
+	a.Awaits = d.AwaitsOutcome()
 	if a.Status == 0 {
 		for name, value := range d.Enriched() {
 			a.SetUpstream(name, a.kept(value))

@@ -49,6 +49,9 @@ func (w *ack) answer(a *door.Answer) {
 	if !passes {
 		w.number("status", uint64(a.Refusal()))
 	}
+	if a.Awaits {
+		w.number("awaits", 1)
+	}
 	if a.RetryAfter > 0 {
 		w.number("retry_after", uint64(a.RetryAfter))
 	}

@@ -15,6 +15,7 @@
 //	verdict                     always
 //	status                      of our own answer to the client
 //	retry_after, location       where there is one
+//	awaits                      1: a limit waits to be told what becomes of it
 //	strip                       1: the request has field lines that must not go on
 //	type, body                  our own answer to the client, if it fits
 //	country, asn, risk, …       X-Ipwarden-Country and so on, without the prefix

@@ -51,7 +51,7 @@ func (f *file) readLimits(n ast.Node) {
 // limit reads a limit and numbers it; the number is returned, plus one.
 func (f *file) limit(n ast.Node, l *policy.Limit, general bool, name string) int {
 	var shared, rollup bool
-	var rate, burst, count, algorithm yamldoc.Pair
+	var rate, burst, count, pending, algorithm yamldoc.Pair
 	keys := []key{
 		{"name", func(p yamldoc.Pair) { l.Name, _ = f.Text(p.Value, "name") }},
 		{"rate", func(p yamldoc.Pair) { rate = p; f.rate(p.Value, l) }},
@@ -68,6 +68,7 @@ func (f *file) limit(n ast.Node, l *policy.Limit, general bool, name string) int
 		{"key", func(p yamldoc.Pair) { l.Key = f.limitKey(p.Value) }},
 		{"cost", func(p yamldoc.Pair) { f.cost(p.Value, l) }},
 		{"count", func(p yamldoc.Pair) { count = p; l.Count = f.expr(p.Value, "count", policy.Bool, true) }},
+		{"pending", func(p yamldoc.Pair) { pending = p; l.Pending = f.pending(p.Value) }},
 		{"rollup", func(p yamldoc.Pair) { rollup = true; l.Rollup = f.rollup(p.Value) }},
 		{"shared", func(p yamldoc.Pair) {
 			shared = true
@@ -109,6 +110,9 @@ func (f *file) limit(n ast.Node, l *policy.Limit, general bool, name string) int
 	}
 	if burst.Value != nil && l.Algorithm != policy.GCRA {
 		f.At(burst.Token, "only gcra has a burst")
+	}
+	if pending.Value != nil && count.Value == nil {
+		f.At(pending.Token, "only a limit with count waits for an outcome; leave pending out, or say what counts")
 	}
 	if !shared {
 		l.SharedFactor = f.defaults.shared
@@ -174,6 +178,16 @@ func (f *file) rollup(n ast.Node) (r [2]uint32) {
 		}
 	}
 	return r
+}
+
+// pending reads how long an attempt holds its place.
+func (f *file) pending(n ast.Node) time.Duration {
+	s, ok := n.(*ast.StringNode)
+	b, isBool := n.(*ast.BoolNode)
+	if ok && s.Value == "off" || isBool && !b.Value {
+		return -1
+	}
+	return f.duration(n, "pending", 100*time.Millisecond, time.Minute)
 }
 
 // limitKey reads what a limit counts apart: one part or several.
