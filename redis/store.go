@@ -63,15 +63,30 @@ func (s *store) Ping(ctx context.Context) error {
 
 // connect makes the client, which connects again by itself from then on.
 func (s *store) connect() (rueidis.Client, error) {
-	c := s.config
+	client, err := dialServer(s.config, true)
+	if err != nil {
+		return nil, limit.NotApplied(err)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		client.Close()
+		return nil, errClosed
+	}
+	s.client = client
+	return client, nil
+}
+
+// dialServer makes a client of a server.
+func dialServer(c *Config, noCache bool) (rueidis.Client, error) {
 	option := rueidis.ClientOption{
 		InitAddress: c.Addresses, Username: c.Username, Password: c.Password, SelectDB: c.Database,
 		Dialer:    net.Dialer{Timeout: c.DialTimeout, KeepAlive: 0},
 		TLSConfig: c.TLS,
-		// Nothing here is cached by the client, nothing is retried by it (an ask that
+		// Limits are not cached by the client, nothing is retried by it (an ask that
 		// is in doubt is not asked again), and a connection that says nothing for a
 		// second is given up.
-		DisableCache: true, DisableRetry: true, ConnWriteTimeout: 2 * c.DialTimeout,
+		DisableCache: noCache, DisableRetry: true, ConnWriteTimeout: 2 * c.DialTimeout,
 		ForceSingleClient: !c.Cluster && c.Master == "",
 		ClientName:        "ipwarden",
 		DialCtxFn:         dial,
@@ -90,18 +105,7 @@ func (s *store) connect() (rueidis.Client, error) {
 		option.ClusterOption.ShardsRefreshInterval = clusterRefresh
 		option.ClusterOption.MaxMovedRedirections = 3
 	}
-	client, err := rueidis.NewClient(option)
-	if err != nil {
-		return nil, limit.NotApplied(err)
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.closed {
-		client.Close()
-		return nil, errClosed
-	}
-	s.client = client
-	return client, nil
+	return rueidis.NewClient(option)
 }
 
 // dial connects to host:port, or to a Unix socket, under guard.

@@ -116,13 +116,30 @@ func Rules() []Rule {
 			Why: "bytes and their licence",
 		},
 		{
-			Package: "redis", Project: []string{"limit"}, Modules: []string{"github.com/redis/rueidis", "golang.org/x/sys"},
+			Package: "redis", Project: []string{"", "limit", "source"},
+			Modules: []string{
+				"github.com/redis/rueidis", "golang.org/x/sys",
+				"github.com/gaissmai/bart", "github.com/maypok86/otter/v2", "github.com/failsafe-go/failsafe-go", "github.com/bits-and-blooms/bitset",
+			},
 			Without: []string{"net/http", "html/template", "os/exec", "database/sql"},
 			Why:     "the client of Redis and Valkey that pipelines, and knows sentinels and clusters; limit does without it",
 		},
 		{
-			Package: "ipwardentest", Project: []string{"", "limit"}, Without: server,
-			Why: "fakes and suites for the tests of others",
+			Package: "memcached", Project: []string{"", "source"},
+			Modules: []string{
+				"github.com/bradfitz/gomemcache",
+				"github.com/gaissmai/bart", "github.com/maypok86/otter/v2", "github.com/failsafe-go/failsafe-go", "github.com/bits-and-blooms/bitset",
+			},
+			Without: []string{"net/http", "html/template", "os/exec", "database/sql"},
+			Why:     "the client of Memcached, and the contract that it keeps",
+		},
+		{
+			Package: "ipwardentest", Project: []string{"", "limit", "source"},
+			Modules: []string{
+				"github.com/gaissmai/bart", "github.com/maypok86/otter/v2", "github.com/failsafe-go/failsafe-go", "github.com/bits-and-blooms/bitset",
+			},
+			Without: server,
+			Why:     "fakes and suites for the tests of others; source has the contract of a Store",
 		},
 	}
 }
