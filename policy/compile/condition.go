@@ -15,6 +15,7 @@ type conditions struct {
 	env, counts *cel.Env
 	lists       []string
 	foreign     []policy.Foreign
+	folded      bool // paths are read in small letters
 }
 
 func newConditions(lists []string) (*conditions, error) {

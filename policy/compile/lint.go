@@ -49,11 +49,43 @@ func (c *conditions) lintCall(tree *ast.AST, text string, e ast.Expr) (ps []prob
 			bad(what)
 		}
 	}
+	switch call.FunctionName() {
+	case "_==_", "_!=_", "@in":
+		if what := c.neverFolded(args[0], args[1]); what != "" {
+			bad(what)
+		}
+	case "startsWith", "endsWith", "contains":
+		if what := c.neverFolded(call.Target(), args[0]); what != "" {
+			bad(what)
+		}
+	}
 	return ps
 }
 
 // maxPattern bounds a pattern: a program of RE2 is some times as large.
 const maxPattern = 1024
+
+// neverFolded finds a path with capitals where paths are read in small letters.
+func (c *conditions) neverFolded(x, y ast.Expr) string {
+	if !c.folded || strings.Join(path(x), ".") != "request.path" {
+		return ""
+	}
+	texts := []ast.Expr{y}
+	if y.Kind() == ast.ListKind {
+		texts = y.AsList().Elements()
+	}
+	for _, t := range texts {
+		if s, ok := stringLiteral(t); ok && hasCapital(s) {
+			return fmt.Sprintf("%q has capitals, and no path has: paths.case is fold; write it in small letters", s)
+		}
+	}
+	return ""
+}
+
+// hasCapital: those that Paths.FoldCase folds.
+func hasCapital(s string) bool {
+	return strings.ContainsFunc(s, func(r rune) bool { return 'A' <= r && r <= 'Z' })
+}
 
 // suspicious finds a comparison that can never hold: a country in small letters.
 func suspicious(x, y ast.Expr) string {

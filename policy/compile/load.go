@@ -210,10 +210,10 @@ func (f *file) read(body ast.Node) {
 	}
 	part("version", func(n ast.Node) { f.Integer(n, "version", 1, 1) })
 	part("defaults", f.readDefaults)
+	part("paths", f.readPaths)
 	f.conds = f.newConditions(parts["lists"].Value)
 	part("responses", f.readResponses)
 	part("lists", f.readLists)
-	part("paths", f.readPaths)
 	part("risk", f.readRisk)
 	part("tiers", f.readTiers)
 	part("rules", f.readRules)
@@ -239,5 +239,6 @@ func (f *file) newConditions(lists ast.Node) *conditions {
 		f.Whole("the conditions cannot be prepared: " + err.Error())
 		c = &conditions{}
 	}
+	c.folded = f.cfg.Paths.FoldCase
 	return c
 }

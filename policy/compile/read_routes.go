@@ -22,6 +22,9 @@ func (f *file) readRoutes(n ast.Node) {
 					if !strings.HasPrefix(s, "/") || strings.Contains(strings.TrimSuffix(s, "*"), "*") {
 						f.At(p.Value.GetToken(), fmt.Sprintf("the path %q must begin with a slash, and may have a * at its end alone, such as /api/*", yamldoc.Clip(s, 64)))
 					}
+					if f.cfg.Paths.FoldCase && hasCapital(s) {
+						f.At(p.Value.GetToken(), fmt.Sprintf("the path %q has capitals, and no path has: paths.case is fold; write it in small letters", yamldoc.Clip(s, 64)))
+					}
 					r.Paths = append(r.Paths, s)
 				}
 			}},
