@@ -18,7 +18,7 @@ import (
 // about addresses. What a provider is made of is the vendor's part; the rest says
 // when it is asked.
 type ProviderSpec struct {
-	Name    string // in the evidence, in metrics and in errors; default the kind
+	Name    string // in the evidence, in metrics and in errors; default the kind, or the map that ships
 	Kind    string // one of ProviderKinds
 	Plan    string // which of the vendor's services; "" is its default
 	Key     Secret
@@ -170,7 +170,9 @@ func (d *providersFile) provider(item ast.Node, before []ProviderSpec) (s Provid
 	case !has["kind"]:
 		d.At(at, "a provider needs a kind: one of "+strings.Join(ProviderKinds(), ", "))
 	case s.Name == "" && !has["name"]:
-		s.Name = s.Kind
+		if s.Name = s.Kind; s.Kind == "generic" && providerName.MatchString(s.Map) {
+			s.Name = s.Map // one that ships
+		}
 	}
 	if has["key"] && has["key_file"] {
 		d.At(at, "give either key or key_file, not both")
