@@ -1,6 +1,7 @@
 package api
 
 import (
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"testing"
@@ -8,40 +9,105 @@ import (
 	"github.com/ipwarden/ipwarden/internal/api/dialect"
 )
 
-// dialectTargets are the commonest question of each dialect.
-var dialectTargets = map[string]string{
-	"ipinfo":     "/8.8.8.8",
-	"ipdata":     "/8.8.8.8?api-key=k",
-	"ipasis":     "/v1/lookup?ip=8.8.8.8",
-	"maxmind":    "/geoip/v2.1/city/8.8.8.8",
-	"ip-api":     "/json/8.8.8.8",
-	"ipregistry": "/8.8.8.8",
+// dialectQuestions have one for each shape of answer that is asked often.
+var dialectQuestions = []struct{ name, host, target string }{
+	{"native", "x", "/v1/ip/8.8.8.8"},
+	{"ipinfo", "ipinfo.io", "/8.8.8.8"},
+	{"ipinfo-lite", "api.ipinfo.io", "/lite/8.8.8.8"},
+	{"ipinfo-plus", "api.ipinfo.io", "/lookup/8.8.8.8"},
+	{"ipdata", "api.ipdata.co", "/8.8.8.8?api-key=x"},
+	{"ipasis", "api.ipasis.com", "/v1/8.8.8.8?key=x"},
+	{"prefix", "x", "/compat/ipinfo/8.8.8.8"},
 }
 
-// BenchmarkDialect compares each dialect's answer with the native one, without
-// the network.
-func BenchmarkDialect(b *testing.B) {
-	set, err := dialect.New(dialect.Config{Scores: sampleScores})
+func readyDialects(t testing.TB) *API {
+	set, err := dialect.New(dialect.Config{})
 	if err != nil {
-		b.Fatal(err)
+		t.Fatal(err)
 	}
 	d := newReadyData()
-	a := newAPI(b, func(c *Config) { c.Data = func() Data { return d }; c.Now = nil; c.Dialects = set })
-	targets := map[string]string{"native": "/v1/ip/8.8.8.8"}
-	order := []string{"native"}
-	for _, name := range dialect.Names() {
-		order = append(order, name)
-		targets[name] = "/compat/" + name + dialectTargets[name]
+	return newAPI(t, func(c *Config) { c.Data = func() Data { return d }; c.Now, c.Scores, c.Dialects = nil, nil, set })
+}
+
+// A dialect's answer costs no more allocations than our own.
+func TestDialectsAllocate(t *testing.T) {
+	if raceEnabled {
+		t.Skip("the race detector allocates")
 	}
-	for _, name := range order {
-		b.Run(name, func(b *testing.B) {
+	a := readyDialects(t)
+	for _, q := range dialectQuestions {
+		c := fastRequest("GET", q.target, "")
+		c.Request.Header.SetHost(q.host)
+		run := func() {
+			c.Response.Reset()
+			a.serveFast(c)
+		}
+		run()
+		if c.Response.StatusCode() != 200 {
+			t.Errorf("%s: %d %s", q.name, c.Response.StatusCode(), c.Response.Body())
+		}
+		// The header line is the transport's own; a collection may empty the pool.
+		if n := testing.AllocsPerRun(500, run); n >= 1 {
+			t.Errorf("%s: %v allocations", q.name, n)
+		}
+	}
+}
+
+func BenchmarkDialectHandler(b *testing.B) {
+	a := readyDialects(b)
+	for _, q := range dialectQuestions {
+		b.Run(q.name, func(b *testing.B) {
 			r := httptest.NewRequest("GET", "/", nil)
-			r.RequestURI = targets[name]
+			r.RequestURI, r.Host = q.target, q.host
 			w := &sink{header: http.Header{}}
 			b.ReportAllocs()
 			for b.Loop() {
 				clear(w.header)
 				a.serveHTTP(w, r)
+			}
+		})
+	}
+}
+
+// BenchmarkDialectConnection asks over loopback TCP, as BenchmarkConnection does.
+func BenchmarkDialectConnection(b *testing.B) {
+	s, _ := serve(b, ServerConfig{API: readyDialects(b), FastListen: "127.0.0.1:0"})
+	for _, l := range []struct {
+		name string
+		addr net.Addr
+	}{{"http", s.Addr()}, {"fast", s.FastAddr()}} {
+		for _, q := range dialectQuestions {
+			b.Run(l.name+"/"+q.name, func(b *testing.B) {
+				c, err := net.Dial("tcp", l.addr.String())
+				if err != nil {
+					b.Fatal(err)
+				}
+				defer c.Close()
+				raw := []byte("GET " + q.target + " HTTP/1.1\r\nHost: " + q.host + "\r\n\r\n")
+				buf := make([]byte, 8192)
+				for b.Loop() {
+					if _, err := c.Write(raw); err != nil {
+						b.Fatal(err)
+					}
+					if _, err := c.Read(buf); err != nil {
+						b.Fatal(err)
+					}
+				}
+			})
+		}
+	}
+}
+
+// BenchmarkFindDialect is what each request for our own routes pays.
+func BenchmarkFindDialect(b *testing.B) {
+	set, err := dialect.New(dialect.Config{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	for _, host := range []string{"127.0.0.1:8080", "ip.example.org", "ipinfo.io"} {
+		b.Run(host, func(b *testing.B) {
+			for b.Loop() {
+				set.Find(host, "/v1/ip/8.8.8.8")
 			}
 		})
 	}

@@ -26,13 +26,14 @@ const (
 	routeOutcome  // POST /v1/outcome
 	routeDecision // GET /v1/decisions/{id}
 	routeDialect  // whatever of another vendor's
+	routeFlag     // GET /flags/{country}.svg
 
 	numRoutes
 )
 
 var routeNames = [numRoutes]string{
 	"unknown", "ip", "caller", "field", "bulk", "asn", "network", "dataset", "home", "docs", "openapi", "healthz", "readyz",
-	"gate", "decide", "outcome", "decision", "dialect",
+	"gate", "decide", "outcome", "decision", "dialect", "flag",
 }
 
 // serve answers the exchange: this function is the table of what there is. The
@@ -145,6 +146,13 @@ func (x *exchange) handle() *problem {
 			return p
 		}
 		return x.network(rest)
+	}
+	if rest, ok := strings.CutPrefix(x.path, "/flags/"); ok {
+		x.route = routeFlag
+		if p := x.reading(exampleFlag); p != nil || x.status != 0 {
+			return p
+		}
+		return x.flag(rest)
 	}
 	return notFound(x.path)
 }

@@ -166,7 +166,7 @@ func (s *Set) Find(host, path string) (*Dialect, string) {
 	}
 	host = bareHost(host)
 	for _, c := range candidates {
-		if strings.EqualFold(c.host, host) {
+		if len(c.host) == len(host) && strings.EqualFold(c.host, host) {
 			return c.dialect, path
 		}
 	}
