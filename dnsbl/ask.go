@@ -119,6 +119,7 @@ func (l *List) read(ctx context.Context, z *zone, addr netip.Addr, a answer) (r 
 	}
 	z.unknown.Add(uint64(unknown))
 	if listed == 0 {
+		z.notListed.Add(1)
 		z.inARow.listed.Store(0)
 		return r, nil
 	}

@@ -155,7 +155,7 @@ func TestBackground(t *testing.T) {
 		synctest.Wait()
 		want(t, l, "8.8.8.8", 0, nil)
 		h := l.Health()
-		if h[0].Listed != 1 || h[0].Unknown != 1 || h[0].Asked != 2 || h[0].State != On || len(h[0].Controls) != 2 {
+		if h[0].Listed != 1 || h[0].NotListed != 1 || h[0].Unknown != 1 || h[0].Asked != 2 || h[0].State != On || len(h[0].Controls) != 2 {
 			t.Errorf("%+v", h[0])
 		}
 	})

@@ -36,7 +36,7 @@ type zone struct {
 
 	inARow counted // of answers since the last check
 
-	asked, listed, unknown, unanswered, refused, lied atomic.Uint64
+	asked, listed, notListed, unknown, unanswered, refused, lied atomic.Uint64
 
 	mu       sync.Mutex
 	reason   error     // guarded by mu: why it is off
@@ -91,6 +91,7 @@ type Health struct {
 	// Counts since the start.
 	Asked      uint64 // questions about addresses
 	Listed     uint64 // answers with a code that the zone's map has
+	NotListed  uint64 // answers without one
 	Unknown    uint64 // codes that it does not have
 	Unanswered uint64 // no answer in time, or none that can be used
 	Refused    uint64 // answers by which the list refuses its service
@@ -102,7 +103,7 @@ func (z *zone) health() Health {
 	defer z.mu.Unlock()
 	h := Health{
 		Zone: z.Name, State: z.is(), Since: z.since, Checked: z.checked, Next: z.next, Controls: slices.Clone(z.controls),
-		Asked: z.asked.Load(), Listed: z.listed.Load(), Unknown: z.unknown.Load(),
+		Asked: z.asked.Load(), Listed: z.listed.Load(), NotListed: z.notListed.Load(), Unknown: z.unknown.Load(),
 		Unanswered: z.unanswered.Load(), Refused: z.refused.Load(), Lied: z.lied.Load(),
 	}
 	if z.reason != nil {

@@ -23,6 +23,7 @@ type cli struct {
 	Gate       gateCmd       `cmd:"" help:"Decide about requests for proxies and applications." example:"ipwarden gate --policy policy.yaml --listen unix:/run/ipwarden.sock"`
 	Policy     policyCmd     `cmd:"" help:"Write, check, test and explain policies." example:"ipwarden policy init"`
 	Gateway    gatewayCmd    `cmd:"" help:"Stand in front of an application as a reverse proxy." example:"ipwarden gateway --upstream http://127.0.0.1:3000 --policy policy.yaml"`
+	DNSBL      dnsblCmd      `cmd:"" name:"dnsbl" help:"Ask block lists by DNS." example:"ipwarden dnsbl check bl.blocklist.de"`
 	Data       dataCmd       `cmd:"" help:"Fetch feeds, and build, check and export datasets." example:"ipwarden data update"`
 	Bench      benchCmd      `cmd:"" help:"Measure what is promised." example:"ipwarden bench overshoot --nodes 4 --redis redis://127.0.0.1:6379"`
 	Version    versionCmd    `cmd:"" help:"Print the version." example:"ipwarden version"`

@@ -12,7 +12,7 @@ import (
 var (
 	testPattern = regexp.MustCompile(`\b(?:Test|Fuzz|Benchmark)[A-Z]\w*`)
 	funcPattern = regexp.MustCompile(`(?m)^func ((?:Test|Fuzz|Benchmark)[A-Z]\w*)\(`)
-	pathPattern = regexp.MustCompile(`^(?:clientip|cmd|dataset|docs|embedded|feed|gate|integrations|internal|examples|ipwardentest|mmdb|policy|risk|scripts|source)/[\w./*-]+$`)
+	pathPattern = regexp.MustCompile(`^(?:clientip|cmd|dataset|dnsbl|docs|embedded|feed|gate|integrations|internal|examples|ipwardentest|mmdb|policy|risk|scripts|source)/[\w./*-]+$`)
 )
 
 // TestNamesExist finds every test and every file of the repository that a
