@@ -32,6 +32,7 @@ type ProviderSpec struct {
 	MaxBytes     int64  // of an answer; 0 is the default
 	// DNSBL is what a provider of kind dnsbl is made of; nil of others.
 	DNSBL *DNSBLSpec
+	Asking
 }
 
 // ProviderKinds are the kinds of provider that a file may name.
@@ -42,17 +43,31 @@ func ProviderKinds() []string {
 // maxProviders bounds a file.
 const maxProviders = 64
 
-// ReadProviders reads a providers file:
+// ReadProviders reads the providers of a file, for who asks them directly; see
+// [ReadProvidersFile].
+func ReadProviders(r io.Reader, file string, getenv func(string) string) ([]ProviderSpec, error) {
+	f, err := ReadProvidersFile(r, file, getenv)
+	if err != nil {
+		return nil, err
+	}
+	return f.Providers, nil
+}
+
+// ReadProvidersFile reads a providers file:
 //
 //	providers:
 //	  - name: ipinfo            # default: the kind
 //	    kind: ipinfo
 //	    plan: core
 //	    key: ${IPINFO_TOKEN}    # or key_file: /run/secrets/ipinfo
+//	    max_lookups_per_day: 50000
+//	intelligence: async         # or sync, strict, local
+//	budget: 100ms
+//	merge: {order: [ipinfo, dataset], location: first}
 //
 // getenv is os.Getenv. The error is Mistakes, every one of them; no excerpt of
 // it shows a key.
-func ReadProviders(r io.Reader, file string, getenv func(string) string) ([]ProviderSpec, error) {
+func ReadProvidersFile(r io.Reader, file string, getenv func(string) string) (*ProvidersFile, error) {
 	d := &providersFile{document: &document{}, getenv: getenv}
 	var body ast.Node
 	text, err := io.ReadAll(io.LimitReader(r, yamldoc.MaxFile+1))
@@ -63,11 +78,14 @@ func ReadProviders(r io.Reader, file string, getenv func(string) string) ([]Prov
 	}
 	d.document, body = parse(strings.NewReader(string(text)), file)
 	d.secrets(string(text))
-	var specs []ProviderSpec
+	var out ProvidersFile
 	pairs, _ := d.Mapping(body, "a providers file")
 	for _, p := range pairs {
+		if d.outside(&out, p) {
+			continue
+		}
 		if p.Key != "providers" {
-			d.unknown(p, "a providers file", []string{"providers"})
+			d.unknown(p, "a providers file", outsideKeys)
 			continue
 		}
 		items := d.Sequence(p.Value, "providers")
@@ -76,15 +94,16 @@ func ReadProviders(r io.Reader, file string, getenv func(string) string) ([]Prov
 			continue
 		}
 		for _, item := range items {
-			if s, ok := d.provider(item, specs); ok {
-				specs = append(specs, s)
+			if s, ok := d.provider(item, out.Providers); ok {
+				out.Providers = append(out.Providers, s)
 			}
 		}
 	}
+	d.ordered(&out, pairs)
 	if err := d.Err(); err != nil {
 		return nil, d.hide(err)
 	}
-	return specs, nil
+	return &out, nil
 }
 
 // providerKeys is what one provider may hold.
@@ -163,7 +182,9 @@ func (d *providersFile) provider(item ast.Node, before []ProviderSpec) (s Provid
 			}
 			d.dnsbl(s.DNSBL, p)
 		default:
-			d.unknown(p, "a provider", slices.Concat(providerKeys, dnsblKeys))
+			if !d.asking(&s.Asking, p) {
+				d.unknown(p, "a provider", slices.Concat(providerKeys, dnsblKeys, askingKeys))
+			}
 		}
 	}
 	switch {
