@@ -37,9 +37,9 @@ const ownPrefix = "x-ipwarden-"
 // sees of "X_Real_IP" and "X-Real-IP" is the same (RFC 3875 section 4.1.18).
 type removals struct {
 	names map[string]struct{}
-	// letters[n] has a bit for each letter that a name of n bytes begins with:
-	// most headers are passed over by it.
-	letters [maxName + 1]uint32
+	// letters[n] has a bit for each letter that a name of n bytes begins with, and
+	// in its upper half for each that it ends with: most headers are passed over.
+	letters [maxName + 1]uint64
 }
 
 const maxName = 64
@@ -50,10 +50,14 @@ func newRemovals(names []string) (r removals) {
 		var buf [maxName]byte
 		folded := string(fold(buf[:0], name))
 		r.names[folded] = struct{}{}
-		r.letters[len(folded)] |= 1 << (folded[0] & 31)
+		r.letters[len(folded)] |= letterBits(folded)
 	}
 	return r
 }
+
+// letterBits are those of a name's first letter and of its last. A letter's is the
+// same in both cases.
+func letterBits(name string) uint64 { return 1<<(name[0]&31) | 1<<(32+name[len(name)-1]&31) }
 
 func fold(dst []byte, name string) []byte {
 	for i := range len(name) {
@@ -76,7 +80,10 @@ func (r *removals) has(name string) bool {
 	if own(name) {
 		return true
 	}
-	if len(name) > maxName || r.letters[len(name)]&(1<<(name[0]&31)) == 0 {
+	if len(name) > maxName {
+		return false
+	}
+	if bits := letterBits(name); r.letters[len(name)]&bits != bits {
 		return false
 	}
 	var buf [maxName]byte

@@ -62,22 +62,39 @@ func (g *Gate) collect(d *Decision, u *policy.Use) {
 	}
 }
 
+// approach computes the key of the client's address, and lets its place come from
+// memory while the request is looked at. Which of the tiers' limits will be taken
+// is not known yet; they all have the same place.
+func (g *Gate) approach(d *Decision) {
+	if !d.program.byAddress {
+		return
+	}
+	d.networks, d.nNetworks = limit.Networks(d.Client.Addr)
+	d.nNetworks = max(d.nNetworks, 1) // nobody has an address: all who come through that socket are one
+	d.key = g.hasher.SumNetwork(d.networks[0])
+	if g.toucher != nil {
+		g.toucher.Touch(d.key)
+	}
+}
+
 // collectAddress is collect for the usual key, without putting a tuple together.
 func (g *Gate) collectAddress(d *Decision, u *policy.Use) {
-	salt := d.program.salts[u.Limit.Index]
-	networks, n := limit.Networks(d.input.Client)
-	if n == 0 {
-		n = 1 // nobody has an address: all who come through that socket are one
-	}
-	for i := range n {
+	l := u.Limit
+	salt, key := d.program.salts[l.Index], d.key
+	for i := range d.nNetworks {
 		raise := u.Raise
 		if i > 0 {
-			if u.Limit.Rollup[i-1] == 0 {
+			if l.Rollup[i-1] == 0 {
 				continue
 			}
-			raise *= u.Limit.Rollup[i-1]
+			raise *= l.Rollup[i-1]
+			key = g.hasher.SumNetwork(d.networks[i])
 		}
-		g.add(d, u, g.hasher.SumPrefix(salt, networks[i]), raise, i > 0)
+		if l.FromTier {
+			g.add(d, u, key.Beside(salt), raise, i > 0)
+		} else {
+			g.add(d, u, key.Apart(salt), raise, i > 0)
+		}
 	}
 }
 

@@ -24,7 +24,7 @@ func (g *Gate) run(ctx context.Context, req *ipwarden.Request, d *Decision, begu
 	d.flights, d.begun = &g.flights, begun
 	d.Time = now
 	d.ID, d.input.Sample = g.recent.newID(now)
-	d.program, d.older = g.core.program.Load(), g.cfg.OlderHeaders
+	d.program, d.older, d.enriching = g.core.program.Load(), g.cfg.OlderHeaders, g.tells
 
 	d.request = *req
 	readable := d.readPath()
@@ -36,6 +36,7 @@ func (g *Gate) run(ctx context.Context, req *ipwarden.Request, d *Decision, begu
 	}
 
 	d.Client = g.Client().From(req.Peer, req.Header)
+	g.approach(d)
 	known := g.identify(ctx, route, d)
 	g.assess(d)
 	d.program.Decide(&d.input, &d.Decision)

@@ -2,6 +2,7 @@ package gate
 
 import (
 	"net/http"
+	"net/netip"
 	"time"
 
 	"github.com/ipwarden/ipwarden"
@@ -49,13 +50,17 @@ type Decision struct {
 	request   ipwarden.Request // its path as the upstream reads it
 	target    string           // the path as it came
 	situation risk.Situation
+	networks  [3]netip.Prefix // of the client, as limits count it
+	nNetworks int
+	key       limit.Key    // of the first of them
 	pending   []pendingUse // limits that count outcomes
 	flights   *flights
 	begun     bool // who asked sees the request through
 	crowded   bool // others on their way may use up what is left
 	program   *program
-	older     bool // the client gets X-RateLimit fields too
-	peek      bool // nothing of it counts
+	older     bool      // the client gets X-RateLimit fields too
+	peek      bool      // nothing of it counts
+	enriching enriching // what the application is told
 
 	// Memory that stays when the decision is used again.
 	input    policy.Input

@@ -54,6 +54,11 @@ type Config struct {
 	// clients that do not know the RateLimit fields. Default: false.
 	OlderHeaders bool
 
+	// Enrich names what the application is told of a request besides the verdict, of
+	// [Enrichments]: each costs the proxy in between some time, too. Empty but not
+	// nil is nothing. Default: all of it.
+	Enrich []string
+
 	// Remember is how many decisions are kept for questions, and how many that
 	// wait for their outcome; some 1 KiB for each. Default: 8192; at most 1,048,576; negative: none.
 	Remember int
@@ -94,11 +99,17 @@ type core struct {
 	asker   ipwarden.Asker // the Source, where it is one
 	hasher  limit.Hasher
 	program atomic.Pointer[program]
+	toucher toucher // the Limiter, if it is one
+	tells   enriching
 	recent  *recent
 	flights flights
 	stats   stats
 	waits   bool // the Limiter may wait for somebody
 }
+
+// A toucher is a Limiter that can bring the place of a key from memory before it
+// is asked for it.
+type toucher interface{ Touch(k limit.Key) }
 
 // program is a policy with what was made for it once.
 type program struct {
@@ -106,6 +117,8 @@ type program struct {
 	model *risk.Model
 	rates []limit.Rate // by policy.Limit.Index
 	salts []limit.Salt // of limits whose key is the address alone
+	// byAddress: there are such limits.
+	byAddress bool
 	// spaces are before the keys of each limit: a state that was counted in another
 	// way, or over another time, means nothing here.
 	spaces [][]byte
@@ -146,13 +159,15 @@ func New(cfg Config) (*Gate, error) {
 	if cfg.Remember > maxRemember {
 		errs = append(errs, fmt.Errorf("the count to Remember is %d; it is at most %d, such as the default, 8192", cfg.Remember, maxRemember))
 	}
-	if len(errs) > 0 {
-		return nil, fmt.Errorf("gate: %w", errors.Join(errs...))
+	tells, err := enrichingOf(cfg.Enrich)
+	if err := errors.Join(append(errs, err)...); err != nil {
+		return nil, fmt.Errorf("gate: %w", err)
 	}
-	c := &core{cfg: cfg, hasher: limit.NewHasher(cfg.Seed)}
+	c := &core{cfg: cfg, hasher: limit.NewHasher(cfg.Seed), tells: tells}
 	_, inMemory := cfg.Limiter.(*limit.Memory)
 	c.waits = !inMemory
 	c.asker, _ = cfg.Source.(ipwarden.Asker)
+	c.toucher, _ = cfg.Limiter.(toucher)
 	if cfg.Remember > 0 {
 		c.recent = newRecent(cfg.Remember)
 	}
@@ -195,6 +210,7 @@ func (g *Gate) Use(p *policy.Program, model *risk.Model) error {
 		}
 		next.spaces[i] = limit.AppendPart(nil, l.Algorithm.String()+" "+l.Window.String())
 		next.salts[i] = g.hasher.Salt(limit.AppendPart(next.spaces[i], l.Name))
+		next.byAddress = next.byAddress || l.ByAddress()
 		errs = append(errs, next.rates[i].Check())
 	}
 	if err := errors.Join(errs...); err != nil {

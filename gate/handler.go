@@ -39,8 +39,30 @@ func FromContext(ctx context.Context) (Summary, bool) {
 
 type summaryKey struct{}
 
+// decided is a request's context with what was decided about it, in one piece of
+// memory.
+type decided struct {
+	context.Context
+	summary Summary
+}
+
+// Value is of context.Context.
+func (c *decided) Value(key any) any {
+	if key == (summaryKey{}) {
+		return &c.summary
+	}
+	return c.Context.Value(key)
+}
+
+// fields is the header of a request of net/http, whose names are in canonical
+// form, asked for names that are so, too: http.Header.Values checks that anew.
+type fields map[string][]string
+
+// Values is of ipwarden.Header.
+func (f fields) Values(name string) []string { return f[name] }
+
 // maxValues is how many headers a visit sets: one allocation for all of them.
-const maxValues = maxEnriched + 3 + 6
+const maxValues = len(Enrichments) + 2 + 3 + 6
 
 // A visit is one request of net/http, and the memory for it.
 type visit struct {
@@ -80,8 +102,7 @@ func (v *visit) serve(g *Gate, next http.Handler, w http.ResponseWriter, r *http
 		return
 	}
 	v.pass(g, r, values)
-	s := d.Summary()
-	r = r.WithContext(context.WithValue(r.Context(), summaryKey{}, &s))
+	r = r.WithContext(&decided{r.Context(), d.Summary()})
 	if len(d.pending) == 0 {
 		next.ServeHTTP(w, r)
 		return
@@ -99,7 +120,7 @@ func (v *visit) serve(g *Gate, next http.Handler, w http.ResponseWriter, r *http
 // memory.
 func RequestOf(r *http.Request, q *ipwarden.Request) {
 	*q = ipwarden.Request{
-		Header: r.Header, Method: r.Method, Scheme: "http", Host: hostOf(r.Host), Path: r.URL.EscapedPath(), Query: r.URL.RawQuery,
+		Header: fields(r.Header), Method: r.Method, Scheme: "http", Host: hostOf(r.Host), Path: r.URL.EscapedPath(), Query: r.URL.RawQuery,
 	}
 	if r.TLS != nil {
 		q.Scheme = "https"

@@ -1,9 +1,12 @@
 package gate
 
 import (
+	"fmt"
 	"iter"
 	"net/netip"
+	"slices"
 	"strconv"
+	"strings"
 	"unsafe"
 
 	"github.com/ipwarden/ipwarden"
@@ -30,15 +33,51 @@ const (
 	HeaderVerdict  = HeaderPrefix + "Verdict"  // a Verdict
 )
 
-const maxEnriched = 13
+// enriching is a set of the headers above. The verdict is always among them.
+type enriching uint16
+
+const (
+	tellASN enriching = 1 << iota
+	tellCountry
+	tellDecision
+	tellDegraded
+	tellIP
+	tellReason
+	tellRisk
+	tellRule
+	tellTags
+	tellTier
+	tellTraits
+	tellAll = 1<<iota - 1
+)
+
+// Enrichments are the names that [Config.Enrich] takes: those of the headers
+// without the prefix, in lower case.
+var Enrichments = [...]string{"asn", "country", "decision", "degraded", "ip", "reason", "risk", "rule", "tags", "tier", "traits"}
+
+// enrichingOf reads a Config's Enrich.
+func enrichingOf(names []string) (set enriching, err error) {
+	if names == nil {
+		return tellAll, nil
+	}
+	for _, name := range names {
+		i := slices.Index(Enrichments[:], name)
+		if i < 0 {
+			return 0, fmt.Errorf("Enrich has %q, which is none of %s", name, strings.Join(Enrichments[:], ", "))
+		}
+		set |= 1 << i
+	}
+	return set, nil
+}
 
 // Enriched yields the headers that tell the application what is known and what
-// was decided, in the order of their names. The values are in d's memory: who
-// keeps one for longer than until d is used again clones it.
+// was decided, in the order of their names: those of [Config.Enrich], and the
+// verdict. The values are in d's memory: who keeps one for longer than until d is
+// used again clones it.
 func (d *Decision) Enriched() iter.Seq2[string, string] { return d.enrich }
 
 func (d *Decision) enrich(yield func(name, value string) bool) {
-	b := d.text
+	b, set := d.text, d.enriching
 	told := func(name string, to []byte) (more bool) {
 		value := to[len(b):]
 		b = to
@@ -48,17 +87,17 @@ func (d *Decision) enrich(yield func(name, value string) bool) {
 	if d.Tier != nil {
 		tier = d.Tier.Name
 	}
-	_ = (as == 0 || told(HeaderASN, strconv.AppendUint(b, uint64(as), 10))) &&
-		told(HeaderCountry, append(b, d.Record.CountryCode()...)) &&
-		told(HeaderDecision, d.ID.AppendTo(b)) &&
-		(!d.Degraded || told(HeaderDegraded, append(b, "true"...))) &&
-		told(HeaderIP, appendAddr(b, d.Client.Addr)) &&
-		told(HeaderReason, append(b, d.Reason.String()...)) &&
-		told(HeaderRisk, strconv.AppendUint(b, uint64(d.Score), 10)) &&
-		told(HeaderRule, append(b, d.By()...)) &&
-		told(HeaderTags, appendTags(b, d.Tags)) &&
-		told(HeaderTier, append(b, tier...)) &&
-		told(HeaderTraits, appendTraits(b, d.Record.Traits())) &&
+	_ = (set&tellASN == 0 || as == 0 || told(HeaderASN, strconv.AppendUint(b, uint64(as), 10))) &&
+		(set&tellCountry == 0 || told(HeaderCountry, append(b, d.Record.CountryCode()...))) &&
+		(set&tellDecision == 0 || told(HeaderDecision, d.ID.AppendTo(b))) &&
+		(set&tellDegraded == 0 || !d.Degraded || told(HeaderDegraded, append(b, "true"...))) &&
+		(set&tellIP == 0 || told(HeaderIP, appendAddr(b, d.Client.Addr))) &&
+		(set&tellReason == 0 || told(HeaderReason, append(b, d.Reason.String()...))) &&
+		(set&tellRisk == 0 || told(HeaderRisk, strconv.AppendUint(b, uint64(d.Score), 10))) &&
+		(set&tellRule == 0 || told(HeaderRule, append(b, d.By()...))) &&
+		(set&tellTags == 0 || told(HeaderTags, appendTags(b, d.Tags))) &&
+		(set&tellTier == 0 || told(HeaderTier, append(b, tier...))) &&
+		(set&tellTraits == 0 || told(HeaderTraits, appendTraits(b, d.Record.Traits()))) &&
 		told(HeaderVerdict, append(b, d.Verdict.String()...))
 	d.text = b
 }

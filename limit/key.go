@@ -39,27 +39,35 @@ func (h Hasher) Salt(tuple []byte) Salt {
 	return Salt(k[0] ^ k[1])
 }
 
-// SumPrefix is the Key of a network: the fast way for keys that are an address,
-// without building a tuple. Its first eight bytes are the Salt, which nobody
-// outside can choose, so no tuple of Sum meets it. p is masked, as [Networks]
-// has it.
-func (h Hasher) SumPrefix(salt Salt, p netip.Prefix) Key {
-	var tuple [26]byte // the salt, the address, the length, the family
-	binary.LittleEndian.PutUint64(tuple[:], uint64(salt))
+// SumNetwork is the Key of a network by itself, from which [Key.Apart] and
+// [Key.Beside] make those of the limits that count it: an address that many
+// limits count is hashed once. p is masked, as [Networks] has it. No tuple of Sum
+// meets it: they begin with a length, which is never written as these two bytes.
+func (h Hasher) SumNetwork(p netip.Prefix) Key {
+	tuple := [20]byte{0x80, 0x00}
 	addr, bits := p.Addr(), byte(p.Bits())
 	if addr.Is4() {
+		tuple[2], tuple[3] = bits, 4
 		a := addr.As4()
-		copy(tuple[8:], a[:])
-		tuple[12], tuple[13] = bits, 4
-		return h.Sum(tuple[:14])
+		copy(tuple[4:], a[:])
+		return h.Sum(tuple[:8])
 	}
+	tuple[2], tuple[3] = bits, 6
 	a := addr.As16()
+	copy(tuple[4:], a[:])
 	if bits <= 64 {
-		copy(tuple[8:], a[:8])
-		tuple[16], tuple[17] = bits, 6
-		return h.Sum(tuple[:18])
+		return h.Sum(tuple[:12])
 	}
-	copy(tuple[8:], a[:])
-	tuple[24], tuple[25] = bits, 6
-	return h.Sum(tuple[:26])
+	return h.Sum(tuple[:20])
 }
+
+// SumPrefix is the Key of a network in the space that a Salt stands for.
+func (h Hasher) SumPrefix(salt Salt, p netip.Prefix) Key { return h.SumNetwork(p).Apart(salt) }
+
+// Apart is the Key of the same network in another space, elsewhere in a table.
+func (k Key) Apart(s Salt) Key { return Key{k[0] + uint64(s), k[1] ^ uint64(s)} }
+
+// Beside is Apart for spaces of which one at a time is used for a network, such
+// as the tiers of a policy: it leaves the place in a table as it is, so that
+// [Memory.Touch] can be told of the place before it is known which space it is.
+func (k Key) Beside(s Salt) Key { return Key{k[0], k[1] ^ uint64(s)} }

@@ -67,6 +67,10 @@ func (m *Memory) TakeAt(now time.Time, reqs []Request, results []Result) error {
 	return m.take(now.Sub(m.start), reqs, results)
 }
 
+// Touch brings the place of a key from memory. It waits for nothing: who knows
+// the key some time before the Take does other things meanwhile.
+func (m *Memory) Touch(k Key) { m.table.touch(k) }
+
 // at is a time since the start on the table's clock. It leaves room before the
 // start, because 0 is "long ago" in a state, and a clock can be set back.
 func at(sinceStart time.Duration) int64 {

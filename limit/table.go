@@ -85,6 +85,9 @@ func (t *table) index(k Key) int {
 	return int(hi)
 }
 
+// touch reads what find reads first, and does not look at it.
+func (t *table) touch(k Key) { t.buckets[t.index(k)].slots[home(k)].tag.Load() }
+
 // stripe is the number of the lock of bucket i.
 func (t *table) stripe(i int) int { return i & (len(t.stripes) - 1) }
 

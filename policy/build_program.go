@@ -142,8 +142,9 @@ func (p *Program) buildRules(b *builder) {
 		b.errs = append(b.errs, r.check(len(p.limits))...)
 		p.response(b, r.Response)
 		r.reputation, r.salt = r.When.Reputation(), salt(r.Name)
-		p.rules = append(p.rules, builtRule{b.optional(&r.When), r, r.When.traits()})
+		p.rules = append(p.rules, builtRule{b.optional(&r.When), r})
 	}
+	p.index = newRuleIndex(p.rules, p.sets)
 	for i := range p.cfg.Lists {
 		b.where = "list " + p.cfg.Lists[i].Name
 		p.response(b, p.cfg.Lists[i].Response)

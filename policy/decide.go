@@ -1,6 +1,8 @@
 package policy
 
 import (
+	"math/bits"
+
 	"github.com/ipwarden/ipwarden"
 )
 
@@ -112,36 +114,48 @@ func (p *Program) tierOf(in *Input) *Tier {
 	return nil
 }
 
-// rule asks the rules, and reports whether one ended the walk.
+// rule asks the rules that the index leaves, and reports whether one ended the
+// walk.
 func (p *Program) rule(in *Input, d *Decision) bool {
-	for i := range p.rules {
-		built := &p.rules[i]
-		if built.traits != 0 && built.traits&in.traits == 0 {
-			continue
-		}
-		r := built.rule
-		if ok, over := in.holds(built.when); !ok && !(over && r.Action > ipwarden.Allow) {
-			continue
-		}
-		if !r.applies(in) {
-			d.Shadow = append(d.Shadow, r)
-			continue
-		}
-		d.Tags = append(d.Tags, r.Tags...)
-		p.use(d, r.Limit)
-		switch {
-		case r.Action == ipwarden.NoVerdict:
-		case r.Action == ipwarden.Flag:
-			d.Flags = append(d.Flags, r)
-			d.flag(ByRule, nil, r)
-		case r.Continue:
-			if d.going == nil || strictness(r.Action) > strictness(d.going.Action) {
-				d.going = r
+	if len(p.rules) == 0 {
+		return false
+	}
+	var room [maxMarks]uint16
+	marks := in.appendMarks(room[:0])
+	for w := range p.index.words {
+		for left := p.index.worth(w, marks); left != 0; left &= left - 1 {
+			if p.ask(&p.rules[w*64+bits.TrailingZeros64(left)], in, d) {
+				return true
 			}
-		default:
-			p.apply(r, in, d)
-			return true
 		}
+	}
+	return false
+}
+
+// ask asks one rule, and reports whether it ended the walk.
+func (p *Program) ask(built *builtRule, in *Input, d *Decision) bool {
+	r := built.rule
+	if ok, over := in.holds(built.when); !ok && !(over && r.Action > ipwarden.Allow) {
+		return false
+	}
+	if !r.applies(in) {
+		d.Shadow = append(d.Shadow, r)
+		return false
+	}
+	d.Tags = append(d.Tags, r.Tags...)
+	p.use(d, r.Limit)
+	switch {
+	case r.Action == ipwarden.NoVerdict:
+	case r.Action == ipwarden.Flag:
+		d.Flags = append(d.Flags, r)
+		d.flag(ByRule, nil, r)
+	case r.Continue:
+		if d.going == nil || strictness(r.Action) > strictness(d.going.Action) {
+			d.going = r
+		}
+	default:
+		p.apply(r, in, d)
+		return true
 	}
 	return false
 }

@@ -131,6 +131,8 @@ type Route struct {
 	// Source does.
 	Intelligence ipwarden.Intelligence
 	Line                  int
+
+	starts marks // of the paths that it may be for
 }
 
 // Reasons lists the words of all reasons; the first is "".

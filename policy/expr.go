@@ -127,26 +127,6 @@ func (e *Expr) Reputation() bool {
 	return asks && !other
 }
 
-// traits are those of which the address needs one for e to hold; 0 when it may
-// hold without, or when something is asked before them.
-func (e *Expr) traits() (need ipwarden.Traits) {
-	switch {
-	case e.Op == OpField && e.Type == Bool:
-		return e.Field.Traits()
-	case e.Op == OpAnd && len(e.Args) > 0:
-		return e.Args[0].traits()
-	case e.Op == OpOr:
-		for i := range e.Args {
-			t := e.Args[i].traits()
-			if t == 0 {
-				return 0
-			}
-			need |= t
-		}
-	}
-	return need
-}
-
 // named is word i, or "unknown".
 func named(words []string, i int) string {
 	if i < len(words) {

@@ -51,6 +51,7 @@ type Program struct {
 	sets       []*Set
 	entries    *entries
 	rules      []builtRule
+	index      *ruleIndex
 	tiers      []builtTier
 	thresholds []Threshold // the highest score first
 	limits     []*Limit
@@ -64,9 +65,6 @@ type Program struct {
 type builtRule struct {
 	when condition // nil: always
 	rule *Rule
-	// traits of which the address needs one for the condition to hold; 0: it may
-	// hold without.
-	traits ipwarden.Traits
 }
 
 type builtTier struct {
@@ -105,6 +103,7 @@ func New(cfg Config) (*Program, error) {
 		if cfg.Routes[i].Budget == 0 {
 			cfg.Routes[i].Budget = cfg.DefaultRoute.Budget
 		}
+		cfg.Routes[i].starts = startsOf(cfg.Routes[i].Paths)
 	}
 	p := &Program{cfg: cfg, scores: cfg.Scores}
 	b := &builder{foreign: cfg.Foreign}
@@ -166,9 +165,10 @@ func (p *Program) OverLimit(l *Limit) *Response {
 // Route returns the route of a request: never nil. A gate asks before the
 // look-up, whose budget the route has.
 func (p *Program) Route(q *ipwarden.Request) *Route {
-	if q != nil {
+	if q != nil && len(p.cfg.Routes) > 0 {
+		start := startMark(q.Path)
 		for i := range p.cfg.Routes {
-			if r := &p.cfg.Routes[i]; r.holds(q) {
+			if r := &p.cfg.Routes[i]; r.starts.has(start) && r.holds(q) {
 				return r
 			}
 		}

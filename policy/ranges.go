@@ -136,6 +136,8 @@ type prefixes struct {
 	parent    []int32 // of each in the whole list
 }
 
+func (p *prefixes) empty() bool { return len(p.parent) == 0 }
+
 func newPrefixes(all []netip.Prefix) prefixes {
 	var p prefixes
 	var four, six []netip.Prefix

@@ -6,6 +6,32 @@ import (
 	"github.com/ipwarden/ipwarden"
 )
 
+// startsOf are the marks of the paths that the patterns may be for; none is any.
+func startsOf(patterns []string) (m marks) {
+	for _, p := range patterns {
+		rest, below := strings.CutSuffix(p, "*")
+		if below && len(rest) < 3 {
+			return anyStart
+		}
+		m.add(startMark(rest))
+		if below {
+			m.add(startMark(rest[:len(rest)-1])) // the folder itself
+		}
+	}
+	if len(patterns) == 0 {
+		return anyStart
+	}
+	return m
+}
+
+// anyStart has the marks of all paths.
+var anyStart = func() (m marks) {
+	for row := markStart; row <= markShort; row++ {
+		m.add(row)
+	}
+	return m
+}()
+
 // holds reports whether the route is for a request.
 func (r *Route) holds(q *ipwarden.Request) bool {
 	return fits(r.Methods, q.Method, sameText) && fits(r.Hosts, q.Host, sameHost) && fits(r.Paths, q.Path, samePath)

@@ -44,7 +44,8 @@ type gateFlags struct {
 	LimitSeedFile       string        `env:"IPWARDEN_LIMIT_SEED_FILE" placeholder:"FILE" help:"32 hexadecimal digits that key the counts, the same on all nodes that share them; or IPWARDEN_LIMIT_SEED."`
 	CrawlerDNS          bool          `name:"crawler-dns" env:"IPWARDEN_CRAWLER_DNS" help:"Verify crawlers by the DNS names of their addresses too, behind the request; by default only by published ranges, and nothing is asked outside."`
 	challengeFlags
-	OlderHeaders bool `name:"older-rate-limit-headers" env:"IPWARDEN_OLDER_RATE_LIMIT_HEADERS" help:"Send X-RateLimit-Limit, -Remaining and -Reset too."`
+	Enrich       []string `env:"IPWARDEN_ENRICH" sep:"," placeholder:"NAME,..." help:"What the application is told besides the verdict: asn, country, decision, degraded, ip, reason, risk, rule, tags, tier, traits; or none. Default all."`
+	OlderHeaders bool     `name:"older-rate-limit-headers" env:"IPWARDEN_OLDER_RATE_LIMIT_HEADERS" help:"Send X-RateLimit-Limit, -Remaining and -Reset too."`
 }
 
 // gateRun is a gate while it runs.
@@ -63,6 +64,17 @@ type gateRun struct {
 	journalFile          *logFile       // nil when there is none
 	closers              []io.Closer
 	log                  *slog.Logger
+}
+
+// enrich is what the gate takes: nil for all.
+func (f *gateFlags) enrich() []string {
+	switch {
+	case len(f.Enrich) == 0:
+		return nil
+	case len(f.Enrich) == 1 && f.Enrich[0] == "none":
+		return []string{}
+	}
+	return f.Enrich
 }
 
 // policyFile is the policy to use, "" for none.
@@ -104,7 +116,7 @@ func (f *gateFlags) open(file string, dirs *dirFlag, e *env, live func() *data, 
 	}
 	cfg := gate.Config{
 		Source:  ipwarden.SourceFunc(func(ctx context.Context, a netip.Addr) (ipwarden.Record, error) { return live().Lookup(ctx, a) }),
-		Program: p.Program, Risk: p.Risk, Client: found.any, OlderHeaders: f.OlderHeaders, Now: e.now,
+		Program: p.Program, Risk: p.Risk, Client: found.any, OlderHeaders: f.OlderHeaders, Enrich: f.enrich(), Now: e.now,
 	}
 	if cfg.Journal, err = f.journal(run, e); err != nil {
 		return nil, err

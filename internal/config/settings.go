@@ -82,6 +82,7 @@ var known = map[string]shape{
 	"limit_budget":                text,   // how long a decision waits for the store
 	"limit_seed_file":             text,   // keys the counts that nodes share
 	"crawler_dns":                 truth,  // verify crawlers by DNS too
+	"enrich":                      list,   // headers for the application
 	"older_rate_limit_headers":    truth,  //
 	"spoa_listen":                 text,   // address of HAProxy's agent protocol
 	"extauthz_listen":             text,   // address of Envoy's external authorization
