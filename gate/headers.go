@@ -63,7 +63,7 @@ func enrichingOf(names []string) (set enriching, err error) {
 	for _, name := range names {
 		i := slices.Index(Enrichments[:], name)
 		if i < 0 {
-			return 0, fmt.Errorf("Enrich has %q, which is none of %s", name, strings.Join(Enrichments[:], ", "))
+			return 0, fmt.Errorf("%q in Enrich is none of %s", name, strings.Join(Enrichments[:], ", "))
 		}
 		set |= 1 << i
 	}
