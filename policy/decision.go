@@ -130,7 +130,7 @@ type Route struct {
 	// Intelligence is how the look-up waits for providers; the zero value is as the
 	// Source does.
 	Intelligence ipwarden.Intelligence
-	Line                  int
+	Line         int
 
 	starts marks // of the paths that it may be for
 }
