@@ -33,6 +33,23 @@ func hostName(name string) (string, bool) {
 	return strings.ToLower(name), true
 }
 
+// isPattern reports whether h is a pattern whose names are all one owner's: behind
+// a star there is a dot and a domain of at least two labels. "*googlebot.com" is
+// none, for anybody can have evilgooglebot.com.
+func isPattern(h string) bool {
+	if _, ok := hostName(strings.Replace(h, "*", "x", 1)); !ok || h != strings.ToLower(h) {
+		return false
+	}
+	domain := h
+	if _, after, star := strings.Cut(h, "*"); star {
+		if !strings.HasPrefix(after, ".") {
+			return false
+		}
+		domain = after[1:]
+	}
+	return strings.Contains(domain, ".")
+}
+
 // matchesHost reports whether a host name is one of the pattern's, in which a
 // star stands for one or more characters.
 func matchesHost(pattern, name string) bool {

@@ -48,6 +48,19 @@ func TestPatternsOfHosts(t *testing.T) {
 	}
 }
 
+// What stands behind a star begins at a dot, or the names are anybody's.
+func TestPatternsAreLabelAligned(t *testing.T) {
+	for h, want := range map[string]bool{
+		"*.googlebot.com": true, "rate-limited-proxy-*.google.com": true, "exact.example.com": true,
+		"*googlebot.com": false, "crawl-*": false, "crawl-*.com": false, "*.com": false, "a.*": false, "a.*b.example.com": false, "*.*.example.com": false,
+		"*": false, "localhost": false, "*.": false, "": false, "*.Example.com": false, "*.a b.com": false,
+	} {
+		if isPattern(h) != want {
+			t.Errorf("%q: %v", h, !want)
+		}
+	}
+}
+
 // A host name that is taken for one has nothing in it that a log, JSON or HTML
 // would have to escape.
 func FuzzHostName(f *testing.F) {

@@ -7,7 +7,6 @@ import (
 	"net"
 	"net/netip"
 	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -121,7 +120,7 @@ func (c *Crawler) check() (errs []error) {
 		}
 	}
 	for _, h := range c.Hosts {
-		if _, ok := hostName(strings.Replace(h, "*", "x", 1)); !ok || h != strings.ToLower(h) || !strings.Contains(strings.TrimPrefix(h, "*."), ".") {
+		if !isPattern(h) {
 			errs = append(errs, fmt.Errorf("%q of %s is no pattern of host names, such as \"*.googlebot.com\"", h, c.Name))
 		}
 	}

@@ -297,12 +297,30 @@ func TestManyNames(t *testing.T) {
 	})
 }
 
+// Of a name with very many addresses only the first count.
+func TestManyAddresses(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const name = "crawl-1.googlebot.com."
+		z := &zone{names: map[string][]string{"66.249.66.1": {name}, "66.249.66.2": {name}}, addrs: map[string][]string{name: {"66.249.66.1"}}}
+		for i := range 1000 {
+			z.addrs[name] = append(z.addrs[name], fmt.Sprintf("2001:db8::%x", i))
+		}
+		z.addrs[name] = append(z.addrs[name], "66.249.66.2")
+		v := verifier(t, z, crawler.Config{})
+		for addr, want := range map[string]policy.Crawler{"66.249.66.1": policy.Verified, "66.249.66.2": policy.Failed} {
+			check(t, v, addr, policy.Pending)
+			synctest.Wait()
+			check(t, v, addr, want)
+		}
+	})
+}
+
 func TestMistakes(t *testing.T) {
 	_, err := crawler.New(crawler.Config{
 		Workers: -1, Timeout: -1,
-		Table: []crawler.Crawler{{Name: "X", Tokens: []string{"bot"}, Hosts: []string{"*.com", "*", "a b.example.com", "*.Example.com"}}},
+		Table: []crawler.Crawler{{Name: "X", Tokens: []string{"bot"}, Hosts: []string{"*.com", "*", "a b.example.com", "*.Example.com", "*googlebot.com"}}},
 	})
-	for _, want := range []string{"Workers is -1", "Timeout is -1ns", `"bot" of X`, `"*.com" of X`, `"*" of X`, `"a b.example.com" of X`, `"*.Example.com" of X`} {
+	for _, want := range []string{"Workers is -1", "Timeout is -1ns", `"bot" of X`, `"*.com" of X`, `"*" of X`, `"a b.example.com" of X`, `"*.Example.com" of X`, `"*googlebot.com" of X`} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v has no %s", err, want)
 		}

@@ -19,10 +19,11 @@ const (
 )
 
 // What an address's owner may make us ask: names of its address, and forward
-// look-ups of those that match.
+// look-ups of those that match, and what those bring.
 const (
 	maxNames   = 16
 	maxForward = 3
+	maxAddrs   = 64 // of a name
 )
 
 // work asks for claims until the Verifier is closed.
@@ -73,7 +74,7 @@ func (v *Verifier) confirm(ctx context.Context, addr netip.Addr, hosts []string)
 			failed = errors.Join(failed, unanswered(err))
 			continue
 		}
-		for _, text := range texts {
+		for _, text := range texts[:min(len(texts), maxAddrs)] {
 			if a, err := netip.ParseAddr(text); err == nil && a.Unmap().WithZone("") == addr {
 				return true, nil
 			}
