@@ -91,7 +91,8 @@ func node(t *testing.T, script string, question, answers any, env ...string) {
 	ctx, cancel := context.WithTimeout(context.Background(), nodePatience)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "node", script, string(q))
-	cmd.Env = append(os.Environ(), append(env, "NODE_PATH="+from, "NODE_OPTIONS=", "http_proxy=", "https_proxy=", "HTTP_PROXY=", "HTTPS_PROXY=")...)
+	cmd.Env = append(os.Environ(), "NODE_PATH="+from, "NODE_OPTIONS=", "http_proxy=", "https_proxy=", "HTTP_PROXY=", "HTTPS_PROXY=")
+	cmd.Env = append(cmd.Env, env...) // of several the last counts
 	cmd.WaitDelay = time.Second
 	var out, errs bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errs
