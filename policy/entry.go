@@ -40,6 +40,20 @@ func newEntries(lists []List) *entries {
 	e := &entries{asns: map[uint32][]*List{}}
 	index := map[netip.Prefix]int{}
 	var all []netip.Prefix
+	network := func(p netip.Prefix, l *List) {
+		at, ok := index[p]
+		if !ok {
+			at = len(all)
+			index[p] = at
+			all, e.of = append(all, p), append(e.of, nil)
+		}
+		e.of[at] = append(e.of[at], l)
+	}
+	land := func(code string, l *List) {
+		if n := countryNumber(code); n >= 0 {
+			e.country[n] = append(e.country[n], l)
+		}
+	}
 	for i := range lists {
 		l := &lists[i]
 		if l.Action == ipwarden.NoVerdict {
@@ -47,20 +61,33 @@ func newEntries(lists []List) *entries {
 		}
 		e.any = true
 		for _, p := range l.Prefixes {
-			at, ok := index[p]
-			if !ok {
-				at = len(all)
-				index[p] = at
-				all, e.of = append(all, p), append(e.of, nil)
-			}
-			e.of[at] = append(e.of[at], l)
+			network(p, l)
 		}
 		for _, n := range l.ASNs {
 			e.asns[n] = append(e.asns[n], l)
 		}
 		for _, c := range l.Countries {
-			if n := countryNumber(c); n >= 0 {
-				e.country[n] = append(e.country[n], l)
+			land(c, l)
+		}
+		type end struct {
+			at   time.Time
+			line int
+		}
+		ends := map[end]*List{}
+		for i := range l.Timed {
+			t := &l.Timed[i]
+			part := ends[end{t.Expires, t.Line}]
+			if part == nil {
+				part = l.ending(t)
+				ends[end{t.Expires, t.Line}] = part
+			}
+			switch {
+			case t.Prefix.IsValid():
+				network(t.Prefix, part)
+			case t.ASN != 0:
+				e.asns[t.ASN] = append(e.asns[t.ASN], part)
+			default:
+				land(t.Country, part)
 			}
 		}
 	}

@@ -20,6 +20,7 @@ type List struct {
 	Countries []string // ISO 3166-1 alpha-2
 	Crawlers  []string // names, as security.crawler.name has them
 	Values    []string // any text: hosts, keys
+	Timed     []Timed  // entries with an end of their own
 	// Action, when given, makes the list an operator's entries. They go first: the
 	// longest prefix, at equal length the stricter action; then ASNs; then
 	// countries.
@@ -33,6 +34,17 @@ type List struct {
 	Line     int       // in the file, 0 when unknown
 }
 
+// Timed is an entry of a List that ends by itself, before the list does: a ban for
+// an hour. It has one of Prefix, ASN and Country.
+type Timed struct {
+	Prefix  netip.Prefix
+	ASN     uint32
+	Country string
+	Expires time.Time
+	Reason  string // for people; "" when nobody gave one
+	Line    int    // in the file, 0 when unknown
+}
+
 // Set is a List ready to be asked. It is immutable.
 type Set struct {
 	networks  prefixes
@@ -41,6 +53,7 @@ type Set struct {
 	texts     map[string]struct{} // crawlers and values
 	crawlers  map[string]struct{}
 	expires   time.Time
+	timed     *timedSet // nil when no entry has an end of its own
 }
 
 func newSet(l *List) *Set {
@@ -53,6 +66,7 @@ func newSet(l *List) *Set {
 	}
 	s.crawlers = textSet(l.Crawlers)
 	s.texts = textSet(slices.Concat(l.Crawlers, l.Values, l.Countries))
+	s.timed = newTimedSet(l.Timed)
 	return s
 }
 
@@ -75,7 +89,7 @@ func (s *Set) Holds(in *Input) bool {
 	if s.expired(in.Now) {
 		return false
 	}
-	if s.networks.find(in.addr) >= 0 || s.countries.has(in.country) {
+	if s.networks.find(in.addr) >= 0 || s.countries.has(in.country) || s.timed != nil && s.timed.holds(in) {
 		return true
 	}
 	if s.asns != nil {
@@ -102,7 +116,7 @@ func (s *Set) HoldsNumber(in *Input, n int64) bool {
 		return false
 	}
 	_, ok := s.asns[uint32(n)]
-	return ok
+	return ok || s.timed != nil && in.Now.Before(s.timed.asns[uint32(n)])
 }
 
 // HoldsText reports whether the list holds a country, a crawler or a value.
@@ -111,7 +125,7 @@ func (s *Set) HoldsText(in *Input, text string) bool {
 		return false
 	}
 	_, ok := s.texts[text]
-	return ok
+	return ok || s.timed != nil && in.Now.Before(s.timed.countries[text])
 }
 
 // countrySet has a bit for each code of two capital letters.
@@ -149,6 +163,11 @@ func (l *List) check(limits int) (errs []error) {
 	for _, p := range l.Prefixes {
 		if !p.IsValid() || p != p.Masked() || p.Addr().Is4In6() {
 			bad("the prefix " + p.String() + " is not in canonical form, such as 203.0.113.0/24")
+		}
+	}
+	for i := range l.Timed {
+		if what := l.Timed[i].check(); what != "" {
+			bad(what)
 		}
 	}
 	for _, c := range l.Countries {

@@ -170,15 +170,12 @@ func (d *document) expiry(n ast.Node) (time.Time, bool) {
 	if !ok {
 		return time.Time{}, false
 	}
-	if t, err := time.Parse(time.DateOnly, s); err == nil {
-		return t.AddDate(0, 0, 1), true
-	}
-	t, err := time.Parse(time.RFC3339, s)
-	if err != nil {
+	t, ok := ParseExpiry(s)
+	if !ok {
 		d.At(n.GetToken(), fmt.Sprintf("expires %q is no date; write 2027-06-30 or 2027-06-30T12:00:00Z", yamldoc.Clip(s, 64)))
 		return time.Time{}, false
 	}
-	return t.UTC(), true
+	return t, true
 }
 
 func (d *document) date(n ast.Node, what string) (time.Time, bool) {

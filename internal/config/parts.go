@@ -40,5 +40,14 @@ func ASN(d *yamldoc.Document, n ast.Node) (uint32, bool) {
 	return number, number != 0
 }
 
+// ParseExpiry is Expiry for a text.
+func ParseExpiry(s string) (time.Time, bool) {
+	if t, err := time.Parse(time.DateOnly, s); err == nil {
+		return t.AddDate(0, 0, 1), true
+	}
+	t, err := time.Parse(time.RFC3339, s)
+	return t.UTC(), err == nil
+}
+
 // Expiry reads a time, or a day that still counts to its end, UTC.
 func Expiry(d *yamldoc.Document, n ast.Node) (time.Time, bool) { return (&document{d}).expiry(n) }

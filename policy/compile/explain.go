@@ -75,13 +75,23 @@ func (p *Policy) steps(in *policy.Input, x *Explanation) {
 			continue
 		}
 		says := l.Action.String()
-		if d.List != l {
+		step := Step{Part: "list", Name: l.Name, Line: l.Line}
+		until := l.Expires
+		if its := d.List != nil && d.List.Name == l.Name; its {
+			// The line of the entry, where it has one of its own.
+			step.Line, until = d.List.Line, d.List.Expires
+			step.Decided = d.Reason <= policy.ByCountry
+		} else {
 			says += ", and another entry goes before it"
 		}
-		if !l.Expires.IsZero() {
-			says += ", until " + l.Expires.UTC().Format(time.RFC3339)
+		if !until.IsZero() {
+			says += ", until " + until.UTC().Format(time.RFC3339)
 		}
-		add(Step{Part: "list", Name: l.Name, Line: l.Line, Says: says, Decided: d.List == l && d.Reason <= policy.ByCountry})
+		if why := reasonOf(l, step.Line, until); why != "" {
+			says += " (" + why + ")"
+		}
+		step.Says = says
+		add(step)
 	}
 	if in.Crawler != policy.NotCrawler {
 		add(Step{Part: "crawlers", Name: in.CrawlerName, Says: in.Crawler.String(), Decided: d.Reason == policy.ByCrawler || d.Reason == policy.ByPending})
@@ -99,6 +109,16 @@ func (p *Policy) steps(in *policy.Input, x *Explanation) {
 	for i := range d.Uses {
 		add(p.limitStep(&d.Uses[i], in))
 	}
+}
+
+// reasonOf is why an entry that ends then is in the list, "" when nobody said.
+func reasonOf(l *policy.List, line int, until time.Time) string {
+	for i := range l.Timed {
+		if t := &l.Timed[i]; t.Line == line && t.Expires.Equal(until) {
+			return t.Reason
+		}
+	}
+	return ""
 }
 
 // walkSteps lists the tier, the rules and the threshold.

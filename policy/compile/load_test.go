@@ -3,11 +3,13 @@ package compile
 import (
 	"errors"
 	"flag"
+	"fmt"
 	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/ipwarden/ipwarden"
 	"github.com/ipwarden/ipwarden/policy"
@@ -189,4 +191,43 @@ func FuzzLoad(f *testing.F) {
 			u.Limit.AppendKey(nil, in)
 		}
 	})
+}
+
+// Entries of a list may end by themselves, in the policy and in a list's file.
+func TestTimedEntries(t *testing.T) {
+	p, err := Read("policy.yaml", []byte(`
+lists:
+  bans:
+    networks: [192.0.2.1, {network: 203.0.113.0/24, expires: 2026-12-01T00:00:00Z, reason: ticket 4711}, {network: 192.0.2.2, reason: for good}]
+    asns: [{asn: AS64500, expires: 2026-12-31}]
+    countries: [{country: SE, expires: 2026-12-31}, "NO"]
+    action: block
+  file: {file: bans.txt, action: block}
+`), Options{ReadFile: func(string) ([]byte, error) {
+		return []byte("192.0.2.1\n2001:db8::/32 expires=2026-12-31 # a spray\nAS64501\texpires=2026-12-01T12:00:00+01:00\nSE\n"), nil
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := func(l *policy.List) string {
+		s := fmt.Sprint(l.Prefixes, l.ASNs, l.Countries)
+		for _, e := range l.Timed {
+			s += fmt.Sprintf(" %v/%d/%s until %s (%s)", e.Prefix, e.ASN, e.Country, e.Expires.Format(time.RFC3339), e.Reason)
+		}
+		return s
+	}
+	for i, want := range []string{
+		"[192.0.2.1/32 192.0.2.2/32] [] [NO] 203.0.113.0/24/0/ until 2026-12-01T00:00:00Z (ticket 4711)" +
+			" invalid Prefix/64500/ until 2027-01-01T00:00:00Z () invalid Prefix/0/SE until 2027-01-01T00:00:00Z ()",
+		"[192.0.2.1/32] [] [SE] 2001:db8::/32/0/ until 2027-01-01T00:00:00Z () invalid Prefix/64501/ until 2026-12-01T11:00:00Z ()",
+	} {
+		if got := text(&p.Program.Lists()[i]); got != want {
+			t.Errorf("got  %s\nwant %s", got, want)
+		}
+	}
+	in := &policy.Input{Request: &ipwarden.Request{Path: "/"}, Client: netip.MustParseAddr("203.0.113.9"), Now: time.Date(2026, 11, 20, 0, 0, 0, 0, time.UTC)}
+	x := p.Explain(in)
+	if s := x.Steps[0]; s.Name != "bans" || s.Line != 4 || s.Says != "block, until 2026-12-01T00:00:00Z (ticket 4711)" || !s.Decided {
+		t.Errorf("explained as %+v", s)
+	}
 }

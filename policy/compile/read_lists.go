@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"iter"
 	"net/netip"
-	"strconv"
 	"strings"
 
 	"github.com/goccy/go-yaml/ast"
@@ -46,6 +45,9 @@ func (f *file) readList(at yamldoc.Pair, l *policy.List) {
 	_, has, ok := f.each(at.Value, "a list", []key{
 		{"networks", func(p yamldoc.Pair) {
 			for _, item := range f.Sequence(p.Value, "networks") {
+				if f.timed(item, "network", l) {
+					continue
+				}
 				if prefix, ok := config.Network(f.Document, item); ok {
 					l.Prefixes = append(l.Prefixes, prefix)
 				}
@@ -53,6 +55,9 @@ func (f *file) readList(at yamldoc.Pair, l *policy.List) {
 		}},
 		{"asns", func(p yamldoc.Pair) {
 			for _, item := range f.Sequence(p.Value, "asns") {
+				if f.timed(item, "asn", l) {
+					continue
+				}
 				if number, ok := config.ASN(f.Document, item); ok {
 					l.ASNs = append(l.ASNs, number)
 				}
@@ -60,13 +65,10 @@ func (f *file) readList(at yamldoc.Pair, l *policy.List) {
 		}},
 		{"countries", func(p yamldoc.Pair) {
 			for _, item := range f.Sequence(p.Value, "countries") {
-				s, ok := f.Text(item, "a country")
-				switch _, isBool := item.(*ast.BoolNode); {
-				case isBool: // NO, ON and the like are texts to this parser, but not to all
-					f.At(item.GetToken(), "YAML takes this for true or false; put the country in quotes")
-				case ok && !isCountry(s):
-					f.At(item.GetToken(), fmt.Sprintf("%q is no country: a code has two capital letters, such as SE", yamldoc.Clip(s, 32)))
-				case ok:
+				if f.timed(item, "country", l) {
+					continue
+				}
+				if s, ok := f.country(item); ok {
 					l.Countries = append(l.Countries, s)
 				}
 			}
@@ -146,8 +148,8 @@ func (f *file) listFile(p, format yamldoc.Pair, l *policy.List) {
 	f.facts(p, parser(bytes.NewReader(data), &feed.Meta{Name: name}), l)
 }
 
-// plainList reads one network, address, AS or country a line; # begins a
-// comment.
+// plainList reads one network, address, AS or country a line, with expires=TIME
+// behind it where it ends by itself; # begins a comment.
 func (f *file) plainList(p yamldoc.Pair, name string, data []byte, l *policy.List) {
 	bad := 0
 	lines := bufio.NewScanner(bytes.NewReader(data))
@@ -157,26 +159,10 @@ func (f *file) plainList(p yamldoc.Pair, name string, data []byte, l *policy.Lis
 		if row = strings.TrimSpace(row); row == "" {
 			continue
 		}
-		if isCountry(row) {
-			l.Countries = append(l.Countries, row)
-			continue
-		}
-		if digits, ok := strings.CutPrefix(strings.ToUpper(row), "AS"); ok {
-			if number, err := strconv.ParseUint(digits, 10, 32); err == nil && number > 0 {
-				l.ASNs = append(l.ASNs, uint32(number))
-				continue
+		if what := addRow(row, l); what != "" {
+			if bad++; bad <= 5 {
+				f.At(p.Value.GetToken(), fmt.Sprintf("line %d of %s: %s", n, name, what))
 			}
-		}
-		if a, err := netip.ParseAddr(row); err == nil && a.Zone() == "" && !a.Is4In6() {
-			l.Prefixes = append(l.Prefixes, netip.PrefixFrom(a, a.BitLen()))
-			continue
-		}
-		if badPrefix(row) == "" {
-			l.Prefixes = append(l.Prefixes, netip.MustParsePrefix(row))
-			continue
-		}
-		if bad++; bad <= 5 {
-			f.At(p.Value.GetToken(), fmt.Sprintf("line %d of %s: %q is no network, address, AS or country, such as 203.0.113.0/24, AS64500, SE", n, name, yamldoc.Clip(row, 64)))
 		}
 	}
 	if err := lines.Err(); err != nil {
