@@ -46,7 +46,7 @@ func TestIpregistryNode(t *testing.T) {
 		`{"ip":"8.8.8.8","type":"IPv4","hostname":null,"company":{"name":"Google LLC","domain":"google.com"},
 		  "connection":{"asn":15169,"organization":"Google LLC","route":"8.8.8.0/24","type":"hosting"},
 		  "location":{"country":{"code":"US","calling_code":"1","flag":{"emoji":"🇺🇸","emoji_unicode":"U+1F1FA U+1F1F8"},"borders":[]},
-		    "region":{"code":"CA","name":"California"},"city":"Mountain View","latitude":37.4056,"in_eu":false,"language":{"code":"en"}},
+		    "region":{"code":"US-CA","name":"California"},"city":"Mountain View","latitude":37.4056,"in_eu":false,"language":{"code":"en"}},
 		  "security":{"is_cloud_provider":true,"is_vpn":false},"time_zone":{"id":"America/Los_Angeles"},"currency":{"code":"USD","symbol":"$"}}`,
 		`{"location":{"country":{"code":"DE","name":"Germany"}},"security":{"is_vpn":true,"is_anonymous":true,"is_tor":false}}`,
 		`{"ip":"81.2.69.142","location":{"city":"London"},"user_agent":{"device":{"brand":null}}}`,

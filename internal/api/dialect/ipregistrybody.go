@@ -73,7 +73,12 @@ func appendRegistryLocation(dst []byte, c *Call, loc *ipwarden.Location) []byte 
 		}
 		dst = appendRegistryLanguage(dst, loc.Languages[i])
 	}
-	dst = nullable(dst, `],"tld":null},"region":{"code":`, loc.RegionCode)
+	dst = append(dst, `],"tld":null},"region":{"code":`...)
+	if loc.RegionCode != "" && loc.CountryCode != "" { // as ISO 3166-2 writes it: US-CA
+		dst = ipwarden.AppendString(dst, loc.CountryCode+"-"+loc.RegionCode)
+	} else {
+		dst = append(dst, "null"...)
+	}
 	dst = nullable(dst, `,"name":`, loc.Region)
 	dst = nullable(dst, `},"city":`, loc.City)
 	dst = nullable(dst, `,"postal":`, loc.Postal)
