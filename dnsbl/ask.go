@@ -161,7 +161,7 @@ type Answer struct {
 // neither reads nor keeps what is remembered. An address that is never sent has
 // no answers.
 func (l *List) Ask(ctx context.Context, addr netip.Addr) []Answer {
-	if !public(addr) {
+	if !l.cfg.Public(addr) {
 		return nil
 	}
 	addr = l.key(addr)

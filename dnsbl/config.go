@@ -54,6 +54,9 @@ type Config struct {
 	// or less. Default 5 min. Negative: only by [List.Check]; zones are then asked
 	// without having passed.
 	CheckEvery time.Duration
+	// Public reports whether a canonical address may be sent. Default: all that are
+	// not private, and not set aside for another special purpose.
+	Public func(netip.Addr) bool
 	// Dial opens connections to resolvers. Default that of a net.Dialer.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 	// Now is the clock. Default time.Now.
@@ -148,6 +151,9 @@ func (c *Config) fill() error {
 	}
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
+	}
+	if c.Public == nil {
+		c.Public = public
 	}
 	if c.Dial == nil {
 		c.Dial = (&net.Dialer{}).DialContext

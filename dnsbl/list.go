@@ -14,7 +14,8 @@ import (
 	"github.com/ipwarden/ipwarden"
 )
 
-// Errors of Lookup. The Record beside each holds what is known.
+// Errors of Lookup, where no list is known to have the address, and not all were
+// heard.
 var (
 	// ErrPending says that not every zone was heard yet. Ask again.
 	ErrPending = errors.New("dnsbl: the block lists are being asked")
@@ -103,8 +104,9 @@ func (l *List) Close() {
 	l.wait.Wait()
 }
 
-// Lookup answers what the zones say of an address. Beside an error the Record
-// holds what is known by then.
+// Lookup answers what the zones say of an address. An address that a zone lists is
+// no error, whatever becomes of the others: they are in the answer when they were
+// heard.
 func (l *List) Lookup(ctx context.Context, addr netip.Addr) (ipwarden.Record, error) {
 	zoned := addr.Zone() != ""
 	addr, from := ipwarden.Canonical(addr)
@@ -114,7 +116,7 @@ func (l *List) Lookup(ctx context.Context, addr netip.Addr) (ipwarden.Record, er
 	if ok {
 		return ipwarden.MakeRecord(addr, store, 0).Asked(from, zoned), nil
 	}
-	if !public(addr) {
+	if !l.cfg.Public(addr) {
 		return ipwarden.MakeRecord(addr, nil, 0).Asked(from, zoned), nil
 	}
 	store, ask, err := l.known(key, now, epoch)
@@ -130,6 +132,9 @@ func (l *List) Lookup(ctx context.Context, addr netip.Addr) (ipwarden.Record, er
 		if err != nil {
 			l.pending.Add(1)
 		}
+	}
+	if err != nil && says(store) {
+		err = nil
 	}
 	return ipwarden.MakeRecord(addr, store, 0).Asked(from, zoned), err
 }

@@ -24,6 +24,7 @@ type world struct {
 	all   *answer           // guarded by mu: of each name that is not in names
 	fail  error             // guarded by mu
 	delay time.Duration     // guarded by mu
+	slow  string            // guarded by mu: names that end with it take a second
 	asked map[string]int    // guarded by mu
 	txt   int               // guarded by mu
 }
@@ -66,6 +67,9 @@ func (w *world) question(ctx context.Context, name string, qtype uint16) (answer
 		a = *w.all
 	}
 	fail, delay := w.fail, w.delay
+	if w.slow != "" && strings.HasSuffix(name, w.slow) {
+		delay = time.Second
+	}
 	if qtype == dns.TypeTXT {
 		w.txt++
 		a = answer{text: "listed because"}
@@ -286,6 +290,30 @@ func TestWait(t *testing.T) {
 		if n := w.count("9.9.9.9", "bl.example"); n != 1 {
 			t.Errorf("%d questions", n)
 		}
+	})
+}
+
+// Who is listed is not hidden by a zone that is slow or silent.
+func TestListedByOneOfTwo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld("fast.example", "slow.example")
+		w.list("81.2.69.142", "fast.example", 900, "127.0.0.4")
+		w.list("81.2.69.142", "slow.example", 900, "127.0.0.2")
+		m := codes(map[byte]Code{2: spam, 4: attack, 10: {}})
+		l := open(t, w, Config{Wait: true, Zones: []Zone{{Name: "fast.example", Codes: m}, {Name: "slow.example", Codes: m}}})
+		synctest.Wait()
+		w.set(func() { w.slow = ".slow.example." })
+		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Millisecond)
+		defer cancel()
+		r, err := l.Lookup(ctx, netip.MustParseAddr("81.2.69.142"))
+		if err != nil || r.Traits() != ipwarden.Attacker {
+			t.Errorf("%v %v", r.Traits().Names(), err)
+		}
+		if _, err := l.Lookup(ctx, netip.MustParseAddr("8.8.8.8")); !errors.Is(err, ErrPending) {
+			t.Errorf("nobody knows that it is not listed: %v", err)
+		}
+		time.Sleep(10 * time.Second)
+		want(t, l, "81.2.69.142", ipwarden.Attacker|ipwarden.Abuser, nil)
 	})
 }
 

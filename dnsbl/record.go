@@ -49,6 +49,12 @@ func (l *List) store(results []result) *ipwarden.Store {
 	return ipwarden.NewStore(s, []ipwarden.Hot{ipwarden.HotOf(0, "", s.traits)})
 }
 
+// says reports whether a store has anything to say.
+func says(s *ipwarden.Store) bool {
+	r := ipwarden.MakeRecord(netip.IPv4Unspecified(), s, 0)
+	return r.Traits() != 0 || len(r.Security().Listings) > 0
+}
+
 func (z *zone) listing(c *Code) string {
 	if c.Listing != "" {
 		return c.Listing
