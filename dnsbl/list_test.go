@@ -484,6 +484,46 @@ func TestChecking(t *testing.T) {
 	})
 }
 
+// One that turns out to be wrong meanwhile is not asked at all.
+func TestCheckingAWrongZone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld("bl.example")
+		w.delay = time.Second
+		w.list("127.0.0.1", "bl.example", 60, "127.0.0.2")
+		l := open(t, w, Config{Wait: true})
+		want(t, l, "81.2.69.142", 0, ErrNoZone)
+		if n := w.count("81.2.69.142", "bl.example"); n != 0 {
+			t.Errorf("asked %d times", n)
+		}
+	})
+}
+
+// What was put together before the last zone answered is not taken for the whole.
+func TestRememberedIsTheLast(t *testing.T) {
+	c, a := newCache(16), netip.MustParseAddr("8.8.8.8")
+	c.settle(a, 0, 2, result{ok: true, until: 100}, 1)
+	_, version := c.results(a)
+	c.settle(a, 1, 2, result{ok: true, until: 100, listed: 1}, 1)
+	store := ipwarden.NewStore(&said{}, nil)
+	c.remember(a, version, store, 7, 100)
+	if _, ok := c.last(a, 2, 7); ok {
+		t.Error("it hides what came after it")
+	}
+	_, version = c.results(a)
+	c.remember(a, version, store, 7, 100)
+	if got, ok := c.last(a, 2, 7); !ok || got != store {
+		t.Error("nothing is remembered")
+	}
+	for _, c2 := range []struct {
+		now   int64
+		epoch uint64
+	}{{100, 7}, {2, 8}} {
+		if _, ok := c.last(a, c2.now, c2.epoch); ok {
+			t.Errorf("%+v: it is over", c2)
+		}
+	}
+}
+
 // A million addresses take bounded memory and drive out listed ones last; who finds
 // no room is asked about later.
 func TestSprayIsBounded(t *testing.T) {
