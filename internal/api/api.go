@@ -48,6 +48,10 @@ type Config struct {
 	// /compat/. Default: none.
 	Dialects *dialect.Set
 
+	// Impaired says what is out of use while the rest works, a line each, for people
+	// who look at /readyz; it changes nothing else. Default: nothing is.
+	Impaired func() []string
+
 	// Version of the program, for the pages and the metrics. Default: "devel".
 	Version string
 

@@ -171,6 +171,19 @@ func (w *slowWorld) Lookup(ctx context.Context, addr netip.Addr) (ipwarden.Recor
 	return w.World.Lookup(ctx, addr)
 }
 
+// What is out of use while the rest works is there to be read, and no reason to
+// send requests elsewhere.
+func TestReadyTellsWhatIsOutOfUse(t *testing.T) {
+	var lines []string
+	a := newAPI(t, func(c *Config) { c.Impaired = func() []string { return lines } })
+	for want, l := range map[string][]string{"ready\n": nil, "ready\nblock list a: gone\nblock list b: gone\n": {"block list a: gone", "block list b: gone"}} {
+		lines = l
+		if res := a.answer(t, "GET", "/readyz"); res.Code != 200 || res.Body.String() != want {
+			t.Errorf("%d %q, want %q", res.Code, res.Body.String(), want)
+		}
+	}
+}
+
 // A request that was accepted before the server was told to stop is answered
 // on both listeners, idle connections do not hold the stop up, and /readyz says
 // no from the first moment.
