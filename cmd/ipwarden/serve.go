@@ -57,6 +57,8 @@ type server struct {
 	ask    *asker   // nil without dialects
 	log    *slog.Logger
 	failed reloads
+	// swapped is called when live has changed; nil for nobody.
+	swapped func()
 }
 
 // Run serves until it is told to stop.
@@ -109,6 +111,7 @@ func (c *serveCmd) Run(e *env) error {
 		return err
 	}
 	s.failed.register(handler.Registry())
+	s.swapped = handler.Refresh
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, stop) // a second signal ends the program at once
@@ -154,6 +157,9 @@ func newLog(w io.Writer, format, level string) *slog.Logger {
 // use puts d in use; its flat index is built while it already answers.
 func (s *server) use(d *data) {
 	s.live.Store(d)
+	if s.swapped != nil {
+		s.swapped()
+	}
 	if s.flat {
 		go func() {
 			if err := d.BuildFlat(); err != nil {

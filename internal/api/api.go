@@ -146,6 +146,10 @@ func (a *API) listensAt(addr net.Addr) error {
 // Ready reports whether look-ups can be answered, and are wanted.
 func (a *API) Ready() bool { return !a.draining.Load() && a.cfg.Data() != nil }
 
+// Refresh takes up what Config.Data returns now. Whoever swaps the data calls it,
+// so that the one before is let go of at once and not with the next request.
+func (a *API) Refresh() { a.current() }
+
 // current returns the data in use with what was made for it. Its data is nil
 // when there is none.
 func (a *API) current() *state {

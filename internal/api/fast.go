@@ -78,6 +78,9 @@ func (x *exchange) readHeader(h *fasthttp.RequestHeader) *problem {
 		return unknownVersion()
 	}
 	hosts, folded, raw := 0, false, h.RawHeaders()
+	if len(raw) > 0 && (raw[0] == ' ' || raw[0] == '\t') {
+		return malformed() // folded behind the request line
+	}
 	for len(raw) > 0 {
 		line, rest, _ := bytes.Cut(raw, newline)
 		raw = rest

@@ -151,14 +151,14 @@ func (x *exchange) gated(path string) *problem {
 
 // readFields makes a Header of the field lines as they came. Those of the fast
 // listener were checked by its own readers: a name is a token, and a colon ends
-// it. A folded line is fasthttp's alone; it belongs to nobody here.
+// it. A folded line goes on behind the line before it, as net/http reads it.
 func (x *exchange) readFields() {
 	if x.header != nil {
 		return
 	}
 	fields := &x.gateMemory().fields
 	fields.Reset()
-	for rest := x.head; len(rest) > 0; {
+	for rest := unfold(x.head); len(rest) > 0; {
 		var line []byte
 		line, rest, _ = bytes.Cut(rest, newline)
 		line = bytes.TrimSuffix(line, []byte{'\r'})
@@ -169,6 +169,26 @@ func (x *exchange) readFields() {
 		fields.Add(alias(name), alias(bytes.Trim(value, " \t")))
 	}
 	x.header = fields
+}
+
+// unfold puts lines that were folded back together, with a space between the parts
+// (RFC 9112 section 5.2). A head without any, as nearly all are, is returned as it
+// is.
+func unfold(head []byte) []byte {
+	if !bytes.Contains(head, []byte("\n ")) && !bytes.Contains(head, []byte("\n\t")) {
+		return head
+	}
+	out := make([]byte, 0, len(head))
+	for rest := head; len(rest) > 0; {
+		var line []byte
+		line, rest, _ = bytes.Cut(rest, newline)
+		line = bytes.TrimSuffix(line, []byte{'\r'})
+		if len(out) > 0 && len(line) > 0 && (line[0] == ' ' || line[0] == '\t') {
+			out = append(bytes.TrimSuffix(out, newline), ' ')
+		}
+		out = append(append(out, bytes.Trim(line, " \t")...), '\n')
+	}
+	return out
 }
 
 // peerOf is the other end of a connection; a Unix socket has none.
@@ -288,7 +308,7 @@ func noGate(path string) *problem {
 func gateAlone(path string) *problem {
 	return &problem{
 		status: http.StatusNotFound, slug: "not-found", title: "Not found",
-		detail: quoted(path) + " is not served here: this is the gate alone. ipwarden serve has the look-ups too.", example: "GET /healthz",
+		detail: quoted(path) + " is not served here: this is the gate alone. ipwarden serve has the look-ups too.", example: exampleGate,
 	}
 }
 
@@ -297,7 +317,7 @@ func notTrusted(peer netip.Addr) *problem {
 		status: http.StatusForbidden, slug: "not-trusted", title: "Not for everybody",
 		detail: peer.String() + " is not trusted to ask about other people's requests. Name the proxy or the application with " +
 			"--trusted-proxies " + peer.String() + ", ask over a Unix socket, or send the service token.",
-		example: "GET /v1/ip/" + peer.String(),
+		example: exampleOwn + "/" + peer.String(),
 	}
 }
 

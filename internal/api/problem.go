@@ -23,7 +23,11 @@ type problem struct {
 	nowhere bool     // the target was not read: no instance
 }
 
-const exampleLookup = "GET /v1/ip/8.8.8.8"
+const (
+	exampleLookup = exampleOwn + "/8.8.8.8"
+	exampleOwn    = "GET /v1/ip"
+	exampleGate   = "GET /healthz"
+)
 
 func badAddress(text string, err error) *problem {
 	subject := quoted(text)

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/netip"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
@@ -285,6 +286,9 @@ func listen(addr string) (net.Listener, error) {
 	if hasMode && err != nil {
 		return nil, fmt.Errorf("%q: the mode %q is none of a file; one such as unix:%s,mode=0660 lets the group in too", addr, mode, path)
 	}
+	if err := hasFolder(path); err != nil {
+		return nil, fmt.Errorf("%q: %w", addr, err)
+	}
 	ln, err := net.Listen("unix", path)
 	if err != nil {
 		return nil, fmt.Errorf("%q: %w", addr, err)
@@ -295,6 +299,19 @@ func listen(addr string) (net.Listener, error) {
 		}
 	}
 	return ln, nil
+}
+
+// hasFolder says which folder a socket lacks: the system's own words name the
+// socket alone.
+func hasFolder(path string) error {
+	dir := filepath.Dir(path)
+	switch st, err := os.Stat(dir); {
+	case errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("there is no folder %s; make it with: install -d -m 0755 %s (RuntimeDirectory= does it in a unit of systemd)", dir, dir)
+	case err == nil && !st.IsDir():
+		return fmt.Errorf("%s is no folder", dir)
+	}
+	return nil // what else is wrong, Listen says
 }
 
 // OnLoopback reports whether only this machine can reach an address.
