@@ -79,7 +79,7 @@ func (a ipapi) serve(c *Call) {
 	if callback != "" {
 		if !goodCallback(callback) {
 			c.ContentType = apiTypes[apiJSON]
-			c.Out = (&apiAnswer{failed: "invalid callback", query: echo(query)}).append(c.Out, apiDefault, apiJSON)
+			c.Out = (&apiAnswer{failed: "invalid callback", query: clip(query)}).append(c.Out, apiDefault, apiJSON)
 			return
 		}
 		c.ContentType = "text/javascript; charset=utf-8"
@@ -131,7 +131,7 @@ func (ipapi) find(c *Call, q *apiQuestion) (ans apiAnswer, ok bool) {
 	} else {
 		var addr netip.Addr
 		if addr, ok = parseAddr(q.text); !ok {
-			ans.failed, ans.query = "invalid query", echo(q.text)
+			ans.failed, ans.query = "invalid query", clip(q.text)
 			return ans, true
 		}
 		rec, ok = c.look(addr)

@@ -94,7 +94,7 @@ func (maxmind) find(c *Call, text string) (rec ipwarden.Record, ok bool) {
 		var addr netip.Addr
 		if addr, ok = parseAddr(text); !ok {
 			c.restart(http.StatusBadRequest)
-			maxmindError(c, "IP_ADDRESS_INVALID", "The value \""+echo(text)+"\" is not a valid IP address.")
+			maxmindError(c, "IP_ADDRESS_INVALID", "The value \""+clip(text)+"\" is not a valid IP address.")
 			return rec, false
 		}
 		rec, ok = c.look(addr)
@@ -185,14 +185,3 @@ var maxmindFailures = [...]string{
 }
 
 func (maxmind) fail(c *Call, f failure) { maxmindError(c, maxmindFailures[f], f.String()) }
-
-// maxEcho bounds what a mistake repeats of a question, bytes.
-const maxEcho = 128
-
-// echo is what a mistake repeats of a question.
-func echo(s string) string {
-	if len(s) > maxEcho {
-		return strings.ToValidUTF8(s[:maxEcho], "") + "…"
-	}
-	return s
-}
