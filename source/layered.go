@@ -352,6 +352,13 @@ func (l *Layered) frontOf(backing ipwarden.Backing) *front {
 	return next
 }
 
+// Forget lets go of what is remembered with the dataset in use: for who replaces
+// it, and does not want to wait until questions have told so.
+func (l *Layered) Forget() {
+	l.front.Store(newFront(nil))
+	l.strangers.Store(0)
+}
+
 // Stats returns the counts.
 func (l *Layered) Stats() LayeredStats {
 	s := &l.stats

@@ -95,7 +95,7 @@ func (f *gateFlags) policyFile(dirs *dirFlag, e *env) (string, error) {
 
 // open makes the gate that decides by a policy, nil when file is "". live is the
 // data in use.
-func (f *gateFlags) open(file string, dirs *dirFlag, e *env, live func() *data, log *slog.Logger) (*gateRun, error) {
+func (f *gateFlags) open(file string, dirs *dirFlag, e *env, live func() *data, beside *outside, log *slog.Logger) (*gateRun, error) {
 	if file == "" {
 		return nil, f.unlogged()
 	}
@@ -115,7 +115,7 @@ func (f *gateFlags) open(file string, dirs *dirFlag, e *env, live func() *data, 
 		return nil, err
 	}
 	cfg := gate.Config{
-		Source:  ipwarden.SourceFunc(func(ctx context.Context, a netip.Addr) (ipwarden.Record, error) { return live().Lookup(ctx, a) }),
+		Source:  beside.source(live),
 		Program: p.Program, Risk: p.Risk, Client: found.any, OlderHeaders: f.OlderHeaders, Enrich: f.enrich(), Now: e.now,
 	}
 	if cfg.Journal, err = f.journal(run, e); err != nil {

@@ -36,6 +36,7 @@ type gatewayCmd struct {
 	LogFormat     string        `env:"IPWARDEN_LOG_FORMAT" enum:"text,json" default:"text" help:"${enum}."`
 	LogLevel      string        `env:"IPWARDEN_LOG_LEVEL" enum:"debug,info,warn,error" default:"info" help:"${enum}."`
 	dataFlags
+	providerFlags
 	gateFlags `group:"Gate"`
 }
 
@@ -71,16 +72,21 @@ func (c *gatewayCmd) Run(e *env) error {
 		return err
 	}
 	s.use(first)
-	if s.gate, err = c.gateFlags.open(file, &c.dirFlag, e, s.live.Load, log); err != nil {
+	if s.beside, err = c.providerFlags.open(e, s.live.Load, log); err != nil {
+		return err
+	}
+	defer s.beside.Close()
+	if s.gate, err = c.gateFlags.open(file, &c.dirFlag, e, s.live.Load, s.beside, log); err != nil {
 		return err
 	}
 	defer s.gate.Close()
-	if s.loader.also = s.gate.named(); len(s.loader.also) > 0 {
+	if s.loader.also = s.named(); len(s.loader.also) > 0 {
 		seen = s.loader.fingerprint()
 	}
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(api.GateMetrics(s.gate.Gate, s.gate.challenges), collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	s.failed.register(registry)
+	s.beside.register(registry)
 	proxy, err := gateway.New(gateway.Config{
 		Gate: s.gate.Gate, Challenges: s.gate.challenges, Upstream: c.Upstream, UpstreamHost: c.UpstreamHost, Upgrades: c.Upgrade,
 		KeepOverrides: c.KeepOverrides, MaxBody: c.MaxBody, ResponseTimeout: c.UpstreamWait, Metrics: registry, Log: log, Now: e.now,

@@ -63,7 +63,12 @@ func (s *server) reload(why string) {
 		s.failed.policy.Add(1)
 		s.log.Error("the policy was not reloaded; the one in use stays", "because", why, "error", err)
 	}
-	s.loader.also = s.gate.named()
+	if err := s.beside.reload(); err != nil {
+		done = "reloaded, but for the providers"
+		s.failed.providers.Add(1)
+		s.log.Error("the providers were not reloaded; those in use stay", "because", why, "error", err)
+	}
+	s.loader.also = s.named()
 	next, err := s.loader.load()
 	if err == nil {
 		err = next.Dataset.Verify()

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime/debug"
+	"slices"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -27,6 +28,7 @@ type serveCmd struct {
 	LogFormat   string `env:"IPWARDEN_LOG_FORMAT" enum:"text,json" default:"text" help:"${enum}."`
 	LogLevel    string `env:"IPWARDEN_LOG_LEVEL" enum:"debug,info,warn,error" default:"info" help:"${enum}."`
 	dataFlags
+	providerFlags
 	dialectFlags `group:"Dialects"`
 	gateFlags    `group:"Gate"`
 	doorFlags    `group:"Gate"`
@@ -52,6 +54,8 @@ Examples:
 type server struct {
 	loader *loader
 	live   atomic.Pointer[data]
+	asked  atomic.Pointer[askedData] // live with providers; nil without
+	beside *outside                  // the providers; nil without
 	flat   bool
 	gate   *gateRun // nil without a policy
 	ask    *asker   // nil without dialects
@@ -86,7 +90,12 @@ func (c *serveCmd) Run(e *env) error {
 		log.Warn("this dataset is wrong about addresses whose answers are certain; it would be refused as a replacement", "first", wrong[0], "in all", len(wrong))
 	}
 	s.use(first)
-	if s.gate, err = c.gateFlags.open(file, &c.dirFlag, e, s.live.Load, log); err != nil {
+	if s.beside, err = c.providerFlags.open(e, s.live.Load, log); err != nil {
+		return err
+	}
+	defer s.beside.Close()
+	s.use(first)
+	if s.gate, err = c.gateFlags.open(file, &c.dirFlag, e, s.live.Load, s.beside, log); err != nil {
 		return err
 	}
 	defer s.gate.Close()
@@ -99,19 +108,20 @@ func (c *serveCmd) Run(e *env) error {
 	if err != nil {
 		return err
 	}
-	if s.loader.also = s.gate.named(); len(s.loader.also) > 0 {
+	if s.loader.also = s.named(); len(s.loader.also) > 0 {
 		seen = s.loader.fingerprint()
 	}
 	handler, err := api.New(api.Config{
-		Data:   func() api.Data { return s.live.Load() },
-		Info:   func(d api.Data) api.Info { return describe(d.(*data)) },
-		Scores: scores, Gate: s.gate.routes(), GateOnly: c.gateOnly, Dialects: dialects, Now: e.now, Version: version(), PublicURL: c.PublicURL, Log: log,
+		Data:   s.data(),
+		Info:   func(d api.Data) api.Info { return describe(dataOf(d)) },
+		Scores: scores, Gate: s.gate.routes(), GateOnly: c.gateOnly, Dialects: dialects, Impaired: s.beside.impaired, Now: e.now, Version: version(), PublicURL: c.PublicURL, Log: log,
 	})
 	if err != nil {
 		return err
 	}
 	s.failed.register(handler.Registry())
 	s.swapped = handler.Refresh
+	s.beside.register(handler.Registry())
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, stop) // a second signal ends the program at once
@@ -154,9 +164,24 @@ func newLog(w io.Writer, format, level string) *slog.Logger {
 	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: l}))
 }
 
+// data is what the API reads.
+func (s *server) data() func() api.Data {
+	if s.beside == nil {
+		return func() api.Data { return s.live.Load() }
+	}
+	return func() api.Data { return s.asked.Load() }
+}
+
+// named are the files that others name, which are watched.
+func (s *server) named() []string { return slices.Concat(s.gate.named(), s.beside.named()) }
+
 // use puts d in use; its flat index is built while it already answers.
 func (s *server) use(d *data) {
 	s.live.Store(d)
+	if s.beside != nil {
+		s.asked.Store(&askedData{d, s.beside})
+		s.beside.forget()
+	}
 	if s.swapped != nil {
 		s.swapped()
 	}

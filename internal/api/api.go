@@ -85,6 +85,7 @@ type API struct {
 // state is what is made once for each dataset.
 type state struct {
 	data Data
+	asks ipwarden.Asker // data, where it asks others outside; else nil
 	info Info
 	seed uint64 // of the entity tags, so that they change with the dataset
 	ends atomic.Pointer[endsOfDay]
@@ -159,6 +160,7 @@ func (a *API) current() *state {
 		return st
 	}
 	st = &state{data: d}
+	st.asks, _ = d.(ipwarden.Asker)
 	if d != nil && a.cfg.Info != nil {
 		st.info = a.cfg.Info(d)
 	}

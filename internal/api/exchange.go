@@ -54,6 +54,7 @@ type response struct {
 	st          *state
 	contentType string
 	cache       cachePolicy
+	pending     bool // somebody outside is still asked about the address
 	negotiated  bool // the answer depends on Accept
 	page        bool // HTML: with its security headers
 	csp         string

@@ -142,10 +142,24 @@ func (x *exchange) ask(addr netip.Addr) (ipwarden.Record, *problem) {
 		return ipwarden.Record{}, noData()
 	}
 	canonical, transition := ipwarden.Canonical(addr)
+	if x.st.asks != nil {
+		return x.askOutside(canonical, addr)
+	}
 	rec, err := x.st.data.Lookup(x.ctx, canonical)
 	if err != nil {
 		return rec, x.failed(err)
 	}
+	return rec.Asked(transition, addr.Zone() != ""), nil
+}
+
+// askOutside is ask where providers are asked too.
+func (x *exchange) askOutside(canonical, addr netip.Addr) (ipwarden.Record, *problem) {
+	rec, pending, err := x.st.asks.Ask(x.ctx, canonical, ipwarden.IntelligenceDefault, 0)
+	if err != nil {
+		return rec, x.failed(err)
+	}
+	x.pending = pending
+	_, transition := ipwarden.Canonical(addr)
 	return rec.Asked(transition, addr.Zone() != ""), nil
 }
 

@@ -35,10 +35,13 @@ var neverKept = cachePolicy{noStore: true}
 // hour for threat and anonymity, else a day; and not past the next change of
 // the clocks when it tells the offset.
 func (x *exchange) cacheFor(rec ipwarden.Record, o *options) cachePolicy {
-	if o.volatile {
+	if o.volatile || x.pending {
 		return neverKept
 	}
 	c := cachePolicy{maxAge: day}
+	if x.st.asks != nil {
+		c.maxAge = hour // what others say changes without the dataset
+	}
 	if rec.Traits().Has(shortLived) {
 		c.maxAge = hour
 	}
@@ -118,7 +121,7 @@ const varyAnswer = "Accept, Accept-Encoding"
 // and Connection are the transport's.
 func (x *exchange) headers(encoding, tag string) {
 	x.usual = x.status == http.StatusOK && x.negotiated && x.contentType == mediaTypes[formatJSON] &&
-		tag != "" && encoding == "" && !x.page && x.allow == "" && x.csp == ""
+		tag != "" && encoding == "" && !x.page && x.allow == "" && x.csp == "" && !x.pending
 	if !x.page {
 		x.line("Access-Control-Allow-Origin", "*")
 	}
@@ -137,6 +140,9 @@ func (x *exchange) headers(encoding, tag string) {
 	}
 	if tag != "" {
 		x.line("Etag", tag)
+	}
+	if x.pending {
+		x.line("Ipwarden-Pending", "true")
 	}
 	if x.page {
 		x.line("Referrer-Policy", "no-referrer")

@@ -86,6 +86,10 @@ var known = map[string]shape{
 	"older_rate_limit_headers":    truth,  //
 	"spoa_listen":                 text,   // address of HAProxy's agent protocol
 	"extauthz_listen":             text,   // address of Envoy's external authorization
+
+	"providers":       text, // file of providers to ask
+	"cache":           text, // URL of the store that their answers are shared through
+	"cache_seed_file": text, // keys and signs what is shared
 }
 
 // Get returns the setting that the flag called name ("data-dir") stands for.

@@ -1,0 +1,252 @@
+package play
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/ipwarden/ipwarden/internal/proxytest"
+)
+
+// A vendor stands in for one that is paid by the look-up: of each network of 256
+// addresses it says the same.
+type vendor struct {
+	*httptest.Server
+	calls atomic.Int64
+	hang  atomic.Bool
+	delay atomic.Int64
+	ended chan struct{}
+	mu    sync.Mutex
+	asked map[string]int // guarded by mu
+}
+
+func startVendor(t *testing.T) *vendor {
+	t.Helper()
+	v := &vendor{ended: make(chan struct{}), asked: map[string]int{}}
+	v.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		v.calls.Add(1)
+		addr, err := netip.ParseAddr(strings.TrimPrefix(r.URL.Path, "/"))
+		if err != nil || r.Header.Get("Authorization") != "Bearer sesame" {
+			http.Error(w, "no", http.StatusBadRequest)
+			return
+		}
+		v.mu.Lock()
+		v.asked[addr.String()]++
+		v.mu.Unlock()
+		if v.hang.Load() {
+			select {
+			case <-v.ended:
+			case <-r.Context().Done():
+			}
+			return
+		}
+		time.Sleep(time.Duration(v.delay.Load()))
+		network, _ := addr.Prefix(24)
+		fmt.Fprintf(w, `{"ip":%q,"network":%q,"country":"IS","vpn":true,"operator":"Hider"}`, addr, network)
+	}))
+	t.Cleanup(func() { close(v.ended); v.Close() })
+	return v
+}
+
+const vendorMap = `name: vendor
+url: http://127.0.0.1/{ip}
+licence: vendor terms
+headers: {Authorization: "Bearer {key}"}
+network: network
+fields:
+  location.country_code: country
+  security.is_vpn: vpn
+  security.vpn.name: operator
+`
+
+// asker is a server that has a provider behind it.
+type asker struct {
+	*proxytest.Process
+	url, admin, dir string
+}
+
+// startAsker starts "ipwarden serve" with a provider; more is added to its entry in
+// the file, and rest to the file.
+func startAsker(t *testing.T, v *vendor, more, rest string, args ...string) *asker {
+	t.Helper()
+	dir := t.TempDir()
+	write(t, filepath.Join(dir, "map.yaml"), vendorMap)
+	write(t, filepath.Join(dir, "key"), "sesame\n")
+	write(t, filepath.Join(dir, "seed"), "a secret of all nodes\n")
+	write(t, filepath.Join(dir, "providers.yaml"), "providers:\n  - {name: vendor, kind: generic, map: map.yaml, url: \""+v.URL+"/{ip}\", key_file: key"+more+"}\n"+rest)
+	a := &asker{url: proxytest.FreeAddr(t), admin: proxytest.FreeAddr(t), dir: dir}
+	a.Process = proxytest.Start(t, dir, a.url, program(t), append([]string{
+		"serve", "--listen", a.url, "--admin-listen", a.admin, "--providers", "providers.yaml", "--cache-seed-file", "seed",
+	}, args...)...)
+	a.url = "http://" + a.url
+	return a
+}
+
+type known struct {
+	Location struct {
+		Country string `json:"country_code"`
+	}
+	Security struct {
+		VPN bool `json:"is_vpn"`
+	}
+	pending bool
+	took    time.Duration
+}
+
+var patient = &http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: 64, MaxConnsPerHost: 64}}
+
+// look looks an address up.
+func (a *asker) look(t *testing.T, addr string) (k known) {
+	t.Helper()
+	start := time.Now()
+	r, err := patient.Get(a.url + "/v1/ip/" + addr)
+	if err != nil {
+		t.Error(err)
+		return k
+	}
+	defer r.Body.Close()
+	b, err := io.ReadAll(r.Body)
+	if err != nil || r.StatusCode != http.StatusOK {
+		t.Errorf("%s: %d %v %s", addr, r.StatusCode, err, b)
+		return k
+	}
+	if err := json.Unmarshal(b, &k); err != nil {
+		t.Error(err)
+	}
+	k.pending, k.took = r.Header.Get("Ipwarden-Pending") != "", time.Since(start)
+	return k
+}
+
+// A thousand visitors of one network come at once, to two nodes that have not seen
+// it: the provider is asked once.
+func TestThousandFirstQuestions(t *testing.T) {
+	for _, store := range []string{"redis", "memcached"} {
+		t.Run(store, func(t *testing.T) {
+			v := startVendor(t)
+			v.delay.Store(int64(100 * time.Millisecond))
+			addr := proxytest.FreeAddr(t)
+			switch host, port, _ := net.SplitHostPort(addr); store {
+			case "redis":
+				proxytest.Redis(t, addr)
+			default:
+				proxytest.Start(t, t.TempDir(), addr, proxytest.Need(t, "memcached", "memcached"), "-l", host, "-p", port, "-U", "0", "-u", "nobody")
+			}
+			var nodes []*asker
+			for range 2 {
+				nodes = append(nodes, startAsker(t, v, "", "intelligence: strict\nbudget: 20s\n", "--cache", store+"://"+addr))
+			}
+			var wg sync.WaitGroup
+			for i := range 1000 {
+				wg.Go(func() {
+					if k := nodes[i%2].look(t, fmt.Sprintf("52.93.7.%d", i%256)); !k.Security.VPN || k.Location.Country != "IS" || k.pending {
+						t.Errorf("%+v", k)
+					}
+				})
+			}
+			wg.Wait()
+			if n := v.calls.Load(); n != 1 {
+				t.Errorf("the provider was asked %d times: %v", n, v.asked)
+			}
+			// A third node that comes later need not ask.
+			late := startAsker(t, v, "", "intelligence: strict\nbudget: 20s\n", "--cache", store+"://"+addr)
+			if k := late.look(t, "52.93.7.200"); !k.Security.VPN || v.calls.Load() != 1 {
+				t.Errorf("%+v after %d calls", k, v.calls.Load())
+			}
+		})
+	}
+}
+
+// The first answer does not wait; a later one has what the provider said.
+func TestAsyncProvider(t *testing.T) {
+	v := startVendor(t)
+	a := startAsker(t, v, "", "")
+	if k := a.look(t, "52.93.7.1"); k.Security.VPN || !k.pending {
+		t.Errorf("%+v", k)
+	}
+	proxytest.Eventually(t, "the provider's answer is there", func() bool {
+		k := a.look(t, "52.93.7.2")
+		return k.Security.VPN && !k.pending
+	})
+	if n := v.calls.Load(); n != 1 {
+		t.Errorf("%d calls", n)
+	}
+	// Nobody's addresses are nobody's business.
+	for _, addr := range []string{"10.0.0.1", "192.168.1.1", "127.0.0.1", "fe80::1", "::ffff:10.1.1.1"} {
+		a.look(t, addr)
+	}
+	if n := v.calls.Load(); n != 1 {
+		t.Errorf("%d calls after addresses that are nobody's: %v", n, v.asked)
+	}
+}
+
+// A provider that hangs costs each request its budget until it is left alone, and
+// nothing from then on.
+func TestProviderHangs(t *testing.T) {
+	v := startVendor(t)
+	v.hang.Store(true)
+	a := startAsker(t, v, ", timeout: 300ms, breaker: {least: 3, pause: 1h}", "intelligence: sync\nbudget: 100ms\n")
+	waited := 0
+	proxytest.Eventually(t, "the provider is left alone", func() bool {
+		waited++
+		k := a.look(t, fmt.Sprintf("52.93.%d.1", waited%256))
+		if k.took > 10*time.Second || k.Location.Country == "" {
+			t.Fatalf("%+v", k)
+		}
+		return strings.Contains(a.Output(), "it is left alone for a while")
+	})
+	before := v.calls.Load()
+	for i := range 20 {
+		a.look(t, fmt.Sprintf("54.240.%d.1", i))
+	}
+	if n := v.calls.Load() - before; n > 0 {
+		t.Errorf("%d calls of a provider that is left alone", n)
+	}
+	r, err := http.Get("http://" + a.admin + "/metrics")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Body.Close()
+	metrics, _ := io.ReadAll(r.Body)
+	for _, want := range []string{`ipwarden_provider_breaker_open{provider="vendor"} 1`, "ipwarden_provider_failopen_total "} {
+		if !strings.Contains(string(metrics), want) {
+			t.Errorf("no %s in the metrics", want)
+		}
+	}
+}
+
+// A file with a mistake leaves the providers as they are, and one without changes
+// them, and keeps what was paid for.
+func TestReloadProviders(t *testing.T) {
+	v := startVendor(t)
+	a := startAsker(t, v, "", "intelligence: strict\nbudget: 20s\n")
+	a.look(t, "52.93.7.1")
+	file := filepath.Join(a.dir, "providers.yaml")
+	good, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, file, "providers: [{kind: nobody}]\n")
+	proxytest.Eventually(t, "the mistake is told", func() bool { return strings.Contains(a.Output(), "the providers were not reloaded") })
+	if k := a.look(t, "52.93.7.3"); !k.Security.VPN {
+		t.Errorf("%+v", k)
+	}
+	write(t, file, strings.Replace(string(good), "intelligence: strict", "intelligence: local", 1))
+	proxytest.Eventually(t, "the other file is in use", func() bool { return strings.Count(a.Output(), "msg=reloaded ") > 0 })
+	if k := a.look(t, "52.93.7.4"); !k.Security.VPN || v.calls.Load() != 1 {
+		t.Errorf("%+v after %d calls", k, v.calls.Load())
+	}
+	if k := a.look(t, "52.94.7.4"); k.Security.VPN || v.calls.Load() != 1 {
+		t.Errorf("%+v after %d calls", k, v.calls.Load())
+	}
+}
