@@ -25,6 +25,7 @@ type cli struct {
 	Gateway    gatewayCmd    `cmd:"" help:"Stand in front of an application as a reverse proxy." example:"ipwarden gateway --upstream http://127.0.0.1:3000 --policy policy.yaml"`
 	DNSBL      dnsblCmd      `cmd:"" name:"dnsbl" help:"Ask block lists by DNS." example:"ipwarden dnsbl check bl.blocklist.de"`
 	Data       dataCmd       `cmd:"" help:"Fetch feeds, and build, check and export datasets." example:"ipwarden data update"`
+	Provider   providerCmd   `cmd:"" help:"Try and compare providers." example:"ipwarden provider compare --providers providers.yaml --sample 500 access.log"`
 	Bench      benchCmd      `cmd:"" help:"Measure what is promised." example:"ipwarden bench overshoot --nodes 4 --redis redis://127.0.0.1:6379"`
 	Version    versionCmd    `cmd:"" help:"Print the version." example:"ipwarden version"`
 	Completion completionCmd `cmd:"" help:"Print the completion of a shell." example:"ipwarden completion bash"`
