@@ -121,6 +121,10 @@ func Rules() []Rule {
 			Why:     "asks outside APIs over net/http; a vendor without code is a map in YAML, with the line and column of each mistake",
 		},
 		{
+			Package: "client", Project: []string{""}, Without: []string{"os/exec", "database/sql", "html/template"},
+			Why: "asks another ipwarden over net/http; the words are the root's",
+		},
+		{
 			Package: "redis", Project: []string{"", "limit", "source"},
 			Modules: []string{
 				"github.com/redis/rueidis", "golang.org/x/sys",
