@@ -43,6 +43,11 @@ backend ipwarden-agents
     option spop-check
     timeout server 10m
     server agent1 %[8]s check inter 500ms fall 1 rise 1
+backend bare-agents
+    mode tcp
+    option spop-check
+    timeout server 10m
+    server agent1 %[10]s check inter 500ms fall 1 rise 1
 backend ipwarden-pages
     server pages1 %[9]s
 `
@@ -68,13 +73,18 @@ func startHAProxy(ctx context.Context, p *places) (*server, error) {
 	if err != nil {
 		return nil, err
 	}
+	bare, err := replaced(asking, "ipwarden-agents", "bare-agents")
+	if err != nil {
+		return nil, err
+	}
 	own, other, conf := filepath.Join(home, "ipwarden-spoe.cfg"), filepath.Join(home, "trivial-spoe.cfg"), filepath.Join(home, "haproxy.cfg")
+	alone := filepath.Join(home, "bare-spoe.cfg")
 	full, err := frontendOf(string(rules), p.haproxy[3], own)
 	if err != nil {
 		return nil, err
 	}
-	text := fmt.Sprintf(haproxyConfig, p.haproxy[0], p.haproxy[1], p.haproxy[2], full, other, own, p.trivial, p.spoa, p.api)
-	if err := errors.Join(os.WriteFile(own, []byte(asking), 0o644), os.WriteFile(other, []byte(trivial), 0o644), os.WriteFile(conf, []byte(text), 0o644), os.WriteFile(filepath.Join(home, "ipwarden.lua"), lua, 0o644)); err != nil {
+	text := fmt.Sprintf(haproxyConfig, p.haproxy[0], p.haproxy[1], p.haproxy[2], full, other, alone, p.trivial, p.gate.spoa, p.gate.api, p.bare.spoa)
+	if err := errors.Join(os.WriteFile(own, []byte(asking), 0o644), os.WriteFile(other, []byte(trivial), 0o644), os.WriteFile(alone, []byte(bare), 0o644), os.WriteFile(conf, []byte(text), 0o644), os.WriteFile(filepath.Join(home, "ipwarden.lua"), lua, 0o644)); err != nil {
 		return nil, err
 	}
 	return startServer(ctx, p.haproxy[0], "haproxy", "-db", "-f", conf)

@@ -10,10 +10,10 @@ import (
 	"github.com/valyala/fasthttp"
 )
 
-// nginxGateConfig serves a file: to everybody, and to whom one of two servers
+// nginxGateConfig serves a file: to everybody, and to whom one of three servers
 // lets in. "return" would not do: nginx runs it before auth_request. The
-// questions and what is read from the answers are those of integrations/nginx,
-// the same for both. A question without an answer is an error, so that it cannot
+// questions are those of integrations/nginx; what it reads from the answers is
+// read in the last row alone, for it is not in the answers of the others. A question without an answer is an error, so that it cannot
 // pass for a cheap one.
 const nginxGateConfig = `worker_processes 1;
 daemon off;
@@ -37,19 +37,24 @@ http {
 	real_ip_header X-Client;
 	map $http_host $ipwarden_host { default $http_host; "" $host; }
 	upstream empty    { server unix:%[2]s; keepalive 64; keepalive_requests 1000000000; }
-	upstream ipwarden { server unix:%[3]s; keepalive 64; keepalive_requests 1000000000; }
+	upstream bare     { server unix:%[3]s; keepalive 64; keepalive_requests 1000000000; }
+	upstream ipwarden { server unix:%[9]s; keepalive 64; keepalive_requests 1000000000; }
 	server {
 		listen %[4]s backlog=511;
 		location / { root %[1]s/www; }
 	}
 	server {
 		listen %[5]s backlog=511;
-		location / { auth_request /.auth; include %[7]s/ipwarden-answer.conf; root %[1]s/www; }
-		location @ipwarden-refused { return 403; }
+		location / { auth_request /.auth; root %[1]s/www; }
 		location = /.auth { internal; include %[7]s/ipwarden-question.conf; proxy_pass_request_body off; proxy_set_header Content-Length ""; proxy_pass http://empty/gate/nginx; }
 	}
 	server {
 		listen %[6]s backlog=511;
+		location / { auth_request /.auth; root %[1]s/www; }
+		location = /.auth { internal; include %[7]s/ipwarden-question.conf; proxy_pass_request_body off; proxy_set_header Content-Length ""; proxy_pass http://bare/gate/nginx; }
+	}
+	server {
+		listen %[8]s backlog=511;
 		location / { auth_request /.auth; include %[7]s/ipwarden-answer.conf; root %[1]s/www; }
 		location @ipwarden-refused { return 403; }
 		location = /.auth { internal; include %[7]s/ipwarden-question.conf; proxy_pass_request_body off; proxy_set_header Content-Length ""; proxy_pass http://ipwarden/gate/nginx; }
@@ -63,8 +68,8 @@ func startNginxGate(ctx context.Context, p *places) (*server, error) {
 		return nil, err
 	}
 	conf := filepath.Join(home, "nginx.conf")
-	text := fmt.Appendf(nil, nginxGateConfig, home, p.emptySocket, p.gateSocket, p.nginx[0], p.nginx[1], p.nginx[2],
-		filepath.Join(p.root, "integrations", "nginx"))
+	text := fmt.Appendf(nil, nginxGateConfig, home, p.emptySocket, p.bare.socket, p.nginx[0], p.nginx[1], p.nginx[2],
+		filepath.Join(p.root, "integrations", "nginx"), p.nginx[3], p.gate.socket)
 	if err := errors.Join(os.WriteFile(conf, text, 0o644), os.WriteFile(filepath.Join(home, "www", "page"), []byte("ok"), 0o644)); err != nil {
 		return nil, err
 	}

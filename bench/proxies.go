@@ -14,11 +14,12 @@ import (
 const (
 	nginxPlainRow     = "nginx, the file"
 	nginxEmptyRow     = "nginx, auth_request to fasthttp on a Unix socket"
-	nginxGateRow      = "nginx, auth_request to ipwarden on a Unix socket"
+	nginxGateRow      = "nginx, auth_request to ipwarden on a Unix socket, the verdict alone"
+	nginxFullRow      = "nginx, auth_request to ipwarden on a Unix socket, with all of integrations/nginx"
 	haproxyPlainRow   = "HAProxy, a fixed answer"
 	haproxyTrivialRow = "HAProxy, SPOE to a trivial agent"
-	haproxyGateRow    = "HAProxy, SPOE to ipwarden"
-	haproxyFullRow    = "HAProxy, SPOE to ipwarden, with every rule of integrations/haproxy"
+	haproxyGateRow    = "HAProxy, SPOE to ipwarden, the verdict alone"
+	haproxyFullRow    = "HAProxy, SPOE to ipwarden, with all of integrations/haproxy"
 )
 
 // A proxyRow is what a request costs all processes that have to do with it.
@@ -95,22 +96,25 @@ func startProxies(ctx context.Context, w *world, dir string, progress func(strin
 	if err != nil {
 		return nil, nil, err
 	}
-	gated := start("ipwarden", func() (*server, error) { return startGate(ctx, w, p) })
+	bare := start("ipwarden, which tells the verdict alone", func() (*server, error) { return startGate(ctx, w, p, &p.bare, "--enrich", "none") })
+	gated := start("ipwarden", func() (*server, error) { return startGate(ctx, w, p, &p.gate) })
 	empty := start("fasthttp", func() (*server, error) { return startSelf(ctx, p.emptySocket, "serve-empty", p.emptySocket) })
 	agent := start("the trivial agent", func() (*server, error) { return startSelf(ctx, p.trivial, "serve-spop", p.trivial) })
 	if err != nil {
 		return nil, servers, err
 	}
-	plain, asked, gate := &proxyRow{name: nginxPlainRow}, &proxyRow{name: nginxEmptyRow}, &proxyRow{name: nginxGateRow}
-	rows = append(rows, plain, asked, gate)
+	rows = append(rows, &proxyRow{name: nginxPlainRow}, &proxyRow{name: nginxEmptyRow}, &proxyRow{name: nginxGateRow}, &proxyRow{name: nginxFullRow})
 	if _, missing := exec.LookPath("nginx"); missing != nil {
-		plain.missing, asked.missing, gate.missing = "install nginx-light", "install nginx-light", "install nginx-light"
+		for _, row := range rows {
+			row.missing = "install nginx-light"
+		}
 	} else {
 		s := start("nginx", func() (*server, error) { return startNginxGate(ctx, p) })
 		for i, row := range rows {
 			row.base, row.plain = "http://"+p.nginx[i], nginxPlainRow
 		}
-		plain.servers, asked.servers, gate.servers = []*server{s}, []*server{s, empty}, []*server{s, gated}
+		rows[0].servers, rows[1].servers = []*server{s}, []*server{s, empty}
+		rows[2].servers, rows[3].servers = []*server{s, bare}, []*server{s, gated}
 	}
 	through := []*proxyRow{{name: haproxyPlainRow}, {name: haproxyTrivialRow}, {name: haproxyGateRow}, {name: haproxyFullRow}}
 	rows = append(rows, through...)
@@ -125,24 +129,28 @@ func startProxies(ctx context.Context, w *world, dir string, progress func(strin
 		row.base, row.plain = "http://"+p.haproxy[i], haproxyPlainRow
 	}
 	through[0].servers, through[1].servers = []*server{s}, []*server{s, agent}
-	through[2].servers, through[3].servers = []*server{s, gated}, []*server{s, gated}
+	through[2].servers, through[3].servers = []*server{s, bare}, []*server{s, gated}
 	return rows, servers, err
 }
 
 // places is where everything listens and lies.
 type places struct {
-	dir, root               string // root is that of the repository
-	gateSocket, emptySocket string
-	api, spoa, trivial      string // host:port
-	nginx, haproxy          []string
+	dir, root      string // root is that of the repository
+	emptySocket    string
+	trivial        string // host:port
+	gate, bare     gatePlaces
+	nginx, haproxy []string
 }
+
+// gatePlaces is where one ipwarden listens, and its data directory.
+type gatePlaces struct{ api, spoa, socket, data string }
 
 func newPlaces(ctx context.Context, dir string) (*places, error) {
 	root, err := moduleRoot(ctx)
 	if err != nil {
 		return nil, err
 	}
-	ports, err := freePorts(10)
+	ports, err := freePorts(13)
 	if err != nil {
 		return nil, err
 	}
@@ -150,14 +158,15 @@ func newPlaces(ctx context.Context, dir string) (*places, error) {
 		ports[i] = "127.0.0.1:" + ports[i]
 	}
 	return &places{
-		dir: dir, root: root, gateSocket: filepath.Join(dir, "gate.sock"), emptySocket: filepath.Join(dir, "empty.sock"),
-		api: ports[0], spoa: ports[1], trivial: ports[2], nginx: ports[3:6], haproxy: ports[6:10],
+		dir: dir, root: root, emptySocket: filepath.Join(dir, "empty.sock"), trivial: ports[4], nginx: ports[5:9], haproxy: ports[9:13],
+		gate: gatePlaces{ports[0], ports[1], filepath.Join(dir, "gate.sock"), filepath.Join(dir, "data")},
+		bare: gatePlaces{ports[2], ports[3], filepath.Join(dir, "bare.sock"), filepath.Join(dir, "bare")},
 	}, nil
 }
 
 // startGate runs the command with a policy, and with the listeners that nginx
 // and HAProxy ask.
-func startGate(ctx context.Context, w *world, p *places) (*server, error) {
+func startGate(ctx context.Context, w *world, p *places, at *gatePlaces, flags ...string) (*server, error) {
 	bin, err := buildCommand(ctx, p.dir)
 	if err != nil {
 		return nil, err
@@ -166,8 +175,11 @@ func startGate(ctx context.Context, w *world, p *places) (*server, error) {
 	if err := os.WriteFile(policy, gatePolicy, 0o644); err != nil {
 		return nil, err
 	}
-	return startServer(ctx, p.api, bin, "serve", "--dataset", w.everything(), "--data-dir", filepath.Join(p.dir, "data"), "--policy", policy,
-		"--listen", p.api, "--fast-listen", "unix:"+p.gateSocket+",mode=0666", "--spoa-listen", p.spoa)
+	args := []string{
+		"serve", "--dataset", w.everything(), "--data-dir", at.data, "--policy", policy,
+		"--listen", at.api, "--fast-listen", "unix:" + at.socket + ",mode=0666", "--spoa-listen", at.spoa,
+	}
+	return startServer(ctx, at.api, bin, append(args, flags...)...)
 }
 
 // startSelf runs this program as one of its children, at an address.
