@@ -12,9 +12,10 @@ import (
 )
 
 const (
-	// firstBuffer is enough for a HELLO and for what HAProxy sends of most
-	// requests; a buffer grows up to the size agreed.
-	firstBuffer = 8 << 10
+	// firstBuffer is enough for as many requests as HAProxy sends before it waits
+	// for an answer, 20 unless it is told otherwise, so that one read takes them
+	// all; a buffer grows up to the size agreed.
+	firstBuffer = 32 << 10
 	// flushAt is how much of answers is gathered before it is written.
 	flushAt = 16 << 10
 	// lastLook is how long an agent that stops waits for frames that are already
