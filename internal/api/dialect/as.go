@@ -9,13 +9,15 @@ import (
 )
 
 // maxPrefixes bounds the prefixes of one family that an answer about an
-// autonomous system lists; the largest announce some thousands. They are all
-// counted.
+// autonomous system lists; the largest announce some thousands. All systems of a
+// bulk question together list at most those of two families: a short question
+// must not be worth hundreds of megabytes. They are all counted.
 const maxPrefixes = 10_000
 
 // announced is what an autonomous system announces.
 type announced struct {
 	v4, v6    []netip.Prefix
+	n4, n6    int    // also those that are not listed
 	addresses uint64 // IPv4 addresses; nested prefixes are counted once
 }
 
@@ -27,12 +29,14 @@ func (c *Call) system(n uint32) (as ipwarden.ASN, a announced, ok bool) {
 	for p := range c.Data.ASPrefixes(n) {
 		ok = true
 		if p.Addr().Is6() {
-			if len(a.v6) < maxPrefixes {
+			if a.n6++; len(a.v6) < maxPrefixes && c.listed < 2*maxPrefixes {
+				c.listed++
 				a.v6 = append(a.v6, p)
 			}
 			continue
 		}
-		if len(a.v4) < maxPrefixes {
+		if a.n4++; len(a.v4) < maxPrefixes && c.listed < 2*maxPrefixes {
+			c.listed++
 			a.v4 = append(a.v4, p)
 		}
 		if !cover.IsValid() || !cover.Overlaps(p) { // in address order one inside another follows it

@@ -78,13 +78,14 @@ type Call struct {
 	d       *Dialect
 	path    string // Path, never empty
 	charged bool
+	listed  int // prefixes of autonomous systems in this answer
 	scratch []byte
 	part    []byte // the answer to one of many
 }
 
 // Serve answers c. It does not panic.
 func (d *Dialect) Serve(c *Call) {
-	c.d, c.charged = d, false
+	c.d, c.charged, c.listed = d, false, 0
 	c.Status, c.ContentType, c.Out, c.Lines = http.StatusOK, typeJSON, c.Out[:0], c.Lines[:0]
 	c.Keep, c.Record, c.Volatile, c.Zoned, c.Private, c.Err = KeepNot, ipwarden.Record{}, false, false, d.set.cfg.Check != nil, nil
 	if c.path = c.Path; c.path == "" {

@@ -2,9 +2,14 @@ package dialect
 
 import (
 	"encoding/json"
+	"iter"
+	"net/netip"
 	"reflect"
+	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/ipwarden/ipwarden"
 )
 
 // Every key is there whatever is known, and has the same kind of value or null.
@@ -156,5 +161,42 @@ func TestRegistryBatchIsBounded(t *testing.T) {
 	}
 	if c := post(t, "ipregistry", "/user_agent", items(`"x"`, 257)); c.Status != 400 || !strings.Contains(string(c.Out), "TOO_MANY_USER_AGENTS") {
 		t.Errorf("257 user agents: %d %s", c.Status, c.Out)
+	}
+}
+
+// wide is a world in which every autonomous system announces thousands of
+// prefixes.
+type wide struct{ Data }
+
+func (wide) AS(n uint32) (ipwarden.ASN, bool) { return ipwarden.ASN{Number: n, Name: "WIDE"}, true }
+
+func (wide) ASPrefixes(uint32) iter.Seq[netip.Prefix] {
+	return func(yield func(netip.Prefix) bool) {
+		for i := range 12_000 {
+			if !yield(netip.PrefixFrom(netip.AddrFrom4([4]byte{11, byte(i >> 8), byte(i), 0}), 24)) {
+				return
+			}
+		}
+	}
+}
+
+// A short question about many systems gets no answer without bound, in any
+// dialect that has such.
+func TestManySystemsAreBounded(t *testing.T) {
+	var items []string
+	for i := range 100 {
+		items = append(items, `"AS`+strconv.Itoa(3000+i)+`"`)
+	}
+	body := "[" + strings.Join(items, ",") + "]"
+	for name, path := range map[string]string{"ipregistry": "/", "ipinfo": "/batch", "ipdata": "/bulk"} {
+		c := newCall(name, "POST", path, body)
+		c.Data = wide{c.Data}
+		sample.Named(name).Serve(c)
+		if c.Status != 200 || strings.Count(string(c.Out), "WIDE") < len(items) || len(c.Out) > 6<<20 {
+			t.Errorf("%s: %d with %d bytes", name, c.Status, len(c.Out))
+		}
+		if n := strings.Count(string(c.Out), `"ipv4_count":12000`); name == "ipregistry" && n != len(items) {
+			t.Errorf("the prefixes of %d systems are counted whole", n)
+		}
 	}
 }

@@ -154,29 +154,18 @@ func appendRegistryAS(dst []byte, c *Call, n uint32, ok bool) ([]byte, *registry
 	case reservedAS(n):
 		return dst, &irReservedASN
 	}
-	as, known := c.Data.AS(n)
-	var lists [2][]netip.Prefix // IPv4, IPv6
-	var counts [2]int64
-	for p := range c.Data.ASPrefixes(n) {
-		six := 0
-		if p.Addr().Is6() {
-			six = 1
-		}
-		if counts[six]++; len(lists[six]) < maxPrefixes {
-			lists[six] = append(lists[six], p)
-		}
-	}
-	if !known && counts[0]+counts[1] == 0 {
+	as, a, known := c.system(n)
+	if !known {
 		return dst, &irUnknownASN
 	}
 	registry := registryOf(as.Registry)
 	dst = number(dst, `{"allocated":null,"asn":`, int64(n))
 	dst = nullable(dst, `,"country_code":null,"domain":`, as.Domain)
 	dst = nullable(dst, `,"name":`, as.Name)
-	dst = number(dst, `,"prefixes":{"ipv4_count":`, counts[0])
-	dst = number(dst, `,"ipv6_count":`, counts[1])
-	dst = appendRegistryPrefixes(append(dst, `,"ipv4":`...), lists[0], registry)
-	dst = appendRegistryPrefixes(append(dst, `,"ipv6":`...), lists[1], registry)
+	dst = number(dst, `,"prefixes":{"ipv4_count":`, int64(a.n4))
+	dst = number(dst, `,"ipv6_count":`, int64(a.n6))
+	dst = appendRegistryPrefixes(append(dst, `,"ipv4":`...), a.v4, registry)
+	dst = appendRegistryPrefixes(append(dst, `,"ipv6":`...), a.v6, registry)
 	dst = nullable(dst, `},"relationships":{"downstreams":[],"peers":[],"upstreams":[]},"registry":`, registry)
 	dst = nullable(dst, `,"type":`, as.Kind)
 	return append(dst, `,"updated":null}`...), nil
