@@ -164,7 +164,9 @@ func cmdGet(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(err)
 	for _, h := range args[1:] {
 		name, value, _ := strings.Cut(h, ": ")
-		req.Header.Set(name, value)
+		if req.Header.Set(name, value); name == "Host" {
+			req.Host = value // net/http sends this one
+		}
 	}
 	resp, err := client.Do(req)
 	ts.Check(err)

@@ -138,8 +138,7 @@ func (c *serveCmd) Run(e *env) error {
 	if err != nil {
 		return err
 	}
-	greet(e.stdout, listeners, first, c.gateOnly)
-	greetDialects(e.stdout, listeners, alone)
+	greet(e.stdout, listeners, alone, first, c.gateOnly)
 	ways.greet(e.stdout)
 	watching := make(chan struct{})
 	go func() {
@@ -212,7 +211,7 @@ func describe(d *data) api.Info {
 }
 
 // greet says where the server is, what it knows, and what to try.
-func greet(w io.Writer, l *api.Server, d *data, gateOnly bool) {
+func greet(w io.Writer, l *api.Server, alone []api.DialectListener, d *data, gateOnly bool) {
 	base := "http://" + reachable(l.Addr())
 	if l.Addr().Network() == "unix" {
 		base = "http://localhost"
@@ -226,6 +225,7 @@ func greet(w io.Writer, l *api.Server, d *data, gateOnly bool) {
 	if a := l.AdminAddr(); a != nil {
 		fmt.Fprintf(w, "  admin   http://%s/metrics\n", a)
 	}
+	greetDialects(w, l, alone)
 	info := d.Info()
 	fmt.Fprintf(w, "  dataset %s, %s, %s\n", day(info.Date), mib(info.Size), coverageText(&info))
 	if gateOnly {

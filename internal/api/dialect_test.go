@@ -2,6 +2,8 @@ package api
 
 import (
 	"bytes"
+	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"net"
@@ -18,6 +20,7 @@ import (
 	"github.com/ipwarden/ipwarden"
 	"github.com/ipwarden/ipwarden/clientip"
 	"github.com/ipwarden/ipwarden/internal/api/dialect"
+	"github.com/ipwarden/ipwarden/ipwardentest"
 )
 
 var rewrite = flag.Bool("rewrite", false, "write the answers of today into testdata/dialects/*.golden")
@@ -213,5 +216,94 @@ func TestFindDialect(t *testing.T) {
 		if fast := answers["fast"]; tt.spoken && (got.body != fast.body || !slices.Equal(got.lines, fast.lines)) {
 			t.Errorf("%s %s: the listeners differ:\n%v %s\n%v %s", tt.host, tt.target, got.lines, got.body, fast.lines, fast.body)
 		}
+	}
+}
+
+// What every answer has, those of dialects have: an entity tag, compression, an
+// answer to HEAD.
+func TestDialectTransport(t *testing.T) {
+	a := newDialects(t, nil)
+	const target = "/compat/ipasis/v1/8.8.8.8"
+	w := a.answer(t, "GET", target)
+	tag := w.Header().Get("Etag")
+	if w.Code != 200 || tag == "" {
+		t.Fatalf("%d, entity tag %q", w.Code, tag)
+	}
+	w = a.answer(t, "GET", target, func(r *http.Request) { r.Header.Set("If-None-Match", tag) })
+	if w.Code != 304 || w.Body.Len() != 0 {
+		t.Errorf("asked again: %d %s", w.Code, w.Body)
+	}
+	w = a.answer(t, "GET", target, func(r *http.Request) { r.Header.Set("Accept-Encoding", "gzip") })
+	if w.Header().Get("Content-Encoding") != "gzip" || w.Header().Get("Etag") == tag {
+		t.Errorf("compressed: %v", w.Header())
+	}
+	if w = a.answer(t, "HEAD", target); w.Code != 200 || w.Body.Len() != 0 || w.Header().Get("Etag") != tag {
+		t.Errorf("HEAD: %d %v", w.Code, w.Header())
+	}
+	w = a.answer(t, "GET", "/compat/ipdata/8.8.8.8") // which tells the time
+	if w.Header().Get("Etag") != "" || w.Header().Get("Cache-Control") != "no-store" {
+		t.Errorf("an answer with the time: %v", w.Header())
+	}
+}
+
+// What breaks is said in the vendor's shape.
+func TestDialectFailures(t *testing.T) {
+	set, err := dialect.New(dialect.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	world := ipwardentest.Sample()
+	for name, tt := range map[string]struct {
+		data   Data
+		status int
+		want   string
+	}{
+		"none":   {nil, 503, `{"message":"The server has no dataset yet."}`},
+		"failed": {failingData{world, false}, 502, `{"message":"The look-up could not be answered now."}`},
+		"panic":  {failingData{world, true}, 500, `{"message":"Something went wrong here."}`},
+	} {
+		a := newAPI(t, func(c *Config) { c.Dialects = set; c.Data = func() Data { return tt.data } })
+		w := a.answer(t, "GET", "/compat/ipdata/8.8.8.8")
+		if w.Code != tt.status || w.Body.String() != tt.want {
+			t.Errorf("%s: %d %s", name, w.Code, w.Body)
+		}
+		if after := w.Header().Get("Retry-After"); (after != "") != (tt.status != 500) {
+			t.Errorf("%s: Retry-After: %q", name, after)
+		}
+	}
+}
+
+type failingData struct {
+	*ipwardentest.World
+	panics bool
+}
+
+func (d failingData) Lookup(context.Context, netip.Addr) (ipwarden.Record, error) {
+	if d.panics {
+		panic("as the test wants it")
+	}
+	return ipwarden.Record{}, errors.New("the source is away")
+}
+
+// A listener of one dialect speaks nothing else, whatever the Host.
+func TestDialectListener(t *testing.T) {
+	set, err := dialect.New(dialect.Config{Names: []string{}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := newAPI(t, func(c *Config) { c.Dialects = set })
+	s, _ := serve(t, ServerConfig{API: a, Dialects: []DialectListener{
+		{Dialect: set.Named("ipasis"), Listen: "127.0.0.1:0"}, {Dialect: set.Named("ipinfo"), Listen: "127.0.0.1:0"},
+	}})
+	for i, want := range []string{`"privacy":{"VPN":false`, `Wrong ip`} {
+		c, br := dial(t, s.DialectAddr(i))
+		got := ask(t, c, br, "GET /v1/ip/8.8.8.8 HTTP/1.1\r\nHost: api.ipdata.co\r\n\r\n")
+		if !strings.Contains(got.body, want) {
+			t.Errorf("listener %d: %s", i, got.body)
+		}
+	}
+	c, br := dial(t, s.Addr())
+	if got := ask(t, c, br, "GET /8.8.8.8 HTTP/1.1\r\nHost: ipinfo.io\r\n\r\n"); got.status != 404 || !strings.Contains(got.body, "problems/not-found") {
+		t.Errorf("dialects are off, and %s", got.body)
 	}
 }

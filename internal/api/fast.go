@@ -13,8 +13,8 @@ import (
 )
 
 // FastHandler returns the fast shell. It answers GET /v1/ip/{ip}, POST /v1/ip
-// with a JSON array, and /healthz, with the bytes that [API.Handler] answers
-// with; everything else is a 404 problem that names the other listener. It
+// with a JSON array, /healthz, and dialects, with the bytes that [API.Handler]
+// answers with; everything else is a 404 problem that names the other listener. It
 // speaks HTTP/1.1 without TLS: it stands behind a proxy.
 func (a *API) FastHandler() fasthttp.RequestHandler { return a.serveFast }
 
