@@ -94,7 +94,7 @@ func (c *gatewayCmd) Run(e *env) error {
 	if err != nil {
 		return usageError{err}
 	}
-	certificates, err := c.certificates()
+	certificates, err := c.certificates(e.now)
 	if err != nil {
 		return err
 	}
@@ -153,14 +153,14 @@ func (c *gatewayCmd) admin(registry prometheus.Gatherer) (ways, error) {
 
 // certificates reads the certificate, and reads it again for a connection that
 // begins after its files have changed.
-func (c *gatewayCmd) certificates() (*tls.Config, error) {
+func (c *gatewayCmd) certificates(now func() time.Time) (*tls.Config, error) {
 	if c.TLSCert == "" && c.TLSKey == "" {
 		return nil, nil
 	}
 	if c.TLSCert == "" || c.TLSKey == "" {
 		return nil, usagef("--tls-cert and --tls-key belong together")
 	}
-	pair := &keyPair{cert: c.TLSCert, key: c.TLSKey}
+	pair := &keyPair{cert: c.TLSCert, key: c.TLSKey, now: now}
 	if _, err := pair.get(nil); err != nil {
 		return nil, err
 	}
@@ -170,6 +170,7 @@ func (c *gatewayCmd) certificates() (*tls.Config, error) {
 // keyPair is a certificate and its key, in two files.
 type keyPair struct {
 	cert, key string
+	now       func() time.Time
 	mu        sync.Mutex // guards the rest
 	checked   time.Time
 	modified  [2]time.Time
@@ -182,7 +183,7 @@ type keyPair struct {
 func (p *keyPair) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	now := time.Now()
+	now := p.now()
 	if p.loaded != nil && now.Sub(p.checked) < time.Second {
 		return p.loaded, nil
 	}

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -30,7 +31,10 @@ func TestMain(m *testing.M) {
 // Beside the commands of testscript there are: serve ARGS, which starts a
 // server and waits until it listens, at $URL; get PATH, which prints status, headers and
 // body of its answer; hup, which sends SIGHUP and prints the log line that
-// follows; and stop, which sends SIGTERM and wants exit status 0.
+// follows; and stop, which sends SIGTERM and wants exit status 0. gateway ARGS
+// starts a gateway as serve starts a server; app starts an application for it, at
+// $APP, which says what it gets; and proxied ADDR PATH is get with a PROXY header
+// that names ADDR before it, or none when ADDR is -.
 func TestScripts(t *testing.T) {
 	world := filepath.Join(t.TempDir(), "world.ipw")
 	built := run([]string{"data", "build", "--from", "testdata/feeds", "--catalogue", "testdata/catalogue.yaml", "-o", world}, &env{
@@ -56,7 +60,7 @@ func TestScripts(t *testing.T) {
 			)
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"serve": cmdServe, "get": cmdGet, "hup": cmdHup, "stop": cmdStop, "flip": cmdFlip, "same": cmdSame,
+			"serve": cmdServe, "gateway": cmdGateway, "app": cmdApp, "proxied": cmdProxied, "get": cmdGet, "hup": cmdHup, "stop": cmdStop, "flip": cmdFlip, "same": cmdSame,
 		},
 	})
 }
@@ -82,11 +86,21 @@ type running struct {
 }
 
 func cmdServe(ts *testscript.TestScript, neg bool, args []string) {
+	startServer(ts, neg, "serve", args, func(line string) bool { return strings.HasSuffix(line, "in a browser") })
+}
+
+func cmdGateway(ts *testscript.TestScript, neg bool, args []string) {
+	startServer(ts, neg, "gateway", args, func(line string) bool { return strings.HasPrefix(line, "  decides by") })
+}
+
+// startServer starts a command that listens; last knows the last line of its
+// greeting.
+func startServer(ts *testscript.TestScript, neg bool, command string, args []string, last func(string) bool) {
 	if neg {
-		ts.Fatalf("serve starts a server; use exec for one that must not start")
+		ts.Fatalf("%s starts a server; use exec for one that must not start", command)
 	}
 	r := &running{log: make(chan string, 64)}
-	r.cmd = exec.Command("ipwarden", append([]string{"serve", "--listen", "127.0.0.1:0"}, args...)...)
+	r.cmd = exec.Command("ipwarden", append([]string{command, "--listen", "127.0.0.1:0"}, args...)...)
 	r.cmd.Dir = ts.MkAbs(".")
 	for _, name := range []string{"PATH", "HOME", "XDG_DATA_HOME", "TESTSCRIPT_COMMAND", "IPWARDEN_CATALOGUE"} {
 		r.cmd.Env = append(r.cmd.Env, name+"="+ts.Getenv(name))
@@ -111,10 +125,13 @@ func cmdServe(ts *testscript.TestScript, neg bool, args []string) {
 	for lines.Scan() {
 		fmt.Fprintln(ts.Stdout(), lines.Text())
 		if _, url, ok := strings.Cut(lines.Text(), "listens on "); ok {
+			if addr, ok := strings.CutPrefix(url, "tcp:"); ok {
+				url = "http://" + addr
+			}
 			r.url = url
 			ts.Setenv("URL", url)
 		}
-		if strings.HasSuffix(lines.Text(), "in a browser") { // the last line of the greeting
+		if last(lines.Text()) {
 			go io.Copy(io.Discard, stdout)
 			return
 		}
@@ -201,6 +218,45 @@ func cmdStop(ts *testscript.TestScript, _ bool, _ []string) {
 	}
 	ts.Check(r.cmd.Wait())
 	ts.Value(serverKey{}).(*servers).running = nil
+}
+
+// cmdApp starts an application that says what it gets.
+func cmdApp(ts *testscript.TestScript, _ bool, _ []string) {
+	app := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		fmt.Fprintf(w, "%s %s\n", r.Method, r.URL.RequestURI())
+		_ = r.Header.WriteSubset(w, map[string]bool{"X-Ipwarden-Decision": true}) // the client went away
+	}))
+	ts.Defer(app.Close)
+	ts.Setenv("APP", app.URL)
+}
+
+// cmdProxied sends a request as a balancer does that speaks the PROXY protocol.
+func cmdProxied(ts *testscript.TestScript, neg bool, args []string) {
+	if len(args) < 2 {
+		ts.Fatalf("usage: proxied ADDR-or-- PATH [Header: value]...")
+	}
+	c, err := net.Dial("tcp", strings.TrimPrefix(serverOf(ts).url, "http://"))
+	ts.Check(err)
+	defer c.Close()
+	ts.Check(c.SetDeadline(time.Now().Add(30 * time.Second)))
+	head := ""
+	if args[0] != "-" {
+		head = "PROXY TCP4 " + args[0] + " 127.0.0.1 4711 80\r\n"
+	}
+	head += "GET " + args[1] + " HTTP/1.1\r\nHost: example.org\r\nConnection: close\r\n"
+	for _, line := range args[2:] {
+		head += line + "\r\n"
+	}
+	_, err = io.WriteString(c, head+"\r\n")
+	ts.Check(err)
+	answer, err := io.ReadAll(io.LimitReader(c, 1<<20))
+	fmt.Fprintf(ts.Stdout(), "%s\n", answer)
+	if err != nil {
+		fmt.Fprintln(ts.Stdout(), err)
+	}
+	if neg == strings.HasPrefix(string(answer), "HTTP/1.1 2") {
+		ts.Fatalf("got %q, %v", answer, err)
+	}
 }
 
 // cmdFlip flips one bit in the middle of a file.

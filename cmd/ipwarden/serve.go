@@ -20,13 +20,14 @@ import (
 )
 
 type serveCmd struct {
-	Listen      string `env:"IPWARDEN_LISTEN" default:"127.0.0.1:8080" placeholder:"ADDR" help:"Where to answer, such as 127.0.0.1:8080, 0.0.0.0:80 or unix:/run/ipwarden.sock; default ${default}."`
-	FastListen  string `env:"IPWARDEN_FAST_LISTEN" placeholder:"ADDR" help:"A second listener for the hot routes alone, for use behind a proxy."`
-	AdminListen string `env:"IPWARDEN_ADMIN_LISTEN" placeholder:"ADDR" help:"Where metrics and profiles are; loopback only."`
-	Index       string `env:"IPWARDEN_INDEX" enum:"auto,compact,flat" default:"auto" help:"${enum}: flat takes 72 MiB more for fewer steps an IPv4 look-up, which pays most in bulk; auto is compact."`
-	PublicURL   string `env:"IPWARDEN_PUBLIC_URL" placeholder:"URL" help:"Where people reach this server, for links in its answers."`
-	LogFormat   string `env:"IPWARDEN_LOG_FORMAT" enum:"text,json" default:"text" help:"${enum}."`
-	LogLevel    string `env:"IPWARDEN_LOG_LEVEL" enum:"debug,info,warn,error" default:"info" help:"${enum}."`
+	Listen        string   `env:"IPWARDEN_LISTEN" default:"127.0.0.1:8080" placeholder:"ADDR" help:"Where to answer, such as 127.0.0.1:8080, 0.0.0.0:80 or unix:/run/ipwarden.sock; default ${default}."`
+	FastListen    string   `env:"IPWARDEN_FAST_LISTEN" placeholder:"ADDR" help:"A second listener for the hot routes alone, for use behind a proxy."`
+	AdminListen   string   `env:"IPWARDEN_ADMIN_LISTEN" placeholder:"ADDR" help:"Where metrics and profiles are; loopback only."`
+	Index         string   `env:"IPWARDEN_INDEX" enum:"auto,compact,flat" default:"auto" help:"${enum}: flat takes 72 MiB more for fewer steps an IPv4 look-up, which pays most in bulk; auto is compact."`
+	ProxyProtocol []string `env:"IPWARDEN_PROXY_PROTOCOL" sep:"," placeholder:"CIDR,..." help:"Balancers that tell the client in a PROXY header at --listen, which they then must; default nobody."`
+	PublicURL     string   `env:"IPWARDEN_PUBLIC_URL" placeholder:"URL" help:"Where people reach this server, for links in its answers."`
+	LogFormat     string   `env:"IPWARDEN_LOG_FORMAT" enum:"text,json" default:"text" help:"${enum}."`
+	LogLevel      string   `env:"IPWARDEN_LOG_LEVEL" enum:"debug,info,warn,error" default:"info" help:"${enum}."`
 	dataFlags
 	providerFlags
 	dialectFlags `group:"Dialects"`
@@ -128,8 +129,12 @@ func (c *serveCmd) Run(e *env) error {
 	hangup := make(chan os.Signal, 1)
 	signal.Notify(hangup, syscall.SIGHUP)
 	defer signal.Stop(hangup)
+	proxied, err := proxyProtocol(c.ProxyProtocol, log)
+	if err != nil {
+		return err
+	}
 	listeners, err := api.Listen(api.ServerConfig{
-		API: handler, Listen: c.Listen, FastListen: c.FastListen, AdminListen: c.AdminListen, Dialects: alone,
+		API: handler, Listen: c.Listen, FastListen: c.FastListen, AdminListen: c.AdminListen, Dialects: alone, Wrap: proxied,
 	})
 	if err != nil {
 		return err

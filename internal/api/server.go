@@ -38,6 +38,10 @@ type ServerConfig struct {
 	// Default: none.
 	Dialects []DialectListener
 
+	// Wrap is put round the net/http listener and those of Dialects, for a protocol
+	// that comes before HTTP, such as the PROXY protocol. Default: nothing.
+	Wrap func(net.Listener) (net.Listener, error)
+
 	// DangerouslyExposeAdmin allows an AdminListen that others can reach.
 	DangerouslyExposeAdmin bool
 
@@ -110,15 +114,30 @@ func Listen(cfg ServerConfig) (*Server, error) {
 		}
 		*l.ln = ln
 	}
-	if len(errs) > 0 {
+	if len(errs) == 0 && cfg.Wrap != nil {
+		errs = append(errs, wrap(cfg.Wrap, &s.ln))
+		for i := range s.dialectLns {
+			errs = append(errs, wrap(cfg.Wrap, &s.dialectLns[i]))
+		}
+	}
+	if err := errors.Join(errs...); err != nil {
 		s.closeListeners()
-		return nil, fmt.Errorf("api: %w", errors.Join(errs...))
+		return nil, fmt.Errorf("api: %w", err)
 	}
 	if err := cfg.API.listensAt(s.ln.Addr()); err != nil {
 		s.closeListeners()
 		return nil, err
 	}
 	return s, nil
+}
+
+func wrap(in func(net.Listener) (net.Listener, error), ln *net.Listener) error {
+	wrapped, err := in(*ln)
+	if err != nil {
+		return err
+	}
+	*ln = wrapped
+	return nil
 }
 
 // Addr, FastAddr and AdminAddr tell where the server listens, with the port
