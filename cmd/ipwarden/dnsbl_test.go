@@ -1,18 +1,25 @@
 package main
 
 import (
+	"context"
 	"net"
+	"net/netip"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/miekg/dns"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/ipwarden/ipwarden"
+	"github.com/ipwarden/ipwarden/internal/config"
 )
 
-// blockLists serves some zones until the test ends, and returns its address.
-func blockLists(t *testing.T) string {
+// serveBlockLists serves some zones until the test ends, and returns its address.
+func serveBlockLists(t *testing.T) string {
 	t.Helper()
 	listed := map[string]string{
 		"2.0.0.127.bl.blocklist.de.": "127.0.0.15", "8.8.8.8.bl.blocklist.de.": "127.0.0.14",
@@ -56,7 +63,7 @@ func dnsblRun(args ...string) (status int, out, errs string) {
 }
 
 func TestDNSBLCheck(t *testing.T) {
-	resolver := blockLists(t)
+	resolver := serveBlockLists(t)
 	file := filepath.Join(t.TempDir(), "providers.yaml")
 	if err := os.WriteFile(file, []byte(`
 providers:
@@ -172,6 +179,45 @@ providers:
 	} {
 		if status != 1 || !strings.Contains(errs, want) {
 			t.Errorf("%d, no %q in\n%s", status, want, errs)
+		}
+	}
+}
+
+// The metrics of block lists are of the zones in the file alone, and tell which
+// are out of use.
+func TestDNSBLMetrics(t *testing.T) {
+	file := "providers: [{kind: dnsbl, resolver: '" + serveBlockLists(t) + "', zones: [bl.blocklist.de, {zone: wild.example, codes: {127.0.0.2: attacker}}]}]"
+	specs, err := config.ReadProviders(strings.NewReader(file), "p.yaml", os.Getenv)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := openDNSBL(specs[0].DNSBL, providerDeps{public: func(netip.Addr) bool { return true }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	if r, err := b.Lookup(ctx, netip.MustParseAddr("8.8.8.8")); err != nil || !r.Traits().Has(ipwarden.Attacker) {
+		t.Fatalf("%v %v", r.Traits().Names(), err)
+	}
+	got := map[string]float64{}
+	desc := regexp.MustCompile(`fqName: "([^"]*)"`)
+	note := func(d *prometheus.Desc, v float64, labels []string) {
+		got[desc.FindStringSubmatch(d.String())[1]+" "+strings.Join(labels, " ")] = v
+	}
+	b.collect("dnsbl",
+		func(d *prometheus.Desc, v uint64, labels ...string) { note(d, float64(v), labels) },
+		func(d *prometheus.Desc, v float64, labels ...string) { note(d, v, labels) })
+	for name, want := range map[string]float64{
+		"ipwarden_provider_dnsbl_zone_up dnsbl bl.blocklist.de":              1,
+		"ipwarden_provider_dnsbl_zone_up dnsbl wild.example":                 0,
+		"ipwarden_provider_dnsbl_answers_total dnsbl bl.blocklist.de listed": 1,
+		"ipwarden_provider_dnsbl_answers_total dnsbl wild.example listed":    0,
+		"ipwarden_provider_dnsbl_entries dnsbl":                              1,
+	} {
+		if v, ok := got[name]; !ok || v != want {
+			t.Errorf("%s is %v, want %v", name, v, want)
 		}
 	}
 }

@@ -242,6 +242,9 @@ func (o *outside) run(spec config.ProviderSpec) (*runningProvider, error) {
 	}
 	p := &runningProvider{spec: spec, closer: closer}
 	a := &spec.Asking
+	if spec.Kind == "dnsbl" {
+		dnsblAsking(a)
+	}
 	timeout, concurrency := a.Timeout, a.Concurrency
 	if timeout == 0 {
 		timeout = lookupTimeout

@@ -55,6 +55,9 @@ func (m providerMetrics) Describe(to chan<- *prometheus.Desc) {
 	} {
 		to <- d
 	}
+	for _, d := range dnsblMetrics() {
+		to <- d
+	}
 }
 
 // Collect is part of prometheus.Collector.
@@ -106,6 +109,11 @@ func (m providerMetrics) Collect(to chan<- prometheus.Metric) {
 		if p.spend != nil {
 			counter(metricUnasked, p.spend.Refused(), name, "spent")
 			gauge(metricSpent, float64(p.spend.Used()), name)
+		}
+	}
+	for _, p := range a.providers {
+		if b, ok := p.closer.(blockLists); ok {
+			b.collect(p.spec.Name, counter, gauge)
 		}
 	}
 	for _, s := range a.samplers {

@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/ipwarden/ipwarden"
-	"github.com/ipwarden/ipwarden/dnsbl"
 	"github.com/ipwarden/ipwarden/internal/config"
 	"github.com/ipwarden/ipwarden/provider"
 )
@@ -35,15 +34,11 @@ func (o *outside) newProvider(spec *config.ProviderSpec) (ipwarden.Source, io.Cl
 // openProvider makes the provider of a specification: the one table of kinds.
 func openProvider(spec *config.ProviderSpec, deps providerDeps) (ipwarden.Source, io.Closer, error) {
 	if spec.Kind == "dnsbl" {
-		zones, err := dnsblZones(spec.DNSBL)
+		l, err := openDNSBL(spec.DNSBL, deps)
 		if err != nil {
 			return nil, nil, err
 		}
-		l, err := dnsbl.New(dnsbl.Config{Zones: zones, Resolvers: spec.DNSBL.Resolvers, IPv6Bits: spec.DNSBL.IPv6Bits, Wait: true, Now: deps.now, Log: deps.log})
-		if err != nil {
-			return nil, nil, err
-		}
-		return l, closerFunc(l.Close), nil
+		return l, l, nil
 	}
 	cfg := provider.Config{
 		Kind: spec.Kind, Name: spec.Name, Plan: spec.Plan, BaseURL: spec.URL, Key: string(spec.Key), KeyIn: spec.KeyIn, Account: spec.Account,

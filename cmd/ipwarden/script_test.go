@@ -26,7 +26,8 @@ func TestMain(m *testing.M) {
 }
 
 // TestScripts runs testdata/*.txtar, which read as documentation. Each finds a
-// folder of small feeds, $WORK/feeds, and the dataset made of it, $WORK/world.ipw.
+// folder of small feeds, $WORK/feeds, and the dataset made of it, $WORK/world.ipw; at
+// $DNS is a server with block lists.
 //
 // Beside the commands of testscript there are: serve ARGS, which starts a
 // server and waits until it listens, at $URL; get PATH, which prints status, headers and
@@ -44,12 +45,14 @@ func TestScripts(t *testing.T) {
 	if built != exitOK {
 		t.Fatal("the dataset of the scripts could not be built")
 	}
+	dns := serveBlockLists(t)
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata",
 		Setup: func(e *testscript.Env) error {
 			if err := os.CopyFS(filepath.Join(e.WorkDir, "feeds"), os.DirFS("testdata/feeds")); err != nil {
 				return err
 			}
+			e.Setenv("DNS", dns)
 			e.Setenv("IPWARDEN_CATALOGUE", filepath.Join(e.WorkDir, "catalogue.yaml"))
 			e.Setenv("XDG_DATA_HOME", filepath.Join(e.WorkDir, "home"))
 			e.Setenv("DATA", filepath.Join(e.WorkDir, "home", "ipwarden"))
