@@ -15,8 +15,9 @@ type ipregistry struct{}
 
 // What the vendor allows in one array.
 const (
-	maxRegistryBatch  = 1024
-	maxRegistryAgents = 256
+	maxRegistryBatch   = 1024
+	maxRegistrySystems = 16
+	maxRegistryAgents  = 256
 )
 
 func (v ipregistry) serve(c *Call) {
@@ -42,13 +43,25 @@ func (v ipregistry) serve(c *Call) {
 		v.origin(c, filter)
 	case s[0] == "AS":
 		v.originAS(c, filter)
+	case s[0] == "user_agent":
+		v.originAgent(c, filter)
 	default:
-		if number, isAS, ok := parseAS(s[0]); isAS {
+		if number, isAS, ok := registryAS(s[0]); isAS {
 			v.as(c, number, ok, filter)
 			return
 		}
 		v.address(c, s[0], filter)
 	}
+}
+
+// registryAS reads "AS15169"; whatever begins like one is meant to be one, since
+// no address has an S.
+func registryAS(s string) (n uint32, isAS, ok bool) {
+	if len(s) < 2 || !strings.EqualFold(s[:2], "AS") {
+		return 0, false, false
+	}
+	n, _, ok = parseAS(s)
+	return n, true, ok
 }
 
 func (ipregistry) address(c *Call, text string, filter *filter) {
@@ -84,16 +97,28 @@ func (ipregistry) origin(c *Call, filter *filter) {
 		return
 	}
 	c.registryCredits(1)
-	agent := ""
-	if h := c.Transport.Fields(); h != nil {
-		agent = first(h, "User-Agent")
-	}
 	from := len(c.Out)
 	c.Out = appendRegistry(c.Out, c, rec)
-	c.Out = append(appendAgent(append(c.Out, `,"user_agent":`...), agent), '}')
+	c.Out = append(appendAgent(append(c.Out, `,"user_agent":`...), c.agent()), '}')
 	c.registryFilter(filter, from)
 	c.about(rec)
 	c.Volatile = true
+}
+
+// agent is what who asks calls itself.
+func (c *Call) agent() string {
+	if h := c.Transport.Fields(); h != nil {
+		return first(h, "User-Agent")
+	}
+	return ""
+}
+
+func (ipregistry) originAgent(c *Call, filter *filter) {
+	c.registryCredits(1)
+	from := len(c.Out)
+	c.Out = appendAgent(c.Out, c.agent())
+	c.registryFilter(filter, from)
+	c.Private = true
 }
 
 func (v ipregistry) originAS(c *Call, filter *filter) {
@@ -134,11 +159,21 @@ func (v ipregistry) batch(c *Call, filter *filter) {
 		e := &irBadRequest
 		if err == errTooMany {
 			e = &irTooManyIPs
-			if _, isAS, _ := parseAS(firstItem(body)); isAS {
-				e = &irTooManyASNs
-			}
 		}
 		c.registryFail(e, "")
+		return
+	}
+	systems := 0
+	for _, item := range items {
+		var text string
+		if json.Unmarshal(item, &text) == nil {
+			if _, isAS, _ := registryAS(text); isAS {
+				systems++
+			}
+		}
+	}
+	if systems > maxRegistrySystems {
+		c.registryFail(&irTooManyASNs, "")
 		return
 	}
 	if !c.admit(len(items) - 1) {
@@ -165,7 +200,7 @@ func (ipregistry) item(c *Call, raw json.RawMessage, filter *filter) bool {
 		return true
 	}
 	from := len(c.Out)
-	if number, isAS, ok := parseAS(text); isAS {
+	if number, isAS, ok := registryAS(text); isAS {
 		out, e := appendRegistryAS(c.Out, c, number, ok)
 		if e != nil {
 			c.Out = e.append(c.Out, "")
@@ -192,13 +227,6 @@ func (ipregistry) item(c *Call, raw json.RawMessage, filter *filter) bool {
 	c.Out = append(appendRegistry(c.Out, c, rec), '}')
 	c.registryFilter(filter, from)
 	return true
-}
-
-// firstItem is the first text of an array that is too long.
-func firstItem(body []byte) string {
-	_, rest, _ := strings.Cut(string(body[:min(len(body), 256)]), `"`)
-	s, _, _ := strings.Cut(rest, `"`)
-	return s
 }
 
 // agents answers POST /user_agent. We repeat what a client says of itself, and

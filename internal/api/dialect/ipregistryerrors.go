@@ -22,16 +22,16 @@ var (
 	irInternal     = registryError{500, "INTERNAL", "An unexpected error has occurred.", "Retry the request later."}
 	irNoCredits    = registryError{402, "INSUFFICIENT_CREDITS", "You have insufficient credits to perform this request.", "Raise the limit of the key, or wait until it resets."}
 	irInvalidKey   = registryError{403, "INVALID_API_KEY", "Your API key is invalid.", "Check your API key for a typo."}
-	irInvalidASN   = registryError{400, "INVALID_ASN", "You entered a value that does not appear to be a valid Autonomous System Number.", "Enter a value such as AS15169."}
+	irInvalidASN   = registryError{400, "INVALID_ASN", "The ASN you entered is in the wrong format.", "It should begin with AS followed by a number, like AS173."}
 	irBadFilter    = registryError{400, "INVALID_FILTER_SYNTAX", "The value of the parameter fields is not a valid filter.", "Write names with commas between them, such as fields=location.country.name,security."}
 	irInvalidIP    = registryError{400, "INVALID_IP_ADDRESS", "You entered a value that does not appear to be a valid IP address.", "Enter a valid IPv4 or IPv6 address."}
 	irMissingKey   = registryError{401, "MISSING_API_KEY", "You have not supplied an API key.", "Add your API key as a query parameter: ?key=YOUR_API_KEY"}
-	irReservedASN  = registryError{400, "RESERVED_ASN", "The Autonomous System Number is reserved.", "Enter a public Autonomous System Number."}
+	irReservedASN  = registryError{400, "RESERVED_ASN", "You attempted to search for a private ASN.", "Please try with a public ASN instead."}
 	irReservedIP   = registryError{400, "RESERVED_IP_ADDRESS", "The IP address is reserved (private, loopback, link-local, multicast, or other special use).", "Enter a public IPv4 or IPv6 address."}
-	irTooManyASNs  = registryError{400, "TOO_MANY_ASNS", "The request contains too many Autonomous System Numbers.", "Send fewer at once."}
-	irTooManyIPs   = registryError{400, "TOO_MANY_IPS", "The request contains too many IP addresses.", "Send fewer at once."}
+	irTooManyASNs  = registryError{400, "TOO_MANY_ASNS", "You've submitted a batch request with too many ASNs.", "Ensure your batch request includes no more than 16 ASNs."}
+	irTooManyIPs   = registryError{400, "TOO_MANY_IPS", "You've submitted a batch request with too many IP addresses.", "Ensure your batch request includes no more than 1024 IP addresses."}
 	irTooFast      = registryError{429, "TOO_MANY_REQUESTS", "You have made too many requests.", "Wait until the limit resets."}
-	irTooManyUAs   = registryError{400, "TOO_MANY_USER_AGENTS", "The request contains too many user agents.", "Send fewer at once."}
+	irTooManyUAs   = registryError{400, "TOO_MANY_USER_AGENTS", "You've submitted a batch request with too many user agents.", "Ensure your batch request includes no more than 256 user agents."}
 	irUnknownASN   = registryError{404, "UNKNOWN_ASN", "The Autonomous System Number is not known.", "Enter the number of an autonomous system that is in use."}
 )
 
