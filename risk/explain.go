@@ -27,6 +27,13 @@ type Reason struct {
 	By []ipwarden.Claim
 	// Age of what the points were faded by, 0 when it has no date.
 	Age time.Duration
+	// StandsIn: Feed is none of those in By. It is the freshest that may assert the
+	// signal, which Assess takes where an answer keeps no feed. What the evidence
+	// itself would have given is in ExactPoints and ExactAge; elsewhere they are
+	// Points and Age.
+	StandsIn    bool
+	ExactPoints int16
+	ExactAge    time.Duration
 }
 
 // Explain gives the score that Assess gives, with the evidence. It allocates and
@@ -49,9 +56,39 @@ func (m *Model) Explain(r ipwarden.Record, s Situation, now time.Time) Explanati
 				reason.Value, reason.By = e.Value, e.By
 			}
 		}
+		m.exact(&reason, r, now)
 		x.Reasons = append(x.Reasons, reason)
 	}
 	return x
+}
+
+// exact fills in what the freshest of those who say so would have given.
+func (m *Model) exact(r *Reason, of ipwarden.Record, now time.Time) {
+	r.ExactPoints, r.ExactAge = r.Points, r.Age
+	if r.Feed == "" || signalTraits[r.Signal] == 0 {
+		return
+	}
+	if feed, at := of.Asserted(signalTraits[r.Signal]); feed != r.Feed || !at.Equal(r.Date) {
+		return // it is a blocklist's own
+	}
+	var seen time.Time
+	for _, c := range r.By {
+		if c.Feed == r.Feed {
+			return
+		}
+		if c.Date.After(seen) {
+			seen = c.Date
+		}
+	}
+	if seen.IsZero() {
+		return
+	}
+	r.StandsIn, r.ExactAge = true, max(now.Sub(seen), 0)
+	if r.Points != 0 { // else it is counted as another signal
+		var a Assessment
+		m.add(&a, r.Signal, r.Feed, seen, now)
+		r.ExactPoints = a.all[0].Points
+	}
 }
 
 // field is the field of the answer behind a signal.

@@ -103,6 +103,9 @@ func (w *explainWriter) score(x *compile.Explanation) {
 		if r.Points != r.Weight && r.Freshness < 100 {
 			note += fmt.Sprintf(" (%d of %d: %d days old)", r.Points, r.Weight, int(r.Age.Hours()/24))
 		}
+		if r.StandsIn && r.ExactPoints != r.Points {
+			note += fmt.Sprintf(" (taken to be as fresh as %s; those who say so are %d days old, which gives %+d)", printable(r.Feed), int(r.ExactAge.Hours()/24), r.ExactPoints)
+		}
 		w.line("", "%+d %s%s", r.Points, r.Signal, note)
 		for _, c := range r.By {
 			w.line("", "    %ssays%s %s", w.dim, w.reset, claimText(c, ""))
