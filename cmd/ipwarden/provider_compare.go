@@ -19,6 +19,9 @@ import (
 
 // providerCmd groups what is about providers.
 type providerCmd struct {
+	List    providerListCmd    `cmd:"" help:"List the kinds of provider, and the maps that ship." example:"ipwarden provider list"`
+	Check   providerCheckCmd   `cmd:"" help:"Say every mistake of a providers file." example:"ipwarden provider check providers.yaml"`
+	Ask     providerAskCmd     `cmd:"" help:"Ask providers about one address, to try a key." example:"ipwarden provider ask providers.yaml 8.8.8.8"`
 	Compare providerCompareCmd `cmd:"" help:"Compare a provider with the data, on a sample." example:"ipwarden provider compare --providers providers.yaml --sample 500 access.log"`
 }
 

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/ipwarden/ipwarden"
+	"github.com/ipwarden/ipwarden/client"
 	"github.com/ipwarden/ipwarden/internal/config"
 	"github.com/ipwarden/ipwarden/provider"
 )
@@ -40,22 +41,27 @@ func openProvider(spec *config.ProviderSpec, deps providerDeps) (ipwarden.Source
 		}
 		return l, l, nil
 	}
+	roots, err := rootsOf(spec.CAFile)
+	if err != nil {
+		return nil, nil, err
+	}
+	if spec.Kind == "ipwarden" {
+		c, err := client.New(client.Config{
+			URL: spec.URL, Key: string(spec.Key), Name: spec.Name, Explain: true, Public: deps.public, RootCAs: roots, Now: deps.now,
+		})
+		if err != nil {
+			return nil, nil, err
+		}
+		return c, closerFunc(c.Close), nil
+	}
 	cfg := provider.Config{
 		Kind: spec.Kind, Name: spec.Name, Plan: spec.Plan, BaseURL: spec.URL, Key: string(spec.Key), KeyIn: spec.KeyIn, Account: spec.Account,
-		ProxyFromEnvironment: spec.ProxyFromEnv, MaxBytes: spec.MaxBytes, Country: deps.country, Public: deps.public, Now: deps.now, Log: deps.log,
+		RootCAs: roots, ProxyFromEnvironment: spec.ProxyFromEnv, MaxBytes: spec.MaxBytes, Country: deps.country, Public: deps.public, Now: deps.now, Log: deps.log,
 	}
 	var errs []error
 	if spec.Map != "" {
 		m, err := providerMap(spec.Map)
 		errs, cfg.Map = append(errs, err), m
-	}
-	if spec.CAFile != "" {
-		pem, err := os.ReadFile(spec.CAFile)
-		cfg.RootCAs = x509.NewCertPool()
-		if err == nil && !cfg.RootCAs.AppendCertsFromPEM(pem) {
-			err = fmt.Errorf("ca_file %s has no certificate in it", spec.CAFile)
-		}
-		errs = append(errs, err)
 	}
 	if err := errors.Join(errs...); err != nil {
 		return nil, nil, err
@@ -65,6 +71,22 @@ func openProvider(spec *config.ProviderSpec, deps providerDeps) (ipwarden.Source
 		return nil, nil, err
 	}
 	return p, closerFunc(p.Close), nil
+}
+
+// rootsOf are the authorities in a file, nil without one: the system's.
+func rootsOf(name string) (*x509.CertPool, error) {
+	if name == "" {
+		return nil, nil
+	}
+	pem, err := os.ReadFile(name)
+	if err != nil {
+		return nil, err
+	}
+	roots := x509.NewCertPool()
+	if !roots.AppendCertsFromPEM(pem) {
+		return nil, fmt.Errorf("ca_file %s has no certificate in it", name)
+	}
+	return roots, nil
 }
 
 // providerMap is one that ships, or is in a file.
