@@ -17,6 +17,10 @@ var dialectQuestions = []struct{ name, host, target string }{
 	{"ipinfo-plus", "api.ipinfo.io", "/lookup/8.8.8.8"},
 	{"ipdata", "api.ipdata.co", "/8.8.8.8?api-key=x"},
 	{"ipasis", "api.ipasis.com", "/v1/8.8.8.8?key=x"},
+	{"maxmind", "geoip.maxmind.com", "/geoip/v2.1/city/8.8.8.8"},
+	{"maxmind-insights", "geoip.maxmind.com", "/geoip/v2.1/insights/8.8.8.8"},
+	{"ip-api", "ip-api.com", "/json/8.8.8.8"},
+	{"ipregistry", "api.ipregistry.co", "/8.8.8.8"},
 	{"prefix", "x", "/compat/ipinfo/8.8.8.8"},
 }
 
