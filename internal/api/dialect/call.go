@@ -14,6 +14,9 @@ import (
 // Data is what an answer is made from: one state of it for one request.
 type Data interface {
 	ipwarden.Source
+	// LookupBatch answers addrs, which are canonical, into dst of the same length,
+	// at once: it waits for nobody.
+	LookupBatch(dst []ipwarden.Record, addrs []netip.Addr)
 	// AS describes an autonomous system; false when nothing is known of it.
 	AS(number uint32) (ipwarden.ASN, bool)
 	// ASPrefixes yields what it announces, IPv4 before IPv6, in address order.
@@ -81,6 +84,9 @@ type Call struct {
 	listed  int // prefixes of autonomous systems in this answer
 	scratch []byte
 	part    []byte // the answer to one of many
+	// Where look gets one of many.
+	rec  [1]ipwarden.Record
+	addr [1]netip.Addr
 }
 
 // Serve answers c. It does not panic.
@@ -154,7 +160,7 @@ func (c *Call) fail(f failure) {
 // Reset lets go of what the last request held; its memory stays.
 func (c *Call) Reset() {
 	c.Request, c.Record, c.Err = Request{}, ipwarden.Record{}, nil
-	c.path, c.Out = "", nil
+	c.path, c.Out, c.rec[0] = "", nil, ipwarden.Record{}
 	clear(c.Lines)
 	if cap(c.part) > maxBody {
 		c.part = nil
@@ -202,9 +208,16 @@ func (c *Call) client() netip.Addr {
 	return addr
 }
 
-// look looks an address up, spelled in any way.
+// look looks an address up, spelled in any way. A POST asks about many: waiting
+// for a provider adds up there, so it gets what is known without, as our own bulk
+// route does.
 func (c *Call) look(addr netip.Addr) (rec ipwarden.Record, ok bool) {
 	canonical, transition := ipwarden.Canonical(addr)
+	if c.Method == http.MethodPost {
+		c.addr[0] = canonical
+		c.Data.LookupBatch(c.rec[:], c.addr[:])
+		return c.rec[0].Asked(transition, addr.Zone() != ""), true
+	}
 	rec, err := c.Data.Lookup(c.Ctx, canonical)
 	if err != nil {
 		c.Err = err

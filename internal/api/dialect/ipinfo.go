@@ -289,7 +289,7 @@ var ipinfoText = map[string]func(c *Call, dst []byte, rec ipwarden.Record) []byt
 // isIPinfoField reports whether a path of one segment is a field of the own address.
 func isIPinfoField(name string) bool {
 	switch name {
-	case "asn", "company", "carrier", "privacy", "geo":
+	case "asn", "company", "carrier", "privacy", "geo", "abuse", "domains":
 		return true
 	}
 	return ipinfoText[name] != nil
@@ -328,6 +328,8 @@ func (v ipinfo) field(c *Call, rec ipwarden.Record, name string) {
 		c.Out = appendIPinfoPrivacy(c.Out, rec)
 	case "geo":
 		c.Out = c.appendIPinfoPlace(c.Out, rec)
+	case "abuse", "domains": // of which our data has nothing
+		c.Out = append(c.Out, "{}"...)
 	default:
 		v.wrongField(c)
 		return

@@ -1,9 +1,14 @@
 package dialect
 
 import (
+	"context"
 	"net/http"
+	"net/netip"
 	"strings"
 	"testing"
+
+	"github.com/ipwarden/ipwarden"
+	"github.com/ipwarden/ipwarden/ipwardentest"
 )
 
 // A question of too many is refused, one of just as many is not.
@@ -109,5 +114,40 @@ func TestConfigMistakes(t *testing.T) {
 	_, err := New(Config{Names: []string{"ipinfo", "nobody"}, MaxBulk: -1})
 	if err == nil || !strings.Contains(err.Error(), `"nobody"`) || !strings.Contains(err.Error(), "MaxBulk") {
 		t.Errorf("the mistakes are not all named: %v", err)
+	}
+}
+
+// patientData waits in Lookup for a provider that is away.
+type patientData struct {
+	*ipwardentest.World
+	waited int
+}
+
+func (d *patientData) Lookup(ctx context.Context, a netip.Addr) (ipwarden.Record, error) {
+	d.waited++
+	return d.World.Lookup(ctx, a)
+}
+
+// Many at once wait for no provider; one does.
+func TestBulkDoesNotWait(t *testing.T) {
+	for _, tt := range []struct{ name, target, want string }{
+		{"ipdata", "/bulk", "Mountain View"},
+		{"ipinfo", "/batch", "Mountain View"},
+		{"ipinfo", "/summarize", "Mountain View"},
+		{"ip-api", "/batch", "Mountain View"},
+		{"ipregistry", "/", "Mountain View"},
+	} {
+		d := &patientData{World: ipwardentest.Sample()}
+		c := newCall(tt.name, http.MethodPost, tt.target, `["8.8.8.8","1.1.1.1"]`)
+		c.Data = d
+		if sample.Named(tt.name).Serve(c); c.Status != 200 || d.waited != 0 || !strings.Contains(string(c.Out), tt.want) {
+			t.Errorf("%s%s: %d, waited %d times: %s", tt.name, tt.target, c.Status, d.waited, c.Out)
+		}
+	}
+	d := &patientData{World: ipwardentest.Sample()}
+	c := newCall("ipinfo", http.MethodGet, "/8.8.8.8", "")
+	c.Data = d
+	if sample.Named("ipinfo").Serve(c); d.waited != 1 {
+		t.Errorf("one address: asked %d times", d.waited)
 	}
 }
