@@ -22,6 +22,8 @@ func (c *clock) pass(d time.Duration)     { c.since.Add(int64(d)) }
 func (c *clock) use(cfg *gate.Config)     { cfg.Now = c.now }
 func attempt(g *gate.Gate) *gate.Decision { return attemptOf(g, "8.8.8.8") }
 
+func newClock() *clock { return new(clock) }
+
 func attemptOf(g *gate.Gate, client string) *gate.Decision {
 	d := new(gate.Decision)
 	g.Decide(context.Background(), request(client), d)

@@ -26,8 +26,14 @@ func (g *Gate) charge(ctx context.Context, route *policy.Route, d *Decision) {
 		}
 	}
 	g.enter(d)
+	if !g.join(ctx, d) {
+		d.Degraded = true
+	}
 	if len(d.takes) > 0 && !g.take(ctx, d) {
 		d.Degraded = true
+	}
+	if d.placeless && d.Verdict.Passes() {
+		d.refusePlaceless()
 	}
 	if d.Degraded && d.Verdict.Passes() {
 		g.fail(ctx, route, d)

@@ -57,9 +57,12 @@ func (g *Gate) run(ctx context.Context, req *ipwarden.Request, d *Decision, begu
 	g.locate(d)
 	if len(d.pending) > 0 && !d.Passes() { // what does not go on has no outcome
 		if !d.peek {
-			d.land()
+			g.part(g.bound(ctx, route, d), d)
 		}
 		d.pending = d.pending[:0]
+	}
+	if len(d.pending) > 0 && g.cfg.Attempts != nil && !d.peek {
+		g.keep(g.bound(ctx, route, d), d)
 	}
 	g.note(d)
 }

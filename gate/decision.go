@@ -73,6 +73,9 @@ type Decision struct {
 	location []byte
 	text     []byte // values of header lines
 	within   within // the limiter's time
+	places   []limit.Place
+	// joined says that other nodes know of it, and placeless that it was spared them.
+	joined, placeless bool
 }
 
 // LimitState is a limit as the client sees it.
@@ -88,6 +91,7 @@ type pendingUse struct {
 	request limit.Request
 	rollup  bool   // of the network round the address
 	entered uint32 // how many were on their way with it; 0 when it is not
+	among   uint32 // the same on all nodes; 0 when it is not known
 	lease   *lease // its place among them; nil when it was begun
 }
 
@@ -101,7 +105,7 @@ func (d *Decision) reset() {
 	clear(d.pending)
 	d.Limits, d.RetryAfter, d.Degraded, d.Incomplete = d.Limits[:0], 0, false, false
 	d.Location, d.WouldLimit = "", ""
-	d.pending, d.older, d.crowded = d.pending[:0], false, false
+	d.pending, d.older, d.crowded, d.joined, d.placeless = d.pending[:0], false, false, false, false
 	d.takes, d.results, d.from = d.takes[:0], d.results[:0], d.from[:0]
 	d.tuple, d.location, d.text = d.tuple[:0], d.location[:0], d.text[:0]
 }

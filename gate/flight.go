@@ -153,6 +153,14 @@ func (d *Decision) land() {
 	}
 }
 
+// onTheirWay is how many there are with this one: on all nodes, where that is known.
+func (p *pendingUse) onTheirWay() uint32 {
+	if p.among > 0 {
+		return p.among
+	}
+	return p.entered
+}
+
 // crowd refuses where those on their way may use up what is left. How long that
 // lasts is not known: a second is said. What other limits were charged stays.
 func (d *Decision) crowd(key limit.Key, r *limit.Result) {
@@ -161,7 +169,7 @@ func (d *Decision) crowd(key limit.Key, r *limit.Result) {
 	}
 	for i := range d.pending {
 		p := &d.pending[i]
-		if p.request.Key == key && p.entered > 1 && uint64(p.entered)*uint64(p.request.Cost) > uint64(r.Remaining) {
+		if on := p.onTheirWay(); p.request.Key == key && on > 1 && uint64(on)*uint64(p.request.Cost) > uint64(r.Remaining) {
 			r.Allowed, r.Remaining, r.RetryAfter = false, 0, time.Second
 			d.crowded = true
 		}

@@ -32,6 +32,11 @@ type Config struct {
 	// Limiter holds the counts. Default: a table in this process, 32 MiB.
 	Limiter limit.Limiter
 
+	// Attempts tells other nodes of requests that were let in and whose outcome is not
+	// known. Default: each node knows its own, and takes the outcomes of its own
+	// decisions alone.
+	Attempts limit.Attempts
+
 	// Seed keys the hashes that limits count under. Nodes that share a Limiter
 	// need the same. Default: random.
 	Seed [16]byte
@@ -104,7 +109,8 @@ type core struct {
 	recent  *recent
 	flights flights
 	stats   stats
-	waits   bool // the Limiter may wait for somebody
+	waits   bool // the Limiter or the Attempts may wait for somebody
+	denier  denier
 }
 
 // A toucher is a Limiter that can bring the place of a key from memory before it
@@ -116,7 +122,9 @@ type program struct {
 	*policy.Program
 	model *risk.Model
 	rates []limit.Rate // by policy.Limit.Index
-	salts []limit.Salt // of limits whose key is the address alone
+	// prints tell limits apart on all nodes: by their name, and how they count.
+	prints []uint64
+	salts  []limit.Salt // of limits whose key is the address alone
 	// byAddress: there are such limits.
 	byAddress bool
 	// spaces are before the keys of each limit: a state that was counted in another
@@ -165,7 +173,8 @@ func New(cfg Config) (*Gate, error) {
 	}
 	c := &core{cfg: cfg, hasher: limit.NewHasher(cfg.Seed), tells: tells}
 	_, inMemory := cfg.Limiter.(*limit.Memory)
-	c.waits = !inMemory
+	c.waits = !inMemory || cfg.Attempts != nil
+	c.denier, _ = cfg.Limiter.(denier)
 	c.asker, _ = cfg.Source.(ipwarden.Asker)
 	c.toucher, _ = cfg.Limiter.(toucher)
 	if cfg.Remember > 0 {
@@ -202,13 +211,14 @@ func (g *Gate) Use(p *policy.Program, model *risk.Model) error {
 	if model == nil {
 		model = risk.DefaultModel()
 	}
-	next := &program{Program: p, model: model, rates: make([]limit.Rate, len(p.Limits())), salts: make([]limit.Salt, len(p.Limits())), spaces: make([][]byte, len(p.Limits()))}
+	next := &program{Program: p, model: model, rates: make([]limit.Rate, len(p.Limits())), salts: make([]limit.Salt, len(p.Limits())), spaces: make([][]byte, len(p.Limits())), prints: make([]uint64, len(p.Limits()))}
 	var errs []error
 	for i, l := range p.Limits() {
 		next.rates[i] = limit.Rate{
 			Name: l.Name, Algorithm: algorithms[l.Algorithm], Limit: l.Limit, Window: l.Window, Burst: l.Burst,
 		}
 		next.spaces[i] = limit.AppendPart(nil, l.Algorithm.String()+" "+l.Window.String())
+		next.prints[i] = g.hasher.Sum(limit.AppendPart(limit.AppendPart(next.spaces[i], "print"), l.Name))[0]
 		next.salts[i] = g.hasher.Salt(limit.AppendPart(next.spaces[i], l.Name))
 		next.byAddress = next.byAddress || l.ByAddress()
 		errs = append(errs, next.rates[i].Check())
@@ -219,6 +229,9 @@ func (g *Gate) Use(p *policy.Program, model *risk.Model) error {
 	g.core.program.Store(next)
 	return nil
 }
+
+// Shares reports whether nodes share attempts, so that any of them takes outcomes.
+func (g *Gate) Shares() bool { return g.cfg.Attempts != nil }
 
 // Program returns the policy in use.
 func (g *Gate) Program() *policy.Program { return g.core.program.Load().Program }

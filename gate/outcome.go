@@ -21,21 +21,23 @@ var ErrUnknownDecision = errors.New("no such decision is remembered here")
 // once a decision, and each event counts once, however often it is reported:
 // counted is false for one that is known already. The error is ErrUnknownDecision, or the limiter's.
 func (g *Gate) Outcome(ctx context.Context, id ID, o policy.Outcome) (counted bool, err error) {
-	if g.recent == nil {
-		return false, ErrUnknownDecision
-	}
-	first, known := g.recent.event(id, eventHash(o))
 	var due due
-	waits := g.recent.due(id, &o, &due)
+	var first, known, waits bool
+	if g.recent != nil {
+		first, known = g.recent.event(id, eventHash(o))
+		waits = g.recent.due(id, &o, &due)
+	}
 	defer due.giveBack(&g.flights) // when it is counted
 	switch {
+	case g.cfg.Attempts != nil:
+		return g.outcome(ctx, id, &o, known, first, waits, &due)
 	case !known && !waits:
 		return false, ErrUnknownDecision
-	case !first && due.n == 0:
+	case !first && due.set == 0:
 		return false, nil
 	}
 	g.stats.outcomes.Add(1)
-	return true, g.settle(ctx, due.uses[:due.n])
+	return true, g.chargeDue(ctx, due.pending[:due.all], due.set)
 }
 
 // Settle is Outcome for who still has the decision, as the middleware does. It
@@ -51,21 +53,36 @@ func (g *Gate) Settle(ctx context.Context, d *Decision, o policy.Outcome) error 
 		waits = g.recent.due(d.ID, &o, &due) // less what the application has reported itself
 	}
 	if !waits {
-		for i := range d.pending {
-			if d.pending[i].limit.Counts(nil, &o) {
-				due.add(d.pending[i].request)
-			}
-		}
+		due.set = charges(d.pending, &o)
 	}
 	g.stats.outcomes.Add(1)
-	defer d.land() // when it is counted
-	return g.settle(ctx, due.uses[:due.n])
+	ctx = g.soon(ctx)
+	if due.set != 0 && g.cfg.Attempts != nil {
+		if s, err := g.cfg.Attempts.Settle(ctx, d.ID, g.event(&o), due.set); err != nil {
+			g.stats.attemptErrors.Add(1)
+		} else if s.Known {
+			due.set = s.Due // less what was told to another node
+		}
+	}
+	err := g.chargeDue(ctx, d.pending, due.set)
+	g.part(ctx, d) // when it is counted
+	return err
+}
+
+// soon bounds what comes when the application has answered: whoever waits for the
+// end of the request.
+func (g *Gate) soon(ctx context.Context) context.Context {
+	if !g.waits {
+		return ctx
+	}
+	if _, bounded := ctx.(*within); bounded {
+		return ctx
+	}
+	return &within{ctx, time.Now().Add(policy.DefaultBudget)}
 }
 
 func (g *Gate) settle(ctx context.Context, uses []limit.Request) error {
-	if g.waits { // whoever waits for the end of the request
-		ctx = &within{ctx, time.Now().Add(policy.DefaultBudget)}
-	}
+	ctx = g.soon(ctx)
 	var result [1]limit.Result
 	// One by one: what has happened counts, even where another limit is full.
 	var errs []error

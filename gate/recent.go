@@ -11,7 +11,6 @@ import (
 
 	"github.com/ipwarden/ipwarden"
 	"github.com/ipwarden/ipwarden/clientip"
-	"github.com/ipwarden/ipwarden/limit"
 	"github.com/ipwarden/ipwarden/policy"
 )
 
@@ -86,6 +85,7 @@ type waiting struct {
 	id      ID
 	n       uint8  // 0: it is free
 	charged uint16 // a bit for each of pending: what was charged once is not again
+	alone   uint16 // what this node has charged without telling the others
 	pending [maxPending]pendingUse
 }
 
@@ -185,24 +185,22 @@ func (r *recent) remember(d *Decision) {
 func (r *recent) wait(d *Decision) {
 	w, lock := r.waiting(d.ID)
 	defer lock.Unlock()
-	w.id, w.n, w.charged = d.ID, uint8(copy(w.pending[:], d.pending)), 0
+	w.id, w.n, w.charged, w.alone = d.ID, uint8(copy(w.pending[:], d.pending)), 0, 0
 }
 
-// A due is what an outcome charges, and the places that the attempt gives up.
+// A due is what waits for the outcome of a decision, and what of it an outcome
+// charges, a bit for each.
 type due struct {
-	n      int
-	uses   [maxPending]limit.Request
-	leases [maxPending]*lease
+	all     int
+	pending [maxPending]pendingUse
+	set     uint16
+	alone   uint16 // what this node has charged without telling the others
 }
 
-func (u *due) add(r limit.Request) {
-	u.uses[u.n] = r
-	u.n++
-}
-
+// giveBack gives up the places of what was only decided.
 func (u *due) giveBack(f *flights) {
-	for _, l := range u.leases {
-		if l != nil {
+	for i := range u.pending[:u.all] {
+		if l := u.pending[i].lease; l != nil {
 			f.giveBack(l)
 		}
 	}
@@ -218,15 +216,23 @@ func (r *recent) due(id ID, o *policy.Outcome, u *due) (ok bool) {
 	if w.n == 0 || w.id != id {
 		return false
 	}
+	u.all = copy(u.pending[:], w.pending[:w.n])
+	u.set = charges(u.pending[:u.all], o) &^ w.charged
+	w.charged |= u.set
+	u.alone = w.alone
 	for i := range w.pending[:w.n] {
-		p := &w.pending[i]
-		u.leases[i], p.lease = p.lease, nil
-		if w.charged&(1<<i) == 0 && p.limit.Counts(nil, o) {
-			w.charged |= 1 << i
-			u.add(p.request)
-		}
+		w.pending[i].lease = nil
 	}
 	return true
+}
+
+// alone notes what this node charges without telling the others.
+func (r *recent) alone(id ID, set uint16) {
+	w, lock := r.waiting(id)
+	defer lock.Unlock()
+	if w.n > 0 && w.id == id {
+		w.alone |= set
+	}
 }
 
 // record is what is left of the Record.

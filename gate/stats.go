@@ -18,6 +18,7 @@ type stats struct {
 	degraded      atomic.Uint64
 	sourceErrors  atomic.Uint64
 	limiterErrors atomic.Uint64
+	attemptErrors atomic.Uint64
 	outcomes      atomic.Uint64
 	unawaited     atomic.Uint64
 }
@@ -41,6 +42,7 @@ type Stats struct {
 	Degraded      uint64                                 // decisions that a fail mode stood in for
 	SourceErrors  uint64
 	LimiterErrors uint64
+	AttemptErrors uint64 // of what nodes share of attempts
 	Outcomes      uint64
 	Unawaited     uint64 // limits too many to wait for the outcome of one decision
 	Unheld        uint64 // places of attempts on their way that had to be given up early
@@ -58,7 +60,7 @@ func (g *Gate) Stats() (s Stats) {
 		s.Clients[i] = g.stats.statuses[i].Load()
 	}
 	s.Conflicts, s.Degraded = g.stats.conflicts.Load(), g.stats.degraded.Load()
-	s.SourceErrors, s.LimiterErrors = g.stats.sourceErrors.Load(), g.stats.limiterErrors.Load()
+	s.SourceErrors, s.LimiterErrors, s.AttemptErrors = g.stats.sourceErrors.Load(), g.stats.limiterErrors.Load(), g.stats.attemptErrors.Load()
 	s.Outcomes, s.Unawaited, s.Unheld = g.stats.outcomes.Load(), g.stats.unawaited.Load(), g.flights.cut.Load()
 	if g.cfg.Journal != nil {
 		s.Journal = g.cfg.Journal.Stats()

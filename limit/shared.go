@@ -354,3 +354,26 @@ func (s *Shared) enqueue(a *Ask) bool {
 		return false
 	}
 }
+
+// Away reports whether the store is left alone now, because it did not answer.
+func (s *Shared) Away() bool { return s.breaker.open.Load() }
+
+// TooLate notes that the store has kept somebody else waiting in vain: who asks the
+// same server for other things.
+func (s *Shared) TooLate() { s.tooLate() }
+
+// Denies reports whether a Take of reqs would be denied by what this node knows
+// already. Nobody is asked, and nothing is charged.
+func (s *Shared) Denies(reqs []Request) bool {
+	var room [MaxRequests]Result
+	if len(reqs) > MaxRequests || check(reqs, room[:len(reqs)]) != nil {
+		return false
+	}
+	var locks [MaxRequests]uint8
+	held := s.table.lock(&locks, reqs)
+	allowed, _ := s.weigh(s.now(), reqs, room[:len(reqs)])
+	for _, n := range locks[:held] {
+		s.table.stripes[n].mu.Unlock()
+	}
+	return !allowed
+}

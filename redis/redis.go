@@ -59,6 +59,9 @@ type Config struct {
 	Lease    int
 	Interval time.Duration
 	Entries  int
+	// Outcomes is how long the outcome of an attempt may be told to any node, see
+	// [limit.Attempts]; the default is 10m.
+	Outcomes time.Duration
 	// DialTimeout is how long connecting may take, beside of requests; the default
 	// is 500ms.
 	DialTimeout time.Duration
@@ -69,6 +72,7 @@ type Config struct {
 
 const (
 	defaultPrefix      = "ipwarden:limit:"
+	defaultBudget      = 5 * time.Millisecond
 	defaultDialTimeout = 500 * time.Millisecond
 )
 
@@ -95,6 +99,9 @@ func (c *Config) check() error {
 	if len(c.Prefix) > 64 {
 		wrong("Prefix has " + strconv.Itoa(len(c.Prefix)) + " bytes; it has at most 64")
 	}
+	if c.Outcomes < 0 || c.Outcomes > 24*time.Hour {
+		wrong("Outcomes is " + c.Outcomes.String() + "; it is up to a day, such as 10m")
+	}
 	if c.DialTimeout < 0 || c.DialTimeout > time.Minute {
 		wrong("DialTimeout is " + c.DialTimeout.String() + "; it is up to a minute, such as 500ms")
 	}
@@ -113,6 +120,8 @@ func (c *Config) check() error {
 type Limiter struct {
 	*limit.Shared
 	store *store
+	asks  chan struct{} // as many as are under way beside the Takes
+	notes notes
 }
 
 var _ limit.Limiter = (*Limiter)(nil)
@@ -122,6 +131,12 @@ var _ limit.Limiter = (*Limiter)(nil)
 func New(ctx context.Context, c Config) (*Limiter, error) {
 	if c.Prefix == "" {
 		c.Prefix = defaultPrefix
+	}
+	if c.Budget == 0 {
+		c.Budget = defaultBudget
+	}
+	if c.Outcomes == 0 {
+		c.Outcomes = defaultOutcomes
 	}
 	if c.DialTimeout == 0 {
 		c.DialTimeout = defaultDialTimeout
@@ -148,7 +163,7 @@ func New(ctx context.Context, c Config) (*Limiter, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Limiter{Shared: s, store: st}, nil
+	return &Limiter{Shared: s, store: st, asks: make(chan struct{}, asksAtOnce)}, nil
 }
 
 // Close tells the server what is not told yet, and disconnects.

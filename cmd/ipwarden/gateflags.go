@@ -41,6 +41,7 @@ type gateFlags struct {
 	Redis               string        `env:"IPWARDEN_REDIS" placeholder:"URL" help:"Share limits with other nodes through Redis or Valkey, such as redis://127.0.0.1:6379/0; a password belongs into the variable."`
 	LimitMode           string        `env:"IPWARDEN_LIMIT_MODE" enum:"exact,fast" default:"exact" help:"${enum}: fast admits a part of a shared limit before it asks, within a stated bound."`
 	LimitBudget         time.Duration `env:"IPWARDEN_LIMIT_BUDGET" default:"5ms" placeholder:"TIME" help:"How long a decision waits for the shared store, within the budget of its route; default ${default}."`
+	OutcomeWindow       time.Duration `env:"IPWARDEN_OUTCOME_WINDOW" default:"10m" placeholder:"TIME" help:"With --redis, how long the outcome of a decision may be told to any node; default ${default}."`
 	LimitSeedFile       string        `env:"IPWARDEN_LIMIT_SEED_FILE" placeholder:"FILE" help:"32 hexadecimal digits that key the counts, the same on all nodes that share them; or IPWARDEN_LIMIT_SEED."`
 	CrawlerDNS          bool          `name:"crawler-dns" env:"IPWARDEN_CRAWLER_DNS" help:"Verify crawlers by the DNS names of their addresses too, behind the request; by default only by published ranges, and nothing is asked outside."`
 	challengeFlags
@@ -304,12 +305,12 @@ func (f *gateFlags) shared(run *gateRun, e *env, cfg *gate.Config) error {
 	if err != nil {
 		return usageError{err}
 	}
-	c.Fast, c.Budget, c.Logger = f.LimitMode == "fast", f.LimitBudget, run.log
+	c.Fast, c.Budget, c.Outcomes, c.Logger = f.LimitMode == "fast", f.LimitBudget, f.OutcomeWindow, run.log
 	l, err := redis.New(context.Background(), c)
 	if err != nil {
 		return err
 	}
-	cfg.Limiter, run.limiter = l, l
+	cfg.Limiter, cfg.Attempts, run.limiter = l, l, l
 	run.closers = append(run.closers, l)
 	return nil
 }

@@ -127,3 +127,73 @@ func TestAttemptsAtOnce(t *testing.T) {
 		})
 	}
 }
+
+// TestAttemptsOnTwoNodes is the same with two nodes that share a Redis, all proxies
+// at once, and outcomes that are told to the node that has not decided.
+func TestAttemptsOnTwoNodes(t *testing.T) {
+	redis := proxytest.FreeAddr(t)
+	server := proxytest.Redis(t, redis)
+	var nodes []*node
+	for range 2 {
+		nodes = append(nodes, startNode(t, guarded, "--redis", "redis://"+redis, "--limit-budget", "10s"))
+	}
+	client := reader()
+	app := newDoorman(t, nodes[1])
+	all := []*proxy{
+		oneProxy(t, "nginx", nodes[0], app.addr), oneProxy(t, "haproxy", nodes[1], app.addr), oneProxy(t, "caddy", nodes[0], app.addr),
+	}
+	for i := range 12 {
+		if r := all[i%3].send(t, "POST", "/login?right", client); r.Status != 200 {
+			t.Fatalf("log-in %d: %d %s", i+1, r.Status, r.Body)
+		}
+	}
+	app.storm(t, client, 3, all...)
+
+	t.Run("told to both, often, at once", func(t *testing.T) {
+		client, line := reader(), nodes[0].dial(t)
+		h, err := line.ask("/login", client)
+		if err != nil || h.Get("X-Ipwarden-Status") != "200" {
+			t.Fatalf("%v %v", h, err)
+		}
+		var counted atomic.Int64
+		var reports sync.WaitGroup
+		for i := range 20 {
+			reports.Go(func() {
+				status, text, err := nodes[i%2].post("/v1/outcome", `{"decision":"`+h.Get("X-Ipwarden-Decision")+`","event":"login_failed"}`)
+				if err != nil || status != 200 {
+					t.Errorf("%d %s %v", status, text, err)
+				}
+				if strings.Contains(text, `"counted":true`) {
+					counted.Add(1)
+				}
+			})
+		}
+		reports.Wait()
+		if n := counted.Load(); n != 1 {
+			t.Errorf("it counted %d times", n)
+		}
+		if h, err := nodes[1].dial(t).ask("/login", client); err != nil || !strings.Contains(h.Get("RateLimit"), `"log-ins";r=2;`) {
+			t.Errorf("of 3 are left: %v %v", h, err)
+		}
+	})
+	t.Run("a decision that nobody made", func(t *testing.T) {
+		status, text, err := nodes[0].post("/v1/outcome", `{"decision":"01ARYZ6S41TSV4RRFFQ69G5FAV","event":"login_failed"}`)
+		if err != nil || status != 404 || !strings.Contains(text, "--outcome-window") {
+			t.Errorf("%d %s %v", status, text, err)
+		}
+	})
+	t.Run("Redis is away", func(t *testing.T) {
+		h, err := nodes[0].dial(t).ask("/login", reader())
+		if err != nil {
+			t.Fatal(err)
+		}
+		server.Stop()
+		report := `{"decision":"` + h.Get("X-Ipwarden-Decision") + `","event":"login_failed"}`
+		if status, text, err := nodes[1].post("/v1/outcome", report); err != nil || status != 503 || !strings.Contains(text, "store-away") {
+			t.Errorf("told to the other node: %d %s %v", status, text, err)
+		}
+		if status, text, err := nodes[0].post("/v1/outcome", report); err != nil || status != 200 {
+			t.Errorf("told to the node that decided: %d %s %v", status, text, err)
+		}
+	})
+}

@@ -185,7 +185,10 @@ func (x *exchange) outcome(g *gate.Gate) *problem {
 	}
 	counted, err := g.Outcome(x.ctx, id, policy.Outcome{Event: r.Event, Status: r.Status})
 	if errors.Is(err, gate.ErrUnknownDecision) {
-		return unknownDecision(r.Decision)
+		return noOutcome(r.Decision, g.Shares())
+	}
+	if errors.Is(err, gate.ErrAttemptsAway) {
+		return attemptsAway(r.Decision)
 	}
 	if err != nil {
 		x.api.cfg.Log.Error("an outcome could not be counted", "error", err)
@@ -222,6 +225,27 @@ func badDecision(text string) *problem {
 	return &problem{
 		status: http.StatusBadRequest, slug: "bad-decision", title: "Not a decision's ID",
 		detail: quoted(text) + " is not the ID of a decision: 26 digits and letters, as X-Ipwarden-Decision has it.", example: exampleDecision,
+	}
+}
+
+// noOutcome is for a decision that waits for no outcome here.
+func noOutcome(text string, shares bool) *problem {
+	p := unknownDecision(text)
+	p.example = exampleOutcome
+	if shares {
+		p.detail = "Neither this server nor one that shares a store with it remembers the decision " + quoted(text) +
+			": none made it, or it is longer ago than outcomes are awaited (--outcome-window)."
+	} else {
+		p.detail = "This server does not remember the decision " + quoted(text) + ". Nodes without a shared store (--redis) " +
+			"take the outcomes of their own decisions alone: tell the one that decided. It may also be too many decisions ago."
+	}
+	return p
+}
+
+func attemptsAway(text string) *problem {
+	return &problem{
+		status: http.StatusServiceUnavailable, slug: "store-away", title: "The shared store is away",
+		detail: "Another node made the decision " + quoted(text) + ", and the store that nodes share does not answer. Tell it again in a moment, or to the node that decided.", example: exampleOutcome,
 	}
 }
 

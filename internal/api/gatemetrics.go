@@ -66,6 +66,7 @@ func (c gateCollector) Collect(to chan<- prometheus.Metric) {
 	count(gateDegraded, s.Degraded)
 	count(gateErrors, s.SourceErrors, "source")
 	count(gateErrors, s.LimiterErrors, "limiter")
+	count(gateErrors, s.AttemptErrors, "attempts")
 	count(gateOutcomes, s.Outcomes)
 	count(gateUnawaited, s.Unawaited)
 	count(gateUnheld, s.Unheld)

@@ -80,6 +80,7 @@ var known = map[string]shape{
 	"redis":                       text,   // URL of the store that limits share
 	"limit_mode":                  text,   // exact or fast
 	"limit_budget":                text,   // how long a decision waits for the store
+	"outcome_window":              text,   // how long any node takes an outcome
 	"limit_seed_file":             text,   // keys the counts that nodes share
 	"crawler_dns":                 truth,  // verify crawlers by DNS too
 	"enrich":                      list,   // headers for the application

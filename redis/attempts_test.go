@@ -1,0 +1,97 @@
+package redis
+
+import (
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/ipwarden/ipwarden/internal/proxytest"
+	"github.com/ipwarden/ipwarden/ipwardentest"
+	"github.com/ipwarden/ipwarden/limit"
+)
+
+func TestAttempts(t *testing.T) {
+	addr := proxytest.FreeAddr(t)
+	start(t, addr)
+	a, b := limiter(t, Config{Addresses: []string{addr}}), limiter(t, Config{Addresses: []string{addr}})
+	ipwardentest.TestAttempts(t, [2]limit.Attempts{a, b})
+	t.Run("nothing stays for good", func(t *testing.T) {
+		keys := strings.Fields(cli(t, addr, "keys", "*"))
+		if len(keys) == 0 {
+			t.Error("there are no keys")
+		}
+		for _, k := range keys {
+			if strings.TrimSpace(cli(t, addr, "ttl", k)) == "-1" {
+				t.Errorf("%s stays", k)
+			}
+		}
+	})
+	t.Run("places end", func(t *testing.T) {
+		places := []limit.Place{{Key: key("short"), For: 100 * time.Millisecond, Most: 1}}
+		var id [16]byte
+		proxytest.Eventually(t, "a place is free again, twice", func() bool {
+			if err := a.Enter(t.Context(), id, places); err != nil {
+				t.Fatal(err)
+			}
+			if places[0].Count == 1 {
+				id[0]++
+			}
+			return id[0] == 3
+		})
+	})
+}
+
+func TestAttemptsInACluster(t *testing.T) {
+	addrs, _ := startCluster(t)
+	a, b := limiter(t, Config{Addresses: addrs, Cluster: true}), limiter(t, Config{Addresses: addrs, Cluster: true})
+	ipwardentest.TestAttempts(t, [2]limit.Attempts{a, b})
+}
+
+// A server that hangs holds nobody for longer than the budget, and after a moment
+// nobody at all.
+func TestAttemptsWhileTheServerHangs(t *testing.T) {
+	addr := proxytest.FreeAddr(t)
+	server := start(t, addr)
+	l := limiter(t, Config{Addresses: []string{addr}, Budget: 100 * time.Millisecond})
+	places := func() []limit.Place { return []limit.Place{{Key: key("a"), For: time.Minute, Most: 1000}} }
+	proxytest.Eventually(t, "it answers", func() bool { return l.Enter(t.Context(), [16]byte{1}, places()) == nil })
+	server.Signal(syscall.SIGSTOP)
+	defer server.Signal(syscall.SIGCONT)
+	var all sync.WaitGroup
+	for i := range 300 {
+		all.Go(func() {
+			begun := time.Now()
+			err := l.Enter(t.Context(), [16]byte{2, byte(i), byte(i >> 8)}, places())
+			if took := time.Since(begun); err == nil || took > 5*time.Second {
+				t.Errorf("after %v: %v", took, err)
+			}
+		})
+	}
+	all.Wait()
+	proxytest.Eventually(t, "the server is left alone", func() bool {
+		_ = l.Enter(t.Context(), [16]byte{3}, places())
+		return l.Away()
+	})
+	if err := l.Keep(t.Context(), [16]byte{3}, []byte{1}); err == nil {
+		t.Error("a note was kept while the server hangs")
+	}
+}
+
+// What one node keeps in the server is bounded.
+func TestNotesAreBounded(t *testing.T) {
+	var n notes
+	now := time.Unix(1_800_000_000, 0)
+	for range notesAtOnce {
+		if !n.room(now, time.Minute) {
+			t.Fatal("there is no room")
+		}
+	}
+	if n.room(now.Add(time.Minute-1), time.Minute) {
+		t.Error("there is room for more")
+	}
+	if !n.room(now.Add(time.Minute), time.Minute) {
+		t.Error("there is no room after a minute")
+	}
+}
