@@ -210,8 +210,9 @@ func (c *codec) evidence(all *[]ipwarden.Evidence) {
 		date                       time.Time
 	}
 	var sayings []saying
-	numbers := map[saying]uint64{}
+	var numbers map[saying]uint64
 	if !c.reading {
+		numbers = map[saying]uint64{}
 		for i := range *all {
 			e := &(*all)[i]
 			for _, claims := range [2][]ipwarden.Claim{e.By, e.Lost} {
@@ -233,7 +234,10 @@ func (c *codec) evidence(all *[]ipwarden.Evidence) {
 		c.time(&s.date)
 	})
 	claim := func(cl *ipwarden.Claim) {
-		n := numbers[saying{cl.Feed, cl.Licence, cl.Match, cl.Note, cl.Date}]
+		var n uint64
+		if !c.reading {
+			n = numbers[saying{cl.Feed, cl.Licence, cl.Match, cl.Note, cl.Date}]
+		}
 		c.number(&n)
 		c.string(&cl.Value)
 		if !c.reading {
@@ -292,9 +296,8 @@ const (
 func (k *keyer) appendValue(dst []byte, provider string, a *answer) ([]byte, bool) {
 	at := len(dst)
 	dst = append(dst, valueVersion)
-	var tag [8]byte
-	k.sum(tag[:], "provider", provider, netip.Prefix{})
-	dst = append(dst, tag[:]...)
+	tag := k.sum(keyTag, provider, netip.Prefix{})
+	dst = append(dst, tag[:8]...)
 	dst = append(dst, make([]byte, checksumSize)...)
 	c := codec{b: dst}
 	c.times(a)
@@ -327,14 +330,13 @@ func (k *keyer) readValue(b []byte, provider string, now int64) (*answer, error)
 	if len(b) < valueHead || len(b) > MaxValue || b[0] != valueVersion {
 		return nil, errValue
 	}
-	var tag [8]byte
-	k.sum(tag[:], "provider", provider, netip.Prefix{})
+	tag := k.sum(keyTag, provider, netip.Prefix{})
 	var said, sum [checksumSize]byte
 	copy(said[:], b[9:])
 	clear(b[9:valueHead])
 	k.checksum(sum[:0], b)
 	copy(b[9:], said[:])
-	if said != sum || [8]byte(b[1:]) != tag {
+	if said != sum || [8]byte(b[1:]) != [8]byte(tag[:]) {
 		return nil, errValue
 	}
 	c := codec{reading: true, b: b[valueHead:]}

@@ -95,7 +95,8 @@ func FuzzValue(f *testing.F) {
 			return
 		}
 		b[0] = valueVersion
-		k.sum(b[1:9], "provider", "vendor", netip.Prefix{})
+		tag := k.sum(keyTag, "vendor", netip.Prefix{})
+		copy(b[1:9], tag[:])
 		clear(b[9:valueHead])
 		var sum [checksumSize]byte
 		copy(b[9:], k.checksum(sum[:0], b))
@@ -183,5 +184,14 @@ func BenchmarkValue(b *testing.B) {
 		if _, err := k.readValue(v, "vendor", then.UnixNano()); err != nil {
 			b.Fatal(err)
 		}
+	}
+}
+
+func BenchmarkKey(b *testing.B) {
+	k := newKeyer(nil)
+	p, top := netip.MustParsePrefix("52.93.7.0/24"), netip.MustParsePrefix("52.93.0.0/16")
+	b.ReportAllocs()
+	for b.Loop() {
+		_ = k.key(keyAnswer, "vendor", p, top)
 	}
 }

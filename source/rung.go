@@ -48,22 +48,29 @@ func clip(a netip.Addr, network netip.Prefix) netip.Prefix {
 	return p
 }
 
+// rung is the length at which a Store has an answer of so many bits: the same, or
+// the next longer one there is.
+func rung(a netip.Addr, bits int) int {
+	r := rungs(a)
+	found := r[0]
+	for _, b := range r {
+		if b >= bits {
+			found = b
+		}
+	}
+	return found
+}
+
 // pieces yields the prefixes under which a Store has a kept network: itself, where
 // its length is a rung, else all parts of it at the next rung.
 func pieces(p netip.Prefix, yield func(netip.Prefix) bool) {
-	r := rungs(p.Addr())
-	rung := r[0]
-	for _, b := range r {
-		if b >= p.Bits() {
-			rung = b
-		}
-	}
-	part := netip.PrefixFrom(p.Masked().Addr(), rung)
-	for range 1 << (rung - p.Bits()) {
+	bits := rung(p.Addr(), p.Bits())
+	part := netip.PrefixFrom(p.Masked().Addr(), bits)
+	for range 1 << (bits - p.Bits()) {
 		if !yield(part) {
 			return
 		}
-		part = netip.PrefixFrom(after(part), rung)
+		part = netip.PrefixFrom(after(part), bits)
 	}
 }
 

@@ -69,25 +69,50 @@ func (c *Cached) try(ctx context.Context, ask func(context.Context) error) bool 
 }
 
 // fetch returns what the Store has of an address, and that it was asked for
-// without success; nil for nothing that is fresh.
+// without success; nil for nothing that is fresh. It looks first where this
+// provider's answers of late are; looking everywhere else too costs another round
+// trip only to who has to ask the provider next.
 func (c *Cached) fetch(ctx context.Context, f *flight) *answer {
 	var keys [numRungs + 1]Key
-	var values [numRungs + 1][]byte
 	widest := top(f.addr)
-	for i, n := range rungs(f.addr) {
-		p, _ := f.addr.Prefix(n)
-		keys[i] = c.keys.key(keyAnswer, c.cfg.Name, p, widest)
-	}
-	n := numRungs
-	if !isRung(f.of) {
-		keys[n] = c.keys.key(keyAnswer, c.cfg.Name, f.of, widest)
+	n := 0
+	add := func(bits int) {
+		p, _ := f.addr.Prefix(bits)
+		keys[n] = c.keys.key(keyAnswer, c.cfg.Name, p, widest)
 		n++
 	}
-	if !c.try(ctx, func(ctx context.Context) error { return c.cfg.Store.Get(ctx, keys[:n], values[:n]) }) {
-		return nil
+	likely := 0
+	if l := int(c.learned[family(f.addr)].Load()); l != 0 {
+		likely = rung(f.addr, l)
+		add(likely)
+		if a, ok := c.read(ctx, f, keys[:n]); a != nil || !ok {
+			return a
+		}
+		n = 0
+	}
+	for _, bits := range rungs(f.addr) {
+		if bits != likely {
+			add(bits)
+		}
+	}
+	if !isRung(f.of) {
+		add(f.of.Bits())
+	}
+	a, ok := c.read(ctx, f, keys[:n])
+	if a == nil && ok {
+		c.stats.storeMisses.Add(1)
+	}
+	return a
+}
+
+// read asks the Store for keys; false when it could not.
+func (c *Cached) read(ctx context.Context, f *flight, keys []Key) (*answer, bool) {
+	values := make([][]byte, len(keys))
+	if !c.try(ctx, func(ctx context.Context) error { return c.cfg.Store.Get(ctx, keys, values) }) {
+		return nil, false
 	}
 	now := c.cfg.Now().UnixNano()
-	for _, v := range values[:n] {
+	for _, v := range values {
 		if v == nil {
 			continue
 		}
@@ -99,11 +124,10 @@ func (c *Cached) fetch(ctx context.Context, f *flight) *answer {
 			c.stats.junk.Add(1)
 		case now < a.fresh && !c.early(a, now):
 			c.stats.storeHits.Add(1)
-			return a
+			return a, true
 		}
 	}
-	c.stats.storeMisses.Add(1)
-	return nil
+	return nil, true
 }
 
 func isRung(p netip.Prefix) bool {

@@ -2,11 +2,14 @@ package source
 
 import (
 	"context"
+	"crypto/aes"
+	"crypto/cipher"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/binary"
 	"hash"
 	"net/netip"
+	"strconv"
 	"sync"
 	"time"
 )
@@ -73,18 +76,26 @@ const (
 	keyClaim  = "claim"
 	keySpent  = "spent"
 	keyGroup  = "group"
+	keyTag    = "tag" // of a value
 )
 
-// keyer makes keys: HMAC-SHA-256, cut short, of parts each with its length
-// before it.
+// keyer makes keys. For each tuple of a kind, a name, a family and a length there
+// is a cipher, whose key is the HMAC-SHA-256 of the tuple; the name of a prefix is
+// its address enciphered: no two prefixes have one, and it costs a block of AES.
 type keyer struct {
-	seed []byte
-	macs sync.Pool // of *mac
+	seed    []byte
+	macs    sync.Pool // of *mac
+	ciphers sync.Map  // tuple → cipher.Block
+}
+
+type tuple struct {
+	kind, name string
+	v4         bool
+	bits       int
 }
 
 type mac struct {
 	hash.Hash
-	in  []byte
 	sum []byte
 }
 
@@ -97,20 +108,32 @@ func newKeyer(seed []byte) *keyer {
 	return k
 }
 
-// sum hashes the tuple of a kind, a name and a prefix into dst.
-func (k *keyer) sum(dst []byte, kind, name string, p netip.Prefix) {
-	m := k.macs.Get().(*mac)
-	m.Reset()
-	m.in = appendPart(appendPart(m.in[:0], kind), name)
-	if p.IsValid() {
-		a := p.Masked().Addr().As16()
-		m.in = append(m.in, byte(len(a)+2))
-		m.in = append(append(m.in, a[:]...), byte(p.Addr().BitLen()), byte(p.Bits()))
+// sum is the name of a tuple of a kind, a name and a prefix.
+func (k *keyer) sum(kind, name string, p netip.Prefix) (sum [16]byte) {
+	t := tuple{kind, name, p.Addr().Is4(), p.Bits()}
+	block, ok := k.ciphers.Load(t)
+	if !ok {
+		// There are as many as providers, kinds and lengths.
+		block, _ = k.ciphers.LoadOrStore(t, k.cipher(t))
 	}
-	m.Write(m.in)
-	m.sum = m.Sum(m.sum[:0])
-	copy(dst, m.sum)
-	k.macs.Put(m)
+	if p.IsValid() {
+		sum = p.Masked().Addr().As16()
+	}
+	block.(cipher.Block).Encrypt(sum[:], sum[:])
+	return sum
+}
+
+func (k *keyer) cipher(t tuple) cipher.Block {
+	m := hmac.New(sha256.New, k.seed)
+	in := appendPart(appendPart(nil, t.kind), t.name)
+	in = strconv.AppendInt(in, int64(t.bits), 10)
+	in = strconv.AppendBool(append(in, ' '), t.v4)
+	m.Write(in)
+	block, err := aes.NewCipher(m.Sum(nil)[:16])
+	if err != nil {
+		panic(err) // the key has the length that AES has
+	}
+	return block
 }
 
 func appendPart(dst []byte, s string) []byte {
@@ -132,8 +155,7 @@ const checksumSize = 8
 
 // key names what is known of a prefix. top is the widest prefix that is looked
 // for with it.
-func (k *keyer) key(kind, name string, p, top netip.Prefix) (key Key) {
-	k.sum(key.Group[:], keyGroup, name, top)
-	k.sum(key.Name[:], kind, name, p)
-	return key
+func (k *keyer) key(kind, name string, p, top netip.Prefix) Key {
+	group := k.sum(keyGroup, name, top)
+	return Key{Group: [8]byte(group[:8]), Name: k.sum(kind, name, p)}
 }
