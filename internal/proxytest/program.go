@@ -40,13 +40,17 @@ func Need(t *testing.T, program, debian string) string {
 	return ""
 }
 
-// FreeAddr returns an address of this machine on which nobody listens. Its port
-// is below those that connections get, so that none of them takes it before the
-// program does.
+// FreeAddr returns an address of this machine on which nobody listens, and which
+// no other test gets as long as this one runs. Its port is below those that
+// connections get, so that none of them takes it before the program does.
 func FreeAddr(t *testing.T) string {
 	t.Helper()
 	for range 100 {
-		addr := net.JoinHostPort("127.0.0.1", strconv.Itoa(10_000+rand.IntN(22_000)))
+		port := 10_000 + rand.IntN(22_000)
+		if !reserve(t, port) {
+			continue
+		}
+		addr := net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
 		if ln, err := net.Listen("tcp", addr); err == nil {
 			ln.Close()
 			return addr
@@ -54,6 +58,26 @@ func FreeAddr(t *testing.T) string {
 	}
 	t.Fatal("there is no free port")
 	return ""
+}
+
+// reserve takes a port among the tests of all processes: a lock on a file, which
+// the system gives back when a process ends, however it does.
+func reserve(t *testing.T, port int) bool {
+	t.Helper()
+	dir := filepath.Join(os.TempDir(), "ipwarden-test-ports-"+strconv.Itoa(os.Getuid())) // of this user
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	f, err := os.OpenFile(filepath.Join(dir, strconv.Itoa(port)), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		f.Close()
+		return false
+	}
+	t.Cleanup(func() { f.Close() })
+	return true
 }
 
 // Config copies the file name into dir, with each old text replaced by the new
