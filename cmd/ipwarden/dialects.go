@@ -16,8 +16,10 @@ import (
 
 // dialectFlags say which of other vendors' wire formats are served, and where.
 type dialectFlags struct {
-	Dialects      []string `env:"IPWARDEN_DIALECTS" sep:"," default:"all" placeholder:"NAME,..." help:"Answer as other vendors do under their host names and below /compat/NAME/: all, none, or a list; default ${default}."`
-	DialectListen []string `env:"IPWARDEN_DIALECT_LISTEN" placeholder:"NAME=ADDR" help:"A listener for one dialect alone, such as ipinfo=127.0.0.1:8091; may be repeated."`
+	Dialects       []string `env:"IPWARDEN_DIALECTS" sep:"," default:"all" placeholder:"NAME,..." help:"Answer as other vendors do under their host names and below /compat/NAME/: all, none, or a list; default ${default}."`
+	DialectListen  []string `env:"IPWARDEN_DIALECT_LISTEN" placeholder:"NAME=ADDR" help:"A listener for one dialect alone, such as ipinfo=127.0.0.1:8091; may be repeated."`
+	DialectTLSCert string   `name:"dialect-tls-cert" env:"IPWARDEN_DIALECT_TLS_CERT" placeholder:"FILE" help:"Speak TLS at the listeners of dialects, with this certificate and the key of --dialect-tls-key; both are read anew when they change."`
+	DialectTLSKey  string   `name:"dialect-tls-key" env:"IPWARDEN_DIALECT_TLS_KEY" placeholder:"FILE" help:"The certificate's key."`
 }
 
 // named are the dialects that are served by host name and prefix.
@@ -119,7 +121,20 @@ func (f *dialectFlags) open(c *serveCmd, s *server) (*dialect.Set, []api.Dialect
 		return nil, nil, err
 	}
 	listeners, err := f.listeners(set)
-	return set, listeners, err
+	if err != nil {
+		return nil, nil, err
+	}
+	secure, err := certificates("dialect-tls", f.DialectTLSCert, f.DialectTLSKey, s.loader.env.now)
+	if err != nil {
+		return nil, nil, err
+	}
+	if secure != nil && len(listeners) == 0 {
+		return nil, nil, usagef("--dialect-tls-cert is for listeners of dialects, and there is none: give --dialect-listen maxmind=127.0.0.1:8443")
+	}
+	for i := range listeners {
+		listeners[i].TLS = secure
+	}
+	return set, listeners, nil
 }
 
 // greetDialects says where the listeners of dialects are.
@@ -130,6 +145,10 @@ func greetDialects(w io.Writer, l *api.Server, dialects []api.DialectListener) {
 			fmt.Fprintf(w, "  %-7s unix:%s\n", d.Dialect.Name, a)
 			continue
 		}
-		fmt.Fprintf(w, "  %-7s http://%s\n", d.Dialect.Name, reachable(a))
+		scheme := "http"
+		if d.TLS != nil {
+			scheme = "https"
+		}
+		fmt.Fprintf(w, "  %-7s %s://%s\n", d.Dialect.Name, scheme, reachable(a))
 	}
 }

@@ -154,13 +154,18 @@ func (c *gatewayCmd) admin(registry prometheus.Gatherer) (ways, error) {
 // certificates reads the certificate, and reads it again for a connection that
 // begins after its files have changed.
 func (c *gatewayCmd) certificates(now func() time.Time) (*tls.Config, error) {
-	if c.TLSCert == "" && c.TLSKey == "" {
+	return certificates("tls", c.TLSCert, c.TLSKey, now)
+}
+
+// certificates does so for two flags whose names begin with prefix.
+func certificates(prefix, cert, key string, now func() time.Time) (*tls.Config, error) {
+	if cert == "" && key == "" {
 		return nil, nil
 	}
-	if c.TLSCert == "" || c.TLSKey == "" {
-		return nil, usagef("--tls-cert and --tls-key belong together")
+	if cert == "" || key == "" {
+		return nil, usagef("--%s-cert and --%s-key belong together", prefix, prefix)
 	}
-	pair := &keyPair{cert: c.TLSCert, key: c.TLSKey, now: now}
+	pair := &keyPair{cert: cert, key: key, now: now}
 	if _, err := pair.get(nil); err != nil {
 		return nil, err
 	}

@@ -1,11 +1,14 @@
 package api
 
 import (
+	"bufio"
 	"bytes"
 	"context"
+	"crypto/tls"
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -305,5 +308,40 @@ func TestDialectListener(t *testing.T) {
 	c, br := dial(t, s.Addr())
 	if got := ask(t, c, br, "GET /8.8.8.8 HTTP/1.1\r\nHost: ipinfo.io\r\n\r\n"); got.status != 404 || !strings.Contains(got.body, "problems/not-found") {
 		t.Errorf("dialects are off, and %s", got.body)
+	}
+}
+
+// A listener of a dialect speaks TLS when it is told to, and refuses as ever.
+func TestDialectListenerTLS(t *testing.T) {
+	borrowed := httptest.NewTLSServer(http.NotFoundHandler()) // for its certificate
+	defer borrowed.Close()
+	set, err := dialect.New(dialect.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := newAPI(t, func(c *Config) { c.Dialects = set })
+	s, _ := serve(t, ServerConfig{API: a, Dialects: []DialectListener{{
+		Dialect: set.Named("maxmind"), Listen: "127.0.0.1:0", TLS: &tls.Config{Certificates: borrowed.TLS.Certificates, MinVersion: tls.VersionTLS12},
+	}}})
+	client := borrowed.Client()
+	client.Timeout = 30 * time.Second
+	for range 2 {
+		resp, err := client.Get("https://" + s.DialectAddr(0).String() + "/geoip/v2.1/country/8.8.8.8")
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, err := io.ReadAll(resp.Body)
+		resp.Body.Close()
+		if err != nil || resp.StatusCode != 200 || !strings.Contains(string(body), `"iso_code":"US"`) || resp.TLS == nil {
+			t.Errorf("%d %s %v", resp.StatusCode, body, err)
+		}
+	}
+	c, err := tls.Dial("tcp", s.DialectAddr(0).String(), &tls.Config{RootCAs: client.Transport.(*http.Transport).TLSClientConfig.RootCAs, ServerName: "example.com", MinVersion: tls.VersionTLS12})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if got := ask(t, c, bufio.NewReader(c), "GET /%zz HTTP/1.1\r\nHost: x\r\n\r\n"); got.status != 400 || !strings.Contains(got.body, "malformed-request") {
+		t.Errorf("a bad target: %d %s", got.status, got.body)
 	}
 }

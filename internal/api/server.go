@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -59,6 +60,9 @@ type ServerConfig struct {
 type DialectListener struct {
 	Dialect *dialect.Dialect
 	Listen  string // in the form of the other addresses
+
+	// TLS speaks it, for clients that insist. Default: plain HTTP.
+	TLS *tls.Config
 }
 
 // A Server runs an [API] on its listeners.
@@ -183,7 +187,7 @@ func (s *Server) Run(ctx context.Context) error {
 		serving++
 		srv := httpServer(a.DialectHandler(s.cfg.Dialects[i].Dialect), a.headerBound(), errorLog)
 		s.dialects = append(s.dialects, srv)
-		go func() { failed <- srv.Serve(a.httpListener(ln)) }()
+		go func() { failed <- srv.Serve(a.secureListener(ln, s.cfg.Dialects[i].TLS)) }()
 	}
 	var err error
 	select {
@@ -251,6 +255,16 @@ func (s *Server) closeListeners() {
 // httpListener returns a listener for net/http, with its bound on connections.
 func (a *API) httpListener(ln net.Listener) net.Listener {
 	return &plainErrors{Listener: newLazyDeadlines(newBounded(ln, maxConnections)), api: a}
+}
+
+// secureListener is httpListener with TLS on the connections, where cfg is not
+// nil. It is HTTP/1.1 alone: net/http must not see that the connection is TLS,
+// because what refuses in its place stands between.
+func (a *API) secureListener(ln net.Listener, cfg *tls.Config) net.Listener {
+	if cfg == nil {
+		return a.httpListener(ln)
+	}
+	return &plainErrors{Listener: tls.NewListener(newLazyDeadlines(newBounded(ln, maxConnections)), cfg), api: a}
 }
 
 // httpServer returns a net/http server with bounds on everything a client can

@@ -35,21 +35,23 @@ const (
 
 // known is every setting there is.
 var known = map[string]shape{
-	"data_dir":       text,   // where datasets, feeds and overlays live
-	"dataset":        text,   // file to answer from
-	"index":          text,   // auto, compact or flat
-	"overlay":        list,   // files
-	"catalogue":      text,   // file that changes the catalogue of feeds
-	"listen":         text,   // address of the HTTP API
-	"fast_listen":    text,   // address of the fast listener
-	"admin_listen":   text,   // address of metrics and pprof
-	"dialects":       list,   // other vendors' wire formats, by host name and prefix
-	"dialect_listen": list,   // NAME=ADDR: listeners of one dialect each
-	"keep":           number, // datasets that stay after an update
-	"max_moved":      number, // share of the address space an update may move
-	"public_url":     text,   // where people reach the server
-	"log_format":     text,   // text or json
-	"log_level":      text,   // debug, info, warn or error
+	"data_dir":         text, // where datasets, feeds and overlays live
+	"dataset":          text, // file to answer from
+	"index":            text, // auto, compact or flat
+	"overlay":          list, // files
+	"catalogue":        text, // file that changes the catalogue of feeds
+	"listen":           text, // address of the HTTP API
+	"fast_listen":      text, // address of the fast listener
+	"admin_listen":     text, // address of metrics and pprof
+	"dialects":         list, // other vendors' wire formats, by host name and prefix
+	"dialect_tls_cert": text,
+	"dialect_tls_key":  text,
+	"dialect_listen":   list,   // NAME=ADDR: listeners of one dialect each
+	"keep":             number, // datasets that stay after an update
+	"max_moved":        number, // share of the address space an update may move
+	"public_url":       text,   // where people reach the server
+	"log_format":       text,   // text or json
+	"log_level":        text,   // debug, info, warn or error
 
 	"policy":                      text,   // file to decide by
 	"trusted_proxies":             list,   // networks
