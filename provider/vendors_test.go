@@ -190,3 +190,16 @@ func TestUnknownAddress(t *testing.T) {
 		}
 	}
 }
+
+// From which confidence on AbuseIPDB means an abuser is the operator's to say.
+func TestAbuseFrom(t *testing.T) {
+	s := newStandIn(t, false, says(200, `{"data":{"isPublic":true,"abuseConfidenceScore":80,"totalReports":9}}`))
+	for from, want := range map[int]bool{0: true, 80: true, 81: false} {
+		cfg := config(t, s, "abuseipdb", "")
+		cfg.AbuseFrom = from
+		rec, err := open(t, cfg).Lookup(t.Context(), google)
+		if err != nil || rec.Traits().Has(ipwarden.Abuser) != want || (len(rec.Security().Listings) == 1) != want {
+			t.Errorf("from %d: %v, %v", from, rec.Traits().Names(), err)
+		}
+	}
+}

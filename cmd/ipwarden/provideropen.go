@@ -56,7 +56,7 @@ func openProvider(spec *config.ProviderSpec, deps providerDeps) (ipwarden.Source
 	}
 	cfg := provider.Config{
 		Kind: spec.Kind, Name: spec.Name, Plan: spec.Plan, BaseURL: spec.URL, Key: string(spec.Key), KeyIn: spec.KeyIn, Account: spec.Account,
-		RootCAs: roots, ProxyFromEnvironment: spec.ProxyFromEnv, MaxBytes: spec.MaxBytes, Country: deps.country, Public: deps.public, Now: deps.now, Log: deps.log,
+		AbuseFrom: spec.AbuseFrom, RootCAs: roots, ProxyFromEnvironment: spec.ProxyFromEnv, MaxBytes: spec.MaxBytes, Country: deps.country, Public: deps.public, Now: deps.now, Log: deps.log,
 	}
 	var errs []error
 	if spec.Map != "" {

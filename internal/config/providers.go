@@ -30,6 +30,7 @@ type ProviderSpec struct {
 	ProxyFromEnv bool
 	CAFile       string // trusted instead of the system's authorities
 	MaxBytes     int64  // of an answer; 0 is the default
+	AbuseFrom    int    // of kind abuseipdb: the confidence from which it means an abuser; 0 is the default
 	// DNSBL is what a provider of kind dnsbl is made of; nil of others.
 	DNSBL *DNSBLSpec
 	Asking
@@ -108,7 +109,7 @@ func ReadProvidersFile(r io.Reader, file string, getenv func(string) string) (*P
 
 // providerKeys is what one provider may hold.
 var providerKeys = []string{
-	"name", "kind", "plan", "key", "key_file", "key_in", "account", "url", "map", "proxy_from_env", "ca_file", "max_bytes",
+	"name", "kind", "plan", "key", "key_file", "key_in", "account", "url", "map", "proxy_from_env", "ca_file", "max_bytes", "abuse_from",
 }
 
 // providersFile is a providers file being read.
@@ -176,6 +177,9 @@ func (d *providersFile) provider(item ast.Node, before []ProviderSpec) (s Provid
 			s.ProxyFromEnv, _ = d.Boolean(p.Value, p.Key)
 		case "max_bytes":
 			s.MaxBytes, _ = d.Integer(p.Value, p.Key, 1<<10, 64<<20)
+		case "abuse_from":
+			n, _ := d.Integer(p.Value, p.Key, 1, 100)
+			s.AbuseFrom = int(n)
 		case "resolver", "ipv6_bits", "zones":
 			if s.DNSBL == nil {
 				s.DNSBL = &DNSBLSpec{}
@@ -194,6 +198,9 @@ func (d *providersFile) provider(item ast.Node, before []ProviderSpec) (s Provid
 		if s.Name = s.Kind; s.Kind == "generic" && providerName.MatchString(s.Map) {
 			s.Name = s.Map // one that ships
 		}
+	}
+	if has["abuse_from"] && s.Kind != "abuseipdb" {
+		d.At(at, "abuse_from belongs to kind abuseipdb")
 	}
 	if has["key"] && has["key_file"] {
 		d.At(at, "give either key or key_file, not both")

@@ -28,7 +28,7 @@ func TestReadProviders(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	got, err := ReadProviders(f, "providers.yaml", environment("IPINFO_TOKEN", "tok", "MAXMIND_ACCOUNT", "42", "MAXMIND_KEY", " lic\n", "IPASIS_KEY", "ipasis_x"))
+	got, err := ReadProviders(f, "providers.yaml", environment("IPINFO_TOKEN", "tok", "MAXMIND_ACCOUNT", "42", "MAXMIND_KEY", " lic\n", "IPASIS_KEY", "ipasis_x", "ABUSE_KEY", "ab"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -38,6 +38,7 @@ func TestReadProviders(t *testing.T) {
 		{Name: "free", Kind: "generic", Map: "ip-api"},
 		{Name: "other", Kind: "ipwarden", URL: "unix:/run/ipwarden.sock"},
 		{Name: "ipasis", Kind: "ipasis", URL: "https://ip.example/base", Key: "ipasis_x", KeyIn: "bearer", CAFile: "ca.pem"},
+		{Name: "abuseipdb", Kind: "abuseipdb", Key: "ab", AbuseFrom: 90},
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got  %#v\nwant %#v", got, want)
