@@ -18,8 +18,9 @@ import (
 // Config says what a gate decides with.
 type Config struct {
 	// Source says who an address is. A dataset that is swapped in place is one. One
-	// that is an ipwarden.Asker waits for what is outside as the route says.
-	// Required.
+	// that is an ipwarden.Asker, as source.Layered is, waits for what is outside as
+	// the route says. Any other is taken to answer at once, and has no deadline but
+	// ctx's: put one that may wait behind source.NewTimeout. Required.
 	Source ipwarden.Source
 
 	// Program is the policy. Required.
