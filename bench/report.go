@@ -18,6 +18,7 @@ type report struct {
 	serving   []*httpRow
 	notServed string // why HTTP was left out
 	limits    []*limitRow
+	providers []*providerRow
 
 	decisions  []*lookupRow
 	proxied    []*proxyRow
@@ -50,6 +51,9 @@ func (r *report) write(w io.Writer) error {
 	}
 	if r.limits != nil {
 		r.writeLimits(b)
+	}
+	if r.providers != nil {
+		r.writeProviders(b)
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
