@@ -319,9 +319,10 @@ func textMark(x *Expr, text string) (m marks, ok bool) {
 	return m, false
 }
 
-// needs are those of a list that holds countries and systems alone.
+// needs are those of a list that holds countries and systems alone, those that
+// end by themselves among them.
 func (s *Set) needs() []marks {
-	if !s.networks.empty() || s.crawlers != nil {
+	if !s.networks.empty() || s.crawlers != nil || s.timed != nil && !s.timed.networks.empty() {
 		return nil
 	}
 	var any marks
@@ -332,6 +333,14 @@ func (s *Set) needs() []marks {
 	}
 	for n := range s.asns {
 		any.add(asMark(n))
+	}
+	if s.timed != nil {
+		for n := range s.timed.asns {
+			any.add(asMark(n))
+		}
+		for code := range s.timed.countries {
+			any.add(countryMark(code))
+		}
 	}
 	return []marks{any}
 }

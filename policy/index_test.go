@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/ipwarden/ipwarden"
 )
@@ -20,7 +21,8 @@ var (
 func pick[T any](r *rand.Rand, from []T) T { return from[r.IntN(len(from))] }
 
 // randomLeaf is a condition without conditions in it; of three lists the first
-// holds countries, the second systems and the third a network.
+// holds countries, the second systems and the third a network, and three more hold
+// the same until a time that each has.
 func randomLeaf(r *rand.Rand) Expr {
 	leaf := func(op Op, args ...Expr) Expr { return Expr{Op: op, Type: Bool, Args: args} }
 	path, country := Expr{Op: OpPath, Type: String}, field(ipwarden.FieldCountryCode)
@@ -62,7 +64,7 @@ func randomLeaf(r *rand.Rand) Expr {
 		return Expr{Op: OpHasAccount, Type: Bool, Text: "plan"}
 	case 16:
 		e := leaf(OpInList)
-		e.Int = int64(r.IntN(3))
+		e.Int = int64(r.IntN(6))
 		return e
 	case 17: // what has an effect besides its answer
 		return Expr{Op: OpForeign, Type: Bool}
@@ -97,6 +99,9 @@ func TestIndex(t *testing.T) {
 		{Name: "countries", Countries: []string{"SE", "KP"}},
 		{Name: "systems", ASNs: []uint32{2, 3}},
 		{Name: "networks", Prefixes: []netip.Prefix{netip.MustParsePrefix("203.0.113.0/24")}},
+		{Name: "timed countries", Timed: []Timed{{Country: "NO", Expires: testNow.Add(time.Hour)}}},
+		{Name: "timed systems", Timed: []Timed{{ASN: 1, Expires: testNow.Add(time.Hour)}}},
+		{Name: "timed networks", Timed: []Timed{{Prefix: netip.MustParsePrefix("203.0.113.64/26"), Expires: testNow.Add(time.Hour)}}},
 	}
 	skipped, held := 0, 0
 	for range 300 {
