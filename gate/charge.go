@@ -96,7 +96,7 @@ func (g *Gate) collectAddress(d *Decision, u *policy.Use) {
 			raise *= l.Rollup[i-1]
 			key = g.hasher.SumNetwork(d.networks[i])
 		}
-		if l.FromTier {
+		if d.program.beside[l.Index] {
 			g.add(d, u, key.Beside(salt), raise, i > 0)
 		} else {
 			g.add(d, u, key.Apart(salt), raise, i > 0)

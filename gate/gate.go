@@ -126,11 +126,36 @@ type program struct {
 	// prints tell limits apart on all nodes: by their name, and how they count.
 	prints []uint64
 	salts  []limit.Salt // of limits whose key is the address alone
+	beside []bool       // which of them are counted in one place of memory
 	// byAddress: there are such limits.
 	byAddress bool
 	// spaces are before the keys of each limit: a state that was counted in another
 	// way, or over another time, means nothing here.
 	spaces [][]byte
+}
+
+// maxBeside bounds what is counted of an address in one place of memory, which has
+// room for eight keys: what is in one place displaces each other when it is full.
+const maxBeside = 4
+
+// besides says which limits are counted in one place: those of tiers, of which one
+// at a time is taken, so that the place can be fetched before the tier is known.
+// Over time an address may come by all tiers, and they all have its counts.
+func besides(p *policy.Program) []bool {
+	beside, n := make([]bool, len(p.Limits())), 0
+	add := func(i int) {
+		if l := p.Limits()[i]; n < maxBeside && l.ByAddress() && !beside[i] {
+			beside[i] = true
+			n++
+		}
+	}
+	for _, t := range p.Tiers() {
+		for _, i := range t.Limits {
+			add(i)
+		}
+	}
+	add(p.Safe().Index)
+	return beside
 }
 
 // New makes a gate. The error names every mistake in cfg.
@@ -206,13 +231,13 @@ func (g *Gate) UseClient(client *clientip.Extractor) { g.clients.Store(client) }
 
 // Use puts another policy and its weights in place of those in use, at once and
 // for all views. Limits that keep their name, algorithm and window keep
-// their counts. A nil model is
-// risk.DefaultModel.
+// their counts; but one of a tier that is among the first four no more, or newly,
+// begins anew. A nil model is risk.DefaultModel.
 func (g *Gate) Use(p *policy.Program, model *risk.Model) error {
 	if model == nil {
 		model = risk.DefaultModel()
 	}
-	next := &program{Program: p, model: model, rates: make([]limit.Rate, len(p.Limits())), salts: make([]limit.Salt, len(p.Limits())), spaces: make([][]byte, len(p.Limits())), prints: make([]uint64, len(p.Limits()))}
+	next := &program{Program: p, model: model, beside: besides(p), rates: make([]limit.Rate, len(p.Limits())), salts: make([]limit.Salt, len(p.Limits())), spaces: make([][]byte, len(p.Limits())), prints: make([]uint64, len(p.Limits()))}
 	var errs []error
 	for i, l := range p.Limits() {
 		next.rates[i] = limit.Rate{

@@ -69,5 +69,7 @@ func (k Key) Apart(s Salt) Key { return Key{k[0] + uint64(s), k[1] ^ uint64(s)} 
 
 // Beside is Apart for spaces of which one at a time is used for a network, such
 // as the tiers of a policy: it leaves the place in a table as it is, so that
-// [Memory.Touch] can be told of the place before it is known which space it is.
+// [Memory.Touch] can be told of the place before it is known which space it is. A
+// place has room for eight keys: more spaces than four beside each other would
+// displace one another.
 func (k Key) Beside(s Salt) Key { return Key{k[0], k[1] ^ uint64(s)} }
