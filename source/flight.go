@@ -2,7 +2,6 @@ package source
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
@@ -117,16 +116,20 @@ func (c *Cached) run(f *flight) {
 		c.running--
 		c.mu.Unlock()
 	}()
+	// A Source or a Store that does not mind its context holds up this goroutine, and
+	// nobody else.
+	late := time.AfterFunc(c.cfg.Timeout, func() {
+		c.land(f, nil, fmt.Errorf("source: %s took longer than %v", c.cfg.Name, c.cfg.Timeout))
+	})
+	defer late.Stop()
+	if c.cfg.Store != nil {
+		if a := c.fetch(c.ctx, f); a != nil {
+			c.land(f, c.keep(f, a), nil)
+			return
+		}
+	}
 	ctx, cancel := context.WithTimeout(c.ctx, c.cfg.Timeout)
 	defer cancel()
-	// A Source or a Store that does not mind ctx holds up this goroutine, and nobody
-	// else.
-	late := context.AfterFunc(ctx, func() {
-		if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-			c.land(f, nil, fmt.Errorf("source: %s took longer than %v", c.cfg.Name, c.cfg.Timeout))
-		}
-	})
-	defer late()
 	if a := c.elsewhere(ctx, f); a != nil {
 		c.land(f, c.keep(f, a), nil)
 		return

@@ -181,7 +181,8 @@ func (l *Layered) ask(ctx context.Context, rec ipwarden.Record, how ipwarden.Int
 	if q.missing > 0 && (how == ipwarden.IntelligenceSync || how == ipwarden.IntelligenceStrict) {
 		q.wait(ctx, budget)
 	}
-	if q.missing > 0 && how != ipwarden.IntelligenceLocal {
+	pending := q.missing > 0 && how != ipwarden.IntelligenceLocal
+	if pending {
 		l.stats.pending.Add(1)
 		if how != ipwarden.IntelligenceAsync {
 			l.stats.late.Add(1)
@@ -192,9 +193,9 @@ func (l *Layered) ask(ctx context.Context, rec ipwarden.Record, how ipwarden.Int
 	}
 	if how == ipwarden.IntelligenceStrict && (q.missing > 0 || q.failed) {
 		l.stats.failed.Add(1)
-		return l.merge(&q), q.missing > 0, q.err()
+		return l.merge(&q), pending, q.err()
 	}
-	return l.merge(&q), q.missing > 0, nil
+	return l.merge(&q), pending, nil
 }
 
 // question is one address on its way through the providers.

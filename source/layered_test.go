@@ -175,7 +175,7 @@ func TestModes(t *testing.T) {
 				t.Errorf("%s: took %v, vpn %v, pending %v, error %v; want %v, %v, %v, %v", how, d, r.Traits().Has(ipwarden.VPN), pending, err, took, vpn, wantPending, wantErr)
 			}
 		}
-		look(ipwarden.IntelligenceLocal, 0, 0, false, true, nil)
+		look(ipwarden.IntelligenceLocal, 0, 0, false, false, nil)
 		look(ipwarden.IntelligenceAsync, 0, 0, false, true, nil)
 		look(ipwarden.IntelligenceSync, 20*time.Millisecond, 20*time.Millisecond, false, true, nil)
 		look(ipwarden.IntelligenceStrict, 20*time.Millisecond, 20*time.Millisecond, false, true, source.ErrPending)

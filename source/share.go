@@ -12,14 +12,11 @@ const (
 	lastLook  = 50 * time.Millisecond
 )
 
-// elsewhere returns the answer that another process has put into the Store, or
-// puts there while this one waits. It is nil when it is for this process to ask.
+// elsewhere returns the answer that another process puts into the Store while this
+// one waits. It is nil when it is for this process to ask.
 func (c *Cached) elsewhere(ctx context.Context, f *flight) *answer {
 	if c.cfg.Store == nil {
 		return nil
-	}
-	if a := c.fetch(ctx, f); a != nil {
-		return a
 	}
 	claim := c.keys.key(keyClaim, c.cfg.Name, f.of, top(f.addr))
 	var mine bool

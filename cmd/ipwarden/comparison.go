@@ -2,6 +2,7 @@ package main
 
 import (
 	"maps"
+	"math/bits"
 	"slices"
 	"strings"
 	"sync"
@@ -88,7 +89,9 @@ func (a *agreement) add(ours, theirs string) {
 func knownTraits(r ipwarden.Record) ipwarden.Traits {
 	t := r.Traits()
 	for _, e := range r.Evidence() {
-		t |= e.Field.Traits()
+		if one := e.Field.Traits(); bits.OnesCount32(uint32(one)) == 1 { // a union says nothing of each
+			t |= one
+		}
 	}
 	return t
 }

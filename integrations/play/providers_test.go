@@ -250,3 +250,66 @@ func TestReloadProviders(t *testing.T) {
 		t.Errorf("%+v after %d calls", k, v.calls.Load())
 	}
 }
+
+// Documentation addresses are asked about where an overlay says that they are
+// ordinary, and a route of the policy says how long its decisions wait.
+func TestProviderBehindTheGate(t *testing.T) {
+	v := startVendor(t)
+	v.delay.Store(int64(50 * time.Millisecond))
+	dir := t.TempDir()
+	overlay, policy := filepath.Join(dir, "overlay.yaml"), filepath.Join(dir, "policy.yaml")
+	write(t, overlay, "entries:\n  - {network: 203.0.113.0/24, facts: {security.is_bogon: false}, reason: test, owner: test}\n")
+	write(t, policy, `version: 1
+rules:
+  - {name: vpn, when: ip.security.is_vpn, action: block}
+routes:
+  - {name: login, path: /login, intelligence: strict, fail_mode: closed, budget: 10s}
+  - {name: assets, path: /assets/*, intelligence: local}
+`)
+	write(t, filepath.Join(dir, "token"), "0123456789abcdef0123456789abcdef\n")
+	a := startAsker(t, v, "", "", "--overlay", overlay, "--policy", policy, "--service-token-file", filepath.Join(dir, "token"))
+	decide := func(path, ip string) (verdict string, pending bool) {
+		t.Helper()
+		body := fmt.Sprintf(`{"ip":%q,"method":"GET","host":"example.org","path":%q}`, ip, path)
+		q, err := http.NewRequestWithContext(t.Context(), "POST", a.url+"/v1/decide", strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		q.Header.Set("Content-Type", "application/json")
+		q.Header.Set("Authorization", "Bearer 0123456789abcdef0123456789abcdef")
+		r, err := patient.Do(q)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer r.Body.Close()
+		b, _ := io.ReadAll(r.Body)
+		var d struct {
+			Verdict string
+			Pending bool
+		}
+		if err := json.Unmarshal(b, &d); err != nil || d.Verdict == "" {
+			t.Fatalf("%d %s", r.StatusCode, b)
+		}
+		return d.Verdict, d.Pending
+	}
+	for _, c := range []struct {
+		path, ip, verdict string
+		pending           bool
+		calls             int64
+	}{
+		{"/assets/a.css", "203.0.113.9", "allow", false, 0}, // nobody is asked
+		{"/login", "203.0.113.9", "block", false, 1},
+		{"/assets/a.css", "203.0.113.10", "block", false, 1}, // what is known counts
+		{"/login", "198.51.100.1", "allow", false, 1},        // nobody's address
+		{"/", "52.93.7.1", "allow", true, 1},                 // async; asked behind it
+	} {
+		verdict, pending := decide(c.path, c.ip)
+		if calls := v.calls.Load(); verdict != c.verdict || pending != c.pending || calls < c.calls || calls > c.calls+1 {
+			t.Errorf("%s of %s: %s, pending %v after %d calls; want %s, %v, %d", c.path, c.ip, verdict, pending, calls, c.verdict, c.pending, c.calls)
+		}
+	}
+	proxytest.Eventually(t, "the next decision knows more", func() bool {
+		verdict, pending := decide("/", "52.93.7.2")
+		return verdict == "block" && !pending
+	})
+}
