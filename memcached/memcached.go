@@ -30,7 +30,7 @@ type Config struct {
 	// Prefix begins each key. Default: "ipwarden:".
 	Prefix string
 	// Timeout is how long one question takes at most, connecting with it. Default:
-	// 50ms.
+	// 250ms.
 	Timeout time.Duration
 	// Connections are kept open to each server, this many at most. Default: 16.
 	Connections int
@@ -68,10 +68,10 @@ func New(c Config) (*Store, error) {
 		wrong("the prefix is at most 64 characters without spaces, such as ipwarden:")
 	}
 	if c.Timeout == 0 {
-		c.Timeout = 50 * time.Millisecond
+		c.Timeout = 250 * time.Millisecond
 	}
 	if c.Timeout < 0 || c.Timeout > time.Minute {
-		wrong("the time-out is " + c.Timeout.String() + "; it is up to a minute, such as 50ms")
+		wrong("the time-out is " + c.Timeout.String() + "; it is up to a minute, such as 250ms")
 	}
 	if c.Connections == 0 {
 		c.Connections = 16
@@ -172,17 +172,25 @@ func (s *Store) Count(ctx context.Context, key source.Key, n int64, ttl time.Dur
 }
 
 // ParseURL reads a Config from memcached://host[:port][,host[:port]…] or
-// memcached:///path/of/socket.
+// memcached:///path/of/socket, with ?timeout=1s or without.
 func ParseURL(text string) (Config, error) {
 	const example = "; it is like memcached://127.0.0.1:11211"
 	rest, ok := strings.CutPrefix(text, "memcached://")
 	if !ok {
 		return Config{}, errors.New("memcached: a URL of another scheme" + example)
 	}
-	if strings.HasPrefix(rest, "/") {
-		return Config{Addresses: []string{rest}}, nil
-	}
 	var c Config
+	if before, text, ok := strings.Cut(rest, "?timeout="); ok {
+		d, err := time.ParseDuration(text)
+		if err != nil || d <= 0 {
+			return c, errors.New("memcached: the time-out " + strconv.Quote(text) + " is no time, such as 250ms")
+		}
+		rest, c.Timeout = before, d
+	}
+	if strings.HasPrefix(rest, "/") {
+		c.Addresses = []string{rest}
+		return c, nil
+	}
 	for a := range strings.SplitSeq(strings.TrimSuffix(rest, "/"), ",") {
 		if a == "" || strings.ContainsAny(a, "/?#@ ") {
 			return Config{}, errors.New("memcached: a URL with something other than hosts and ports" + example)

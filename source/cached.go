@@ -42,7 +42,7 @@ type CachedConfig struct {
 	ByAddress bool
 	// Timeout is how long a look-up may take in all, behind the request. Default: 5s.
 	Timeout time.Duration
-	// StoreTimeout is how long one question to the Store may take. Default: 50ms.
+	// StoreTimeout is how long one question to the Store may take. Default: 250ms.
 	StoreTimeout time.Duration
 	// Flights is how many look-ups may be on their way or waiting; more are dropped,
 	// and counted. Default: 1024.
@@ -55,7 +55,7 @@ const (
 	defaultMemory       = 32 << 20
 	defaultStale        = 24 * time.Hour
 	defaultTimeout      = 5 * time.Second
-	defaultStoreTimeout = 50 * time.Millisecond
+	defaultStoreTimeout = 250 * time.Millisecond
 	defaultFlights      = 1024
 )
 
@@ -105,7 +105,7 @@ func NewCached(cfg CachedConfig) (*Cached, error) {
 	def(&cfg.Memory, defaultMemory)
 	def(&cfg.Stale, defaultStale)
 	def(&cfg.Timeout, defaultTimeout)
-	def(&cfg.StoreTimeout, defaultStoreTimeout)
+	def(&cfg.StoreTimeout, min(defaultStoreTimeout, cfg.Timeout))
 	def(&cfg.Flights, defaultFlights)
 	cfg.Stale = max(cfg.Stale, 0)
 	cfg.TTL.defaults()

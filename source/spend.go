@@ -27,7 +27,7 @@ type SpendConfig struct {
 	Counter Counter
 	// Seed is that of [CachedConfig].
 	Seed []byte
-	// Timeout is how long counting may take. Default: 50ms.
+	// Timeout is how long counting may take. Default: 250ms.
 	Timeout time.Duration
 	// Now is the clock. Default: time.Now.
 	Now func() time.Time

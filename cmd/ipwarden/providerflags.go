@@ -48,6 +48,8 @@ type asking struct {
 	layered   *source.Layered
 	providers []*runningProvider // in the order of the file, those that are only compared too
 	samplers  []*sampler
+
+	storeTimeout time.Duration
 }
 
 // runningProvider is a provider in all its wrappers.
@@ -151,10 +153,15 @@ func (o *outside) reload() error {
 	}
 	kept := map[*runningProvider]bool{}
 	var count []*source.Cached
+	changed := before != nil && before.storeTimeout != spec.StoreTimeout
+	next.storeTimeout = spec.StoreTimeout
 	for i := range spec.Providers {
 		p := before.same(&spec.Providers[i])
+		if changed {
+			p = nil
+		}
 		if p == nil {
-			if p, err = o.run(spec.Providers[i]); err != nil {
+			if p, err = o.run(spec.Providers[i], spec.StoreTimeout); err != nil {
 				return fail(fmt.Errorf("%s: provider %s: %w", o.file, spec.Providers[i].Name, err))
 			}
 			fresh = append(fresh, p)
@@ -235,7 +242,7 @@ const (
 )
 
 // run puts a provider into its wrappers.
-func (o *outside) run(spec config.ProviderSpec) (*runningProvider, error) {
+func (o *outside) run(spec config.ProviderSpec, storeTimeout time.Duration) (*runningProvider, error) {
 	src, closer, err := o.newProvider(&spec)
 	if err != nil {
 		return nil, err
@@ -257,7 +264,7 @@ func (o *outside) run(spec config.ProviderSpec) (*runningProvider, error) {
 	if a.MaxPerDay > 0 {
 		counter, _ := o.store.(source.Counter)
 		if p.spend, err = source.NewSpend(source.SpendConfig{
-			Source: inner, Name: spec.Name, PerDay: a.MaxPerDay, Counter: counter, Seed: o.seed, Now: o.env.now,
+			Source: inner, Name: spec.Name, PerDay: a.MaxPerDay, Counter: counter, Seed: o.seed, Timeout: storeTimeout, Now: o.env.now,
 		}); err != nil {
 			return nil, err
 		}
@@ -282,7 +289,7 @@ func (o *outside) run(spec config.ProviderSpec) (*runningProvider, error) {
 	whole := time.Duration(1+a.Retries)*(timeout+100*time.Millisecond) + time.Second
 	p.cached, err = source.NewCached(source.CachedConfig{
 		Source: p.breaker, Name: spec.Name, Store: o.store, Seed: o.seed, Memory: a.MemoryBytes, TTL: a.TTL, Stale: a.Stale,
-		ByAddress: a.ByAddress, Timeout: min(whole, time.Minute), Now: o.env.now,
+		ByAddress: a.ByAddress, Timeout: min(max(whole, storeTimeout), time.Minute), StoreTimeout: storeTimeout, Now: o.env.now,
 	})
 	return p, err
 }

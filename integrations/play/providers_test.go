@@ -142,9 +142,11 @@ func TestThousandFirstQuestions(t *testing.T) {
 			default:
 				proxytest.Start(t, t.TempDir(), addr, proxytest.Need(t, "memcached", "memcached"), "-l", host, "-p", port, "-U", "0", "-u", "nobody")
 			}
+			// These are busy machines.
+			url := map[string]string{"redis": "redis://" + addr, "memcached": "memcached://" + addr + "?timeout=10s"}[store]
 			var nodes []*asker
 			for range 2 {
-				nodes = append(nodes, startAsker(t, v, "", "intelligence: strict\nbudget: 20s\n", "--cache", store+"://"+addr))
+				nodes = append(nodes, startAsker(t, v, "", "intelligence: strict\nbudget: 20s\nstore_timeout: 10s\n", "--cache", url))
 			}
 			var wg sync.WaitGroup
 			for i := range 1000 {
@@ -159,7 +161,7 @@ func TestThousandFirstQuestions(t *testing.T) {
 				t.Errorf("the provider was asked %d times: %v", n, v.asked)
 			}
 			// A third node that comes later need not ask.
-			late := startAsker(t, v, "", "intelligence: strict\nbudget: 20s\n", "--cache", store+"://"+addr)
+			late := startAsker(t, v, "", "intelligence: strict\nbudget: 20s\nstore_timeout: 10s\n", "--cache", url)
 			if k := late.look(t, "52.93.7.200"); !k.Security.VPN || v.calls.Load() != 1 {
 				t.Errorf("%+v after %d calls", k, v.calls.Load())
 			}

@@ -21,6 +21,7 @@ type ProvidersFile struct {
 	// zero is the default.
 	Intelligence ipwarden.Intelligence
 	Budget       time.Duration
+	StoreTimeout time.Duration // of one question to the shared store
 	Merge        source.MergePolicy
 }
 
@@ -172,7 +173,7 @@ func (d *document) durations(n ast.Node, what string, keys map[string]*time.Dura
 	}
 }
 
-var outsideKeys = []string{"providers", "intelligence", "budget", "merge"}
+var outsideKeys = []string{"providers", "intelligence", "budget", "store_timeout", "merge"}
 
 // outside reads a key of the file that is about all providers; false when it is
 // none of these.
@@ -187,6 +188,8 @@ func (d *document) outside(f *ProvidersFile, p yamldoc.Pair) bool {
 		f.Intelligence = ipwarden.Intelligence(max(i, 0))
 	case "budget":
 		f.Budget = d.duration(p.Value, p.Key, time.Millisecond, 30*time.Second)
+	case "store_timeout":
+		f.StoreTimeout = d.duration(p.Value, p.Key, time.Millisecond, 30*time.Second)
 	case "merge":
 		d.merge(&f.Merge, p.Value)
 	default:
