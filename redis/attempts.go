@@ -73,7 +73,8 @@ func ask[T any](ctx context.Context, l *Limiter, patience time.Duration, f func(
 	}
 	done := make(chan told, 1)
 	go func() {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*l.store.config.DialTimeout)
+		// Not the caller's: that may be memory which is used for the next request.
+		ctx, cancel := context.WithTimeout(context.Background(), 2*l.store.config.DialTimeout)
 		defer cancel()
 		var t told
 		t.answer, t.err = f(ctx, client)

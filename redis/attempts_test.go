@@ -1,8 +1,10 @@
 package redis
 
 import (
+	"context"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -41,6 +43,51 @@ func TestAttempts(t *testing.T) {
 			return id[0] == 3
 		})
 	})
+}
+
+// passing is a context that is gone when a call has returned, as that of a
+// decision is, whose memory is used for the next one.
+type passing struct {
+	context.Context
+	gone atomic.Bool
+	late atomic.Int32
+}
+
+func (c *passing) note() context.Context {
+	if c.gone.Load() {
+		c.late.Add(1)
+	}
+	return c.Context
+}
+
+func (c *passing) Deadline() (time.Time, bool) { return c.note().Deadline() }
+func (c *passing) Done() <-chan struct{}       { return c.note().Done() }
+func (c *passing) Err() error                  { return c.note().Err() }
+func (c *passing) Value(key any) any           { return c.note().Value(key) }
+
+// What is still under way when a call returns does not look at its context.
+func TestAttemptsKeepNoContext(t *testing.T) {
+	addr := proxytest.FreeAddr(t)
+	start(t, addr)
+	for range 5 {
+		l := limiter(t, Config{Addresses: []string{addr}})
+		proxytest.Eventually(t, "the server answers", func() bool { return l.store.Ping(t.Context()) == nil })
+		late, cancel := context.WithDeadline(t.Context(), time.Now()) // nobody waits
+		defer cancel()
+		var all []*passing
+		for i := range 32 { // more connections than one are made on the way
+			c := &passing{Context: late}
+			_ = l.Keep(c, [16]byte{byte(i)}, []byte{1})
+			c.gone.Store(true)
+			all = append(all, c)
+		}
+		proxytest.Eventually(t, "nothing is under way", func() bool { return len(l.asks) == 0 })
+		for _, c := range all {
+			if n := c.late.Load(); n > 0 {
+				t.Fatalf("a context was asked %d times when it was gone", n)
+			}
+		}
+	}
 }
 
 func TestAttemptsInACluster(t *testing.T) {
