@@ -174,17 +174,18 @@ func (c *Cached) Lookup(ctx context.Context, addr netip.Addr) (ipwarden.Record, 
 	a, due := c.peek(addr, c.cfg.Now().UnixNano())
 	if a == nil || due {
 		f := c.fly(addr, netip.Prefix{})
+		if a == nil && f == nil {
+			return ipwarden.Record{}, ErrBusy
+		}
 		for a == nil {
-			if f == nil {
-				return ipwarden.Record{}, ErrBusy
-			}
 			select {
 			case <-f.landed:
 			case <-ctx.Done():
 				return ipwarden.Record{}, fmt.Errorf("%w: %w", ErrPending, ctx.Err())
 			}
-			if a, f = c.from(f, addr); a == nil && f != nil && f.hopeless {
-				return ipwarden.Record{}, f.err
+			var err error
+			if a, f, err = c.from(f, addr); err != nil {
+				return ipwarden.Record{}, err
 			}
 		}
 	}

@@ -259,7 +259,7 @@ func TestJunkInTheStore(t *testing.T) {
 			if _, err := cached(t, source.CachedConfig{Source: v, Store: store}).Lookup(ctx, addrOf(1)); err != nil {
 				t.Fatal(err)
 			}
-			waitFor(t, func() bool { return store.Len() > 1 }) // the claim and the answer
+			waitFor(t, func() bool { return store.Len() > 2 }) // the claim, the answer, and that it is there
 			store.Values(spoil)
 			late := cached(t, source.CachedConfig{Source: v, Store: store, Timeout: 100 * time.Millisecond})
 			// The other's claim stands: this one waits for it, and gives up.
@@ -625,5 +625,53 @@ func TestBogonsStayHere(t *testing.T) {
 	}
 	if r := ask(t, l, "10.1.0.1"); r.Traits() != ipwarden.VPN || v.calls.Load() != 1 {
 		t.Errorf("%v after %d calls", r.Traits().Names(), v.calls.Load())
+	}
+}
+
+// A claim is on the network that the answer was presumed to have. Where the answer
+// is about less, or there is none, those who asked about the rest of it do not wait
+// for the claim's end.
+func TestClaimOfMoreThanTheAnswer(t *testing.T) {
+	for name, v := range map[string]*vendor{
+		"nothing known": {},
+		"one address":   vpn(),
+		"failure":       {err: errors.New("no")},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				v.delay = 20 * time.Millisecond
+				v.bits4 = 32
+				store := &ipwardentest.Store{}
+				var nodes []*source.Cached
+				for range 2 {
+					nodes = append(nodes, cached(t, source.CachedConfig{Source: v, Store: store, TTL: source.TTL{Failed: 100 * time.Millisecond}}))
+				}
+				// At once, and then one after the other.
+				var wg sync.WaitGroup
+				start := time.Now()
+				for i := range 8 {
+					wg.Go(func() { nodes[i%2].Lookup(ctx, addrOf(i)) })
+				}
+				wg.Wait()
+				if took := time.Since(start); took > 200*time.Millisecond {
+					t.Errorf("the first took %v", took)
+				}
+				time.Sleep(150 * time.Millisecond)
+				for i := 8; i < 16; i++ {
+					start := time.Now()
+					nodes[i%2].Lookup(ctx, addrOf(i))
+					if took := time.Since(start); took > 100*time.Millisecond {
+						t.Errorf("%v took %v", addrOf(i), took)
+					}
+				}
+				if n := v.calls.Load(); v.err == nil && n != 16 {
+					t.Errorf("%d calls about 16 addresses", n)
+				}
+				for _, n := range nodes {
+					n.Close()
+				}
+				synctest.Wait()
+			})
+		})
 	}
 }

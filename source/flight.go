@@ -17,9 +17,7 @@ type flight struct {
 	landed chan struct{}
 	// After landed:
 	answer *answer
-	err    error
-	// hopeless: the next who asks would not fare better.
-	hopeless bool
+	err    error // who asks next would not fare better
 }
 
 // presume guesses the network that an answer will have, so that first questions
@@ -77,24 +75,25 @@ func (c *Cached) join(addr netip.Addr, of netip.Prefix) *flight {
 }
 
 // from returns what a flight that has landed brought for an address; where it
-// brought nothing, another flight, for the address itself, or the same when that is
-// hopeless.
-func (c *Cached) from(f *flight, addr netip.Addr) (*answer, *flight) {
+// brought nothing, another flight, for the address itself, or the error when the
+// next who asks would not fare better.
+func (c *Cached) from(f *flight, addr netip.Addr) (*answer, *flight, error) {
 	if a := f.answer; a != nil && (a.err != nil || a.full.Network.Contains(addr)) {
-		return a, nil
+		return a, nil, nil
 	}
 	if a := c.mem.get(addr, c.cfg.Now().UnixNano()); a != nil {
-		return a, nil
+		return a, nil, nil
 	}
-	if f.hopeless || f.of == host(addr) {
-		f := *f
-		f.hopeless = true
-		if f.err == nil {
-			f.err = ErrPending
-		}
-		return nil, &f
+	switch {
+	case f.err != nil:
+		return nil, nil, f.err
+	case f.of == host(addr):
+		return nil, nil, ErrPending
 	}
-	return nil, c.join(addr, host(addr))
+	if next := c.join(addr, host(addr)); next != nil {
+		return nil, next, nil
+	}
+	return nil, nil, ErrBusy
 }
 
 // land ends a flight, once.
@@ -105,7 +104,7 @@ func (c *Cached) land(f *flight, a *answer, err error) {
 		return
 	}
 	delete(c.flights, f.of)
-	f.answer, f.err, f.hopeless = a, err, err != nil
+	f.answer, f.err = a, err
 	close(f.landed)
 }
 
@@ -130,13 +129,14 @@ func (c *Cached) run(f *flight) {
 	}
 	ctx, cancel := context.WithTimeout(c.ctx, c.cfg.Timeout)
 	defer cancel()
-	if a := c.elsewhere(ctx, f); a != nil {
+	a, claimed := c.elsewhere(ctx, f)
+	if a != nil {
 		c.land(f, c.keep(f, a), nil)
 		return
 	}
-	a := c.ask(ctx, f)
+	a = c.ask(ctx, f)
 	c.land(f, c.keep(f, a), nil)
-	c.share(f, a)
+	c.share(f, claimed, a)
 }
 
 // keep puts an answer into memory. A failure does not take the place of an answer

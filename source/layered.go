@@ -254,14 +254,10 @@ func (q *question) wait(ctx context.Context, budget time.Duration) {
 			case <-ctx.Done():
 				return
 			}
-			if f.hopeless {
-				break
-			}
-			if q.answers[i], f = q.l.cfg.Providers[i].from(f, q.addr); q.answers[i] != nil {
+			// Of an error there is nothing to note: that no answer came says it.
+			if q.answers[i], f, _ = q.l.cfg.Providers[i].from(f, q.addr); q.answers[i] != nil {
 				q.missing--
 				q.note(q.answers[i])
-			} else if f != nil && f.hopeless {
-				break
 			}
 		}
 	}

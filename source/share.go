@@ -13,23 +13,16 @@ const (
 )
 
 // elsewhere returns the answer that another process puts into the Store while this
-// one waits. It is nil when it is for this process to ask.
-func (c *Cached) elsewhere(ctx context.Context, f *flight) *answer {
+// one waits. It is nil when it is for this process to ask: about the address, for
+// all who want to know of the network that it has claimed.
+func (c *Cached) elsewhere(ctx context.Context, f *flight) (a *answer, claimed netip.Prefix) {
+	claimed = f.of
 	if c.cfg.Store == nil {
-		return nil
+		return nil, claimed
 	}
-	claim := c.keys.key(keyClaim, c.cfg.Name, f.of, top(f.addr))
-	var mine bool
-	ok := c.try(ctx, func(ctx context.Context) (err error) {
-		mine, err = c.cfg.Store.Claim(ctx, claim, c.cfg.Timeout+time.Second)
-		return err
-	})
-	switch {
-	case !ok:
-		return nil // every process asks for itself
-	case mine:
-		// Between the look and the claim another may have been done.
-		return c.fetch(ctx, f)
+	mine, ok := c.claim(ctx, f, claimed)
+	if mine || !ok {
+		return c.unlessKnown(ctx, f, claimed, ok), claimed
 	}
 	c.stats.waited.Add(1)
 	for pause := firstLook; ; pause = min(2*pause, lastLook) {
@@ -37,16 +30,76 @@ func (c *Cached) elsewhere(ctx context.Context, f *flight) *answer {
 		select {
 		case <-ctx.Done():
 			t.Stop()
-			return c.failure(f.addr, context.Cause(ctx), c.cfg.Now())
+			return c.failure(f.addr, context.Cause(ctx), c.cfg.Now()), claimed
 		case <-t.C:
 		}
 		if a := c.fetch(ctx, f); a != nil {
-			return a
+			return a, claimed
 		}
 		if c.well.IsOpen() {
-			return nil // nobody will hear of the other's answer
+			return nil, claimed // nobody will hear of the other's answer
+		}
+		if claimed == host(f.addr) || !c.told(ctx, f) {
+			continue
+		}
+		// The answer was about another part of the network: this address is asked
+		// about by whoever claims that.
+		claimed = host(f.addr)
+		if mine, ok = c.claim(ctx, f, claimed); mine || !ok {
+			return c.unlessKnown(ctx, f, claimed, ok), claimed
 		}
 	}
+}
+
+// claim takes it on this process to ask about a network; not ok when the Store is
+// away, and every process asks for itself.
+func (c *Cached) claim(ctx context.Context, f *flight, of netip.Prefix) (mine, ok bool) {
+	key := c.keys.key(keyClaim, c.cfg.Name, of, top(f.addr))
+	ok = c.try(ctx, func(ctx context.Context) (err error) {
+		mine, err = c.cfg.Store.Claim(ctx, key, c.claimTime())
+		return err
+	})
+	return mine, ok
+}
+
+func (c *Cached) claimTime() time.Duration { return c.cfg.Timeout + time.Second }
+
+// unlessKnown is for who has claimed: between the look and the claim another may
+// have been done.
+func (c *Cached) unlessKnown(ctx context.Context, f *flight, claimed netip.Prefix, ok bool) *answer {
+	if !ok {
+		return nil
+	}
+	a := c.fetch(ctx, f)
+	if a != nil {
+		c.tell(f, claimed, a)
+	}
+	return a
+}
+
+// tell says in the Store that who claimed the network of a flight is done, so that
+// nobody waits for an answer that is about another part of it. A claim cannot be
+// given back: it ends by itself, and so does this.
+func (c *Cached) tell(f *flight, claimed netip.Prefix, a *answer) {
+	if claimed == host(f.addr) {
+		return
+	}
+	if value, ok := c.value(a, a.full.Network); ok {
+		c.set(f, keyTold, claimed, value, c.claimTime())
+	}
+}
+
+// told reports whether who claimed the network is done.
+func (c *Cached) told(ctx context.Context, f *flight) bool {
+	keys, values := [1]Key{c.keys.key(keyTold, c.cfg.Name, f.of, top(f.addr))}, [1][]byte{}
+	if !c.try(ctx, func(ctx context.Context) error { return c.cfg.Store.Get(ctx, keys[:], values[:]) }) || values[0] == nil {
+		return false
+	}
+	if _, err := c.keys.readValue(values[0], c.cfg.Name, c.cfg.Now().UnixNano()); err != nil {
+		c.stats.junk.Add(1)
+		return false
+	}
+	return true
 }
 
 // try asks the Store, unless it is away.
@@ -138,34 +191,45 @@ func isRung(p netip.Prefix) bool {
 
 // share puts an answer into the Store. That the Source failed is put there too, for
 // those who wait for this process: under the network that it claimed.
-func (c *Cached) share(f *flight, a *answer) {
+func (c *Cached) share(f *flight, claimed netip.Prefix, a *answer) {
 	if c.cfg.Store == nil {
 		return
 	}
-	put := &answer{full: a.full, err: a.err, asked: a.asked, fresh: a.fresh, stale: a.stale, took: a.took}
+	defer c.tell(f, claimed, a)
+	network := a.full.Network
 	if a.err != nil {
-		put.full.Network = f.of
+		network = claimed
 	}
-	value, ok := c.keys.appendValue(nil, c.cfg.Name, put)
-	if !ok {
-		c.stats.tooLong.Add(1)
-		return
-	}
+	value, ok := c.value(a, network)
 	ttl := time.Duration(a.stale - c.cfg.Now().UnixNano())
-	if ttl <= 0 {
+	if !ok || ttl <= 0 {
 		return
 	}
-	set := func(p netip.Prefix) bool {
-		key := c.keys.key(keyAnswer, c.cfg.Name, p, top(f.addr))
-		return c.try(c.ctx, func(ctx context.Context) error { return c.cfg.Store.Set(ctx, key, value, ttl) })
-	}
 	if a.err != nil {
-		set(f.of)
+		c.set(f, keyAnswer, claimed, value, ttl)
 		return
 	}
 	for p := range func(yield func(netip.Prefix) bool) { pieces(a.full.Network, yield) } {
-		if !set(p) {
+		if !c.set(f, keyAnswer, p, value, ttl) {
 			return
 		}
 	}
+}
+
+// value is an answer about a network as the Store has it; false when it is too long.
+// Of an answer that others read there is a copy made: writing one goes through the
+// same steps as reading it.
+func (c *Cached) value(a *answer, network netip.Prefix) ([]byte, bool) {
+	put := &answer{full: a.full, err: a.err, asked: a.asked, fresh: a.fresh, stale: a.stale, took: a.took}
+	put.full.Network = network
+	value, ok := c.keys.appendValue(nil, c.cfg.Name, put)
+	if !ok {
+		c.stats.tooLong.Add(1)
+	}
+	return value, ok
+}
+
+func (c *Cached) set(f *flight, kind string, p netip.Prefix, value []byte, ttl time.Duration) bool {
+	key := c.keys.key(kind, c.cfg.Name, p, top(f.addr))
+	return c.try(c.ctx, func(ctx context.Context) error { return c.cfg.Store.Set(ctx, key, value, ttl) })
 }

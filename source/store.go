@@ -74,6 +74,7 @@ func appendHex(dst, b []byte) []byte {
 const (
 	keyAnswer = "answer"
 	keyClaim  = "claim"
+	keyTold   = "told" // that who claimed is done
 	keySpent  = "spent"
 	keyGroup  = "group"
 	keyTag    = "tag" // of a value
