@@ -53,6 +53,8 @@ func (g *Gate) run(ctx context.Context, req *ipwarden.Request, d *Decision, begu
 	}
 	if d.Verdict.Passes() {
 		g.charge(ctx, route, d)
+	} else if d.Ban != nil && d.Verdict == ipwarden.Throttle {
+		d.RetryAfter = d.Ban.Until.Sub(d.Time)
 	}
 	g.locate(d)
 	if len(d.pending) > 0 && !d.Passes() { // what does not go on has no outcome
@@ -97,6 +99,10 @@ func (g *Gate) identify(ctx context.Context, route *policy.Route, d *Decision) (
 	in.Client, in.ClientStatus = d.Client.Addr, d.Client.Status.String()
 	in.Unverified = !d.Client.Safe()
 	in.Now = d.Time
+	in.Ban = nil
+	if g.cfg.Bans != nil {
+		in.Ban = g.cfg.Bans.Find(d.Client.Addr, d.Time)
+	}
 	rec, err := ipwarden.Record{}, error(nil)
 	if d.Client.Addr.IsValid() { // else nothing is known of who came through a Unix socket
 		if g.asker != nil {
@@ -165,13 +171,15 @@ func (d *Decision) decidedByOperator() bool {
 	switch d.Reason {
 	case policy.ByAddress, policy.ByASN, policy.ByCountry:
 		return d.Verdict != ipwarden.Flag
+	case policy.ByBan:
+		return d.Verdict == ipwarden.Block
 	}
 	return false
 }
 
 // refuse overrules the program.
 func (d *Decision) refuse(v ipwarden.Verdict, why policy.Reason) {
-	d.Verdict, d.Reason, d.Response, d.Rule, d.List = v, why, nil, nil, nil
+	d.Verdict, d.Reason, d.Response, d.Rule, d.List, d.Ban = v, why, nil, nil, nil, nil
 	d.Uses = d.Uses[:0]
 }
 

@@ -141,7 +141,8 @@ func (d *Decision) Passes() bool { return d.Status() == 0 }
 // lets the next one in at once.
 func (d *Decision) AwaitsOutcome() bool { return len(d.pending) > 0 }
 
-// By names what decided: the rule, the list, the limit or the tier; "" for none.
+// By names what decided: the rule, the list, the limit or the tier, or why there is
+// a ban; "" for none.
 func (d *Decision) By() string {
 	if d.Reason == policy.ByLimit {
 		for i := range d.Limits {
@@ -151,6 +152,8 @@ func (d *Decision) By() string {
 		}
 	}
 	switch {
+	case d.Ban != nil:
+		return d.Ban.Reason
 	case d.Rule != nil:
 		return d.Rule.Name
 	case d.List != nil:

@@ -42,6 +42,9 @@ type Config struct {
 	// need the same. Default: random.
 	Seed [16]byte
 
+	// Bans are networks that are shut out for a while, by what happens. Default: none.
+	Bans Bans
+
 	// Risk turns what is known into a score. Default: risk.DefaultModel.
 	Risk *risk.Model
 
@@ -71,6 +74,13 @@ type Config struct {
 
 	// Now is the clock. Default: time.Now.
 	Now func() time.Time
+}
+
+// Bans knows who is shut out for a while.
+type Bans interface {
+	// Find returns the ban of the longest prefix round an address that runs now, nil
+	// for none. What it returns does not change. It must not block.
+	Find(addr netip.Addr, now time.Time) *policy.Ban
 }
 
 // Crawlers verifies crawlers without making anybody wait.

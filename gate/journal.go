@@ -204,6 +204,9 @@ func (d *Decision) appendLog(dst []byte, full bool) []byte {
 	if name := d.By(); name != "" {
 		dst = ipwarden.AppendString(append(dst, `,"rule":`...), name)
 	}
+	if d.Ban != nil {
+		dst = append(d.Ban.Until.UTC().AppendFormat(append(dst, `,"ban_until":"`...), time.RFC3339), '"')
+	}
 	if d.Tier != nil {
 		dst = ipwarden.AppendString(append(dst, `,"tier":`...), d.Tier.Name)
 	}

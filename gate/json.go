@@ -20,6 +20,10 @@ func (d *Decision) AppendJSON(dst []byte) []byte {
 	if d.Tier != nil {
 		dst = ipwarden.AppendString(append(dst, `,"tier":`...), d.Tier.Name)
 	}
+	if b := d.Ban; b != nil {
+		dst = b.Network.AppendTo(append(dst, `,"ban":{"network":"`...))
+		dst = append(b.Until.UTC().AppendFormat(append(dst, `","until":"`...), time.RFC3339), `"}`...)
+	}
 	dst = strconv.AppendBool(append(dst, `,"passes":`...), d.Passes())
 	if s := d.Status(); s != 0 {
 		dst = strconv.AppendInt(append(dst, `,"status":`...), int64(s), 10)

@@ -90,6 +90,9 @@ func (d *Decision) limitSentence() string {
 	if d.RetrySeconds() <= 1 {
 		again = " Try again in a second."
 	}
+	if d.Ban != nil {
+		return "This network is shut out for a while." + again
+	}
 	for i := range d.Limits {
 		if l := &d.Limits[i]; !l.Allowed {
 			return "The limit " + strconv.Quote(l.Name) + " is " + strconv.FormatUint(uint64(l.Limit), 10) + " in " + period(l.Window) + d.others() + "." + again

@@ -11,11 +11,14 @@ import (
 //
 //  1. an operator's entry for the address: the longest prefix, and at equal
 //     length the stricter action
-//  2. an operator's entry for the AS, then for the country
-//  3. a verified crawler that the policy lets in
-//  4. the rules in their order, up to the first that ends the walk
-//  5. the score's threshold and the tier's action, the stricter of the two
-//  6. the default
+//  2. a ban, which only ever takes away: what comes after it applies where it is
+//     as strict, and so does an entry for the address that refuses; one that lets
+//     in lifts it, unless that has a limit
+//  3. an operator's entry for the AS, then for the country
+//  4. a verified crawler that the policy lets in
+//  5. the rules in their order, up to the first that ends the walk
+//  6. the score's threshold and the tier's action, the stricter of the two
+//  7. the default
 //
 // Flag ends nothing: it turns an allow at the end into a flag. A clearance then
 // lifts a challenge, and nothing else. Limits come last, and only for what
@@ -26,7 +29,12 @@ func (p *Program) Decide(in *Input, d *Decision) {
 	if d.Route = in.Route; d.Route == nil {
 		d.Route = p.Route(in.Request)
 	}
-	ended := p.operator(in, d) || p.crawler(in, d)
+	var ban *Ban
+	if in.Ban != nil {
+		ban = p.ban(in)
+	}
+	blocked := ban != nil && ban.Action == ipwarden.Block // nothing is stricter
+	ended := blocked || p.operator(in, d) || p.crawler(in, d)
 	if !ended {
 		d.Tier = p.tierOf(in)
 		in.tier = d.Tier
@@ -37,6 +45,9 @@ func (p *Program) Decide(in *Input, d *Decision) {
 		if in.Crawler == Pending {
 			p.pending(d)
 		}
+	}
+	if ban != nil {
+		d.banned(ban, in)
 	}
 	p.finish(in, d)
 }

@@ -12,6 +12,7 @@ type Reason uint8
 const (
 	NoReason        Reason = iota
 	ByAddress              // an operator's entry for the address or its network
+	ByBan                  // a ban that was made while the program runs
 	ByASN                  // an operator's entry for the AS
 	ByCountry              // an operator's entry for the country
 	ByCrawler              // a verified crawler that the policy lets in
@@ -33,7 +34,7 @@ const (
 )
 
 var reasonNames = [numReasons]string{
-	"", "operator_entry", "operator_asn", "operator_country", "crawler", "crawler_pending", "rule", "threshold", "tier",
+	"", "operator_entry", "ban", "operator_asn", "operator_country", "crawler", "crawler_pending", "rule", "threshold", "tier",
 	"default", "clearance", "limit", "unresolved", "bogon", "fail_open", "fail_closed", "fail_safe", "ambiguous_path",
 }
 
@@ -50,6 +51,7 @@ type Decision struct {
 	List      *List
 	Rule      *Rule
 	Threshold *Threshold
+	Ban       *Ban   // when it decided
 	Tier      *Tier  // nil when the walk ended before, or none holds
 	Route     *Route // never nil
 	// Softened: it would be a block, which is not done to a shared address by

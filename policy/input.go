@@ -50,6 +50,7 @@ type Input struct {
 	// CrawlerName and CrawlerPurpose are of who it claims to be; "" leaves them to
 	// the Record.
 	CrawlerName, CrawlerPurpose string
+	Ban                         *Ban // of the longest prefix that runs against Client; nil for none
 	Cleared                     bool // it brought a valid clearance: no challenge again
 	Now                         time.Time
 	Sample                      uint32 // uniform over all values, for rules that apply to a share

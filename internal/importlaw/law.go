@@ -69,6 +69,11 @@ func Rules() []Rule {
 			Why:     "the decision, and net/http round it: the policy's compiler, stores and providers come from outside",
 		},
 		{
+			Package: "gate/ban", Project: []string{"", "policy"}, Modules: []string{"github.com/gaissmai/bart"},
+			Without: []string{"net/http", "os/exec", "database/sql"},
+			Why:     "a table of prefixes, which bart is, in the policy's word; its file is JSON",
+		},
+		{
 			Package: "gate/challenge", Project: []string{"", "limit", "policy"},
 			Without: []string{"os/exec", "database/sql"},
 			Why:     "a page, its cookies, and a CAPTCHA's operator that is asked over HTTP",
@@ -125,13 +130,13 @@ func Rules() []Rule {
 			Why: "asks another ipwarden over net/http; the words are the root's",
 		},
 		{
-			Package: "redis", Project: []string{"", "limit", "source"},
+			Package: "redis", Project: []string{"", "gate/ban", "limit", "policy", "source"},
 			Modules: []string{
 				"github.com/redis/rueidis", "golang.org/x/sys",
 				"github.com/gaissmai/bart", "github.com/maypok86/otter/v2", "github.com/failsafe-go/failsafe-go", "github.com/bits-and-blooms/bitset",
 			},
 			Without: []string{"net/http", "html/template", "os/exec", "database/sql"},
-			Why:     "the client of Redis and Valkey that pipelines, and knows sentinels and clusters; limit does without it",
+			Why:     "the client of Redis and Valkey that pipelines, and knows sentinels and clusters; limit and gate/ban, whose contracts it keeps, do without it",
 		},
 		{
 			Package: "memcached", Project: []string{"", "source"},
