@@ -17,6 +17,7 @@ import (
 	"github.com/ipwarden/ipwarden"
 	"github.com/ipwarden/ipwarden/clientip"
 	"github.com/ipwarden/ipwarden/gate"
+	"github.com/ipwarden/ipwarden/gate/ban"
 	"github.com/ipwarden/ipwarden/gate/challenge"
 	"github.com/ipwarden/ipwarden/gate/crawler"
 	"github.com/ipwarden/ipwarden/internal/api"
@@ -61,6 +62,7 @@ type gateRun struct {
 	trusted              []netip.Prefix
 	token                string
 	challenges           *challenge.Challenges
+	bans                 *ban.Table
 	limiter              *redis.Limiter // nil when nothing is shared
 	journalFile          *logFile       // nil when there is none
 	closers              []io.Closer
@@ -128,6 +130,10 @@ func (f *gateFlags) open(file string, dirs *dirFlag, e *env, live func() *data, 
 	if err := f.shared(run, e, &cfg); err != nil {
 		return nil, err
 	}
+	if run.bans, err = f.bans(run, dirs, e); err != nil {
+		return nil, err
+	}
+	cfg.Bans = run.bans
 	route := func(q *ipwarden.Request) *policy.Route { return run.Program().Route(q) }
 	if run.challenges, err = f.challengeFlags.open(e, route, run.limiter, log); err != nil {
 		return nil, err
@@ -315,6 +321,26 @@ func (f *gateFlags) shared(run *gateRun, e *env, cfg *gate.Config) error {
 	return nil
 }
 
+// bans are kept in the data directory, where there is one, and shared where limits
+// are.
+func (f *gateFlags) bans(run *gateRun, dirs *dirFlag, e *env) (*ban.Table, error) {
+	cfg := ban.Config{Now: e.now, Log: run.log}
+	if dir, err := dirs.dir(e); err == nil {
+		if info, err := os.Stat(dir); err == nil && info.IsDir() {
+			cfg.File = filepath.Join(dir, "bans.json")
+		}
+	}
+	if run.limiter != nil {
+		cfg.Store = run.limiter.Bans()
+	}
+	t, err := ban.New(context.Background(), cfg)
+	if err != nil {
+		return nil, err
+	}
+	run.closers = append([]io.Closer{t}, run.closers...) // before what it shares them through
+	return t, nil
+}
+
 type closerFunc func()
 
 func (f closerFunc) Close() error { f(); return nil }
@@ -327,7 +353,7 @@ func (r *gateRun) routes() *api.GateConfig {
 	// An application that asks names the client itself.
 	return &api.GateConfig{
 		Gate: r.With(peerItself()), Nginx: r.nginx, ForwardAuth: r.forward, Envoy: r.forward,
-		Trusted: r.trusted, Token: r.token, Challenges: r.challenges,
+		Trusted: r.trusted, Token: r.token, Challenges: r.challenges, Bans: r.bans,
 	}
 }
 

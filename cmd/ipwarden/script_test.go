@@ -60,6 +60,7 @@ func TestScripts(t *testing.T) {
 			return errors.Join(
 				copyFile(filepath.Join(e.WorkDir, "world.ipw"), world),
 				copyFile(filepath.Join(e.WorkDir, "catalogue.yaml"), "testdata/catalogue.yaml"),
+				copyFile(filepath.Join(e.WorkDir, "ipwarden.conf"), "../../integrations/fail2ban/ipwarden.conf"),
 			)
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){

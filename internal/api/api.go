@@ -121,6 +121,9 @@ func New(cfg Config) (*API, error) {
 	a.metrics = newMetrics(a)
 	if cfg.Gate != nil {
 		a.metrics.registry.MustRegister(GateMetrics(cfg.Gate.Gate, cfg.Gate.Challenges))
+		if cfg.Gate.Bans != nil {
+			a.metrics.registry.MustRegister(BanMetrics(cfg.Gate.Bans))
+		}
 	}
 	return a, nil
 }

@@ -15,12 +15,13 @@ import (
 
 	"github.com/ipwarden/ipwarden"
 	"github.com/ipwarden/ipwarden/gate"
+	"github.com/ipwarden/ipwarden/gate/ban"
 	"github.com/ipwarden/ipwarden/gate/challenge"
 )
 
 // GateConfig adds the gate's routes: /gate/nginx, /gate/forward-auth and
-// /gate/envoy for proxies, /v1/decide, /v1/outcome and /v1/decisions/{id} for
-// applications.
+// /gate/envoy for proxies, /v1/decide, /v1/outcome, /v1/decisions/{id} and /v1/bans
+// for applications.
 type GateConfig struct {
 	// Gate decides. Its own way of finding clients is that of /v1/decide, whose
 	// callers name the address, and is not used. Required.
@@ -38,6 +39,9 @@ type GateConfig struct {
 	// Token lets whoever has it ask, from anywhere, as "Authorization: Bearer".
 	// Default: none.
 	Token string
+
+	// Bans are those that Gate decides by. Default: none, and no /v1/bans.
+	Bans *ban.Table
 
 	// Challenges has the page where clients prove themselves, for anybody who
 	// comes: on the net/http listener. Default: none.
@@ -142,6 +146,9 @@ func (x *exchange) gated(path string) *problem {
 		return x.decide(g.Gate)
 	case path == "/v1/outcome":
 		return x.outcome(g.Gate)
+	}
+	if isBans(path) {
+		return x.bans(path)
 	}
 	if id, ok := strings.CutPrefix(path, "/v1/decisions/"); ok {
 		return x.decision(g.Gate, id)

@@ -19,6 +19,7 @@ import (
 	"github.com/ipwarden/ipwarden"
 	"github.com/ipwarden/ipwarden/clientip"
 	"github.com/ipwarden/ipwarden/gate"
+	"github.com/ipwarden/ipwarden/gate/ban"
 	"github.com/ipwarden/ipwarden/ipwardentest"
 	"github.com/ipwarden/ipwarden/policy"
 )
@@ -46,14 +47,20 @@ func gated(t *testing.T, perMinute uint32) *API {
 	if err != nil {
 		t.Fatal(err)
 	}
-	g, err := gate.New(gate.Config{Source: ipwardentest.Sample(), Program: p, Now: func() time.Time { return noon }})
+	now := func() time.Time { return noon }
+	bans, err := ban.New(t.Context(), ban.Config{Now: now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = bans.Close() })
+	g, err := gate.New(gate.Config{Source: ipwardentest.Sample(), Program: p, Bans: bans, Now: now})
 	if err != nil {
 		t.Fatal(err)
 	}
 	return newAPI(t, func(c *Config) {
 		c.Gate = &GateConfig{
 			Gate: g, Nginx: g.With(proxied(t, "X-Real-Ip")), ForwardAuth: g.With(proxied(t, "X-Forwarded-For")), Envoy: g.With(proxied(t, "X-Forwarded-For")),
-			Trusted: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}, Token: serviceToken,
+			Trusted: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}, Token: serviceToken, Bans: bans,
 		}
 	})
 }
@@ -121,7 +128,7 @@ func TestGateAnswersOnlyTheTrusted(t *testing.T) {
 	if r := askGate(a, "@", "GET", "/gate/nothing", ""); r.StatusCode != 404 {
 		t.Errorf("/gate/nothing: %d, want 404", r.StatusCode)
 	}
-	for _, target := range []string{"/gate/forward-auth", "/gate/envoy/x", "/v1/decide", "/v1/outcome", "/v1/decisions/01ARYZ6S41TSV4RRFFQ69G5FAV"} {
+	for _, target := range []string{"/gate/forward-auth", "/gate/envoy/x", "/v1/decide", "/v1/outcome", "/v1/decisions/01ARYZ6S41TSV4RRFFQ69G5FAV", "/v1/bans", "/v1/bans/203.0.113.7"} {
 		r := askGate(a, "127.0.0.1:1", "POST", target, `{"ip":"8.8.8.8"}`)
 		if r.StatusCode != 403 || !strings.Contains(textOf(t, r), "not-trusted") {
 			t.Errorf("%s answers a stranger with %d", target, r.StatusCode)
@@ -134,7 +141,7 @@ func TestVisitorsAskNothingThroughAProxy(t *testing.T) {
 	a := gated(t, 3)
 	for _, passedOn := range []string{"X-Forwarded-For: 203.0.113.66", "Forwarded: for=203.0.113.66", "X-Real-Ip: 203.0.113.66", "Via: 1.1 proxy"} {
 		for _, peer := range []string{"10.0.0.5:1234", "@"} {
-			for _, target := range []string{"/v1/decide", "/v1/outcome", "/v1/decisions/01ARYZ6S41TSV4RRFFQ69G5FAV"} {
+			for _, target := range []string{"/v1/decide", "/v1/outcome", "/v1/decisions/01ARYZ6S41TSV4RRFFQ69G5FAV", "/v1/bans", "/v1/bans/203.0.113.7"} {
 				if r := askGate(a, peer, "POST", target, `{"ip":"8.8.8.8"}`, passedOn); r.StatusCode != 403 {
 					t.Errorf("%s with %s: %d, want 403", target, passedOn, r.StatusCode)
 				}
@@ -386,7 +393,7 @@ func TestGateAgreesWithTheSchema(t *testing.T) {
 	var id string
 	agree := func(method, target, body, schema string) {
 		t.Helper()
-		text := textOf(t, askGate(a, "@", method, target, body))
+		text := textOf(t, askGate(a, "@", method, target, body, "Content-Type: application/json"))
 		var v any
 		if err := json.Unmarshal([]byte(text), &v); err != nil {
 			t.Fatal(err)
@@ -404,7 +411,7 @@ func TestGateAgreesWithTheSchema(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if r := askGate(a, "@", "POST", path, string(example)); r.StatusCode != 200 && r.StatusCode != 404 {
+			if r := askGate(a, "@", "POST", path, string(example), "Content-Type: application/json"); r.StatusCode != 200 && r.StatusCode != 404 {
 				t.Errorf("the example of %s: %d", path, r.StatusCode)
 			}
 		}
@@ -414,4 +421,10 @@ func TestGateAgreesWithTheSchema(t *testing.T) {
 	agree("POST", "/v1/decide", `{"ip":"`+torExit(t)+`"}`, "Decision")
 	agree("GET", "/v1/decisions/"+id, "", "Remembered")
 	agree("POST", "/v1/decide", `{"ip":"x"}`, "Problem")
+	agree("POST", "/v1/bans", `{"network":"8.8.8.0/24","for":60,"action":"challenge","reason":"test"}`, "Ban")
+	agree("POST", "/v1/decide", `{"ip":"8.8.8.8"}`, "Decision") // banned
+	agree("GET", "/v1/bans?ip=8.8.8.8", "", "Bans")
+	agree("DELETE", "/v1/bans/8.8.8.8", "", "Lifted")
+	agree("DELETE", "/v1/bans/8.8.8.0/24", "", "Lifted")
+	agree("POST", "/v1/bans", `{"ip":"8.8.8.8"}`, "Problem")
 }

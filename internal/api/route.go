@@ -25,6 +25,7 @@ const (
 	routeDecide   // POST /v1/decide
 	routeOutcome  // POST /v1/outcome
 	routeDecision // GET /v1/decisions/{id}
+	routeBans     // /v1/bans
 	routeDialect  // whatever of another vendor's
 	routeFlag     // GET /flags/{country}.svg
 
@@ -33,7 +34,7 @@ const (
 
 var routeNames = [numRoutes]string{
 	"unknown", "ip", "caller", "field", "bulk", "asn", "network", "dataset", "home", "docs", "openapi", "healthz", "readyz",
-	"gate", "decide", "outcome", "decision", "dialect", "flag",
+	"gate", "decide", "outcome", "decision", "bans", "dialect", "flag",
 }
 
 // serve answers the exchange: this function is the table of what there is. The
@@ -95,7 +96,7 @@ func (x *exchange) handle() *problem {
 		}
 		return x.health()
 	}
-	if x.path == "/v1/decide" || x.path == "/v1/outcome" || strings.HasPrefix(x.path, "/v1/decisions/") {
+	if x.path == "/v1/decide" || x.path == "/v1/outcome" || strings.HasPrefix(x.path, "/v1/decisions/") || isBans(x.path) {
 		return x.gated(x.path)
 	}
 	if x.fast {
@@ -163,7 +164,12 @@ func ofGate(path string) bool {
 	case "/healthz", "/readyz", "/v1/decide", "/v1/outcome":
 		return true
 	}
-	return strings.HasPrefix(path, "/gate/") || strings.HasPrefix(path, "/v1/decisions/")
+	return strings.HasPrefix(path, "/gate/") || strings.HasPrefix(path, "/v1/decisions/") || isBans(path)
+}
+
+// isBans reports whether a path is about bans.
+func isBans(path string) bool {
+	return strings.HasPrefix(path, bansPath) && (len(path) == len(bansPath) || path[len(bansPath)] == '/')
 }
 
 func (x *exchange) callerOrBulk() *problem {

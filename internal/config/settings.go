@@ -60,6 +60,7 @@ var known = map[string]shape{
 	"behind":                      text,   // preset of a proxy
 	"dangerously_trust_all":       truth,  // believe whoever connects
 	"service_token_file":          text,   // who has the token may ask the gate
+	"server":                      text,   // the gate that ban speaks to
 	"decision_log":                text,   // file, or -
 	"decision_log_sample":         number, // in a thousand, of what is allowed
 	"decision_log_rate":           number, // lines a second at most

@@ -96,7 +96,7 @@ func TestCommandsExist(t *testing.T) {
 			n++
 			var path []string
 			for _, w := range m.words {
-				if !wordPattern.MatchString(w) || len(path) == 1 && !slices.Contains([]string{"data", "policy", "bench", "dnsbl", "provider"}, path[0]) || len(path) == 2 {
+				if !wordPattern.MatchString(w) || len(path) == 1 && !slices.Contains([]string{"data", "policy", "bench", "dnsbl", "provider", "ban"}, path[0]) || len(path) == 2 {
 					break
 				}
 				path = append(path, w)
@@ -105,6 +105,9 @@ func TestCommandsExist(t *testing.T) {
 			if text == "" {
 				t.Errorf("%s: there is no command ipwarden %s", m.where, strings.Join(path, " "))
 				continue
+			}
+			if len(path) == 1 && path[0] == "ban" {
+				text += helpOf("ban", "add") // which it is without another word
 			}
 			all += text
 			for _, w := range m.words {
