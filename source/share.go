@@ -77,11 +77,12 @@ func (c *Cached) unlessKnown(ctx context.Context, f *flight, claimed netip.Prefi
 	return a
 }
 
-// tell says in the Store that who claimed the network of a flight is done, so that
-// nobody waits for an answer that is about another part of it. A claim cannot be
-// given back: it ends by itself, and so does this.
+// tell says in the Store that who claimed a network is done, where the answer is
+// about less, or is gone before the claim: nobody waits for another one then. A
+// claim cannot be given back: it ends by itself, and so does this.
 func (c *Cached) tell(f *flight, claimed netip.Prefix, a *answer) {
-	if claimed == host(f.addr) {
+	all := a.err == nil && a.full.Network.Bits() <= claimed.Bits() && a.stale-c.cfg.Now().UnixNano() > int64(c.claimTime())
+	if all || claimed == host(f.addr) {
 		return
 	}
 	if value, ok := c.value(a, a.full.Network); ok {
