@@ -27,6 +27,7 @@ type cli struct {
 	DNSBL      dnsblCmd      `cmd:"" name:"dnsbl" help:"Ask block lists by DNS." example:"ipwarden dnsbl check bl.blocklist.de"`
 	Data       dataCmd       `cmd:"" help:"Fetch feeds, and build, check and export datasets." example:"ipwarden data update"`
 	Provider   providerCmd   `cmd:"" help:"Try and compare providers." example:"ipwarden provider compare --providers providers.yaml --sample 500 access.log"`
+	CIDR       cidrCmd       `cmd:"" name:"cidr" help:"Compute with networks, and find addresses in text." example:"ipwarden cidr aggregate networks.txt"`
 	Bench      benchCmd      `cmd:"" help:"Measure what is promised." example:"ipwarden bench overshoot --nodes 4 --redis redis://127.0.0.1:6379"`
 	Version    versionCmd    `cmd:"" help:"Print the version." example:"ipwarden version"`
 	Completion completionCmd `cmd:"" help:"Print the completion of a shell." example:"ipwarden completion bash"`
@@ -56,11 +57,15 @@ type env struct {
 const (
 	exitOK    = 0
 	exitSome  = 1 // something failed; the rest was done
-	exitUsage = 2 // the command was not understood
+	exitUsage = 2 // the command was not understood, or a question has no answer
 )
 
 // errReported ends a command whose failures have been told already.
 var errReported = errors.New("something failed")
+
+// errNoAnswer ends a command whose exit status is its answer and that could not
+// find it; why has been told already.
+var errNoAnswer = errors.New("no answer")
 
 // usageError is a mistake in the command line that only the command can see.
 type usageError struct{ error }
@@ -124,6 +129,8 @@ func run(args []string, e *env) (status int) {
 		return exitOK
 	case errors.As(err, &usage):
 		explainUsage(e.stderr, err, ctx.Selected())
+		return exitUsage
+	case errors.Is(err, errNoAnswer):
 		return exitUsage
 	case errors.Is(err, errReported):
 	default:
