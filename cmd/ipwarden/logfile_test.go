@@ -7,10 +7,13 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"syscall"
 	"testing"
+
+	"github.com/ipwarden/ipwarden/internal/proxytest"
 )
 
 func pipeLog(t *testing.T) (name string, reader *os.File) {
@@ -43,6 +46,15 @@ func TestLogFileThatBlocks(t *testing.T) {
 				return
 			}
 		}
+	})
+	proxytest.Eventually(t, "the writer waits for room in the pipe", func() bool {
+		stacks := make([]byte, 1<<20)
+		for _, stack := range strings.Split(string(stacks[:runtime.Stack(stacks, true)]), "\n\n") {
+			if strings.Contains(stack, "(*logFile).Write(") && strings.Contains(stack, "[IO wait") {
+				return true
+			}
+		}
+		return false
 	})
 	for range 3 {
 		if err := f.reopen(); err != nil {
