@@ -3,6 +3,7 @@ package gate_test
 import (
 	"context"
 	"net/netip"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -75,5 +76,36 @@ func TestBanDecides(t *testing.T) {
 			t.Error("it does not end")
 		}
 		now = now.Add(-time.Minute)
+	}
+}
+
+// BenchmarkDecideBans is BenchmarkDecide with so many bans, of which none is the
+// client's; -1 is a gate without a table.
+func BenchmarkDecideBans(b *testing.B) {
+	for _, n := range []int{-1, 0, 10_000} {
+		b.Run(strconv.Itoa(n), func(b *testing.B) {
+			var bans gate.Bans
+			if n >= 0 {
+				table, err := ban.New(b.Context(), ban.Config{})
+				if err != nil {
+					b.Fatal(err)
+				}
+				defer table.Close()
+				for i := range n {
+					network := netip.PrefixFrom(netip.AddrFrom4([4]byte{8, byte(i >> 8), byte(i), 9}), 32)
+					if _, err := table.Add(ban.Ban{Network: network, Action: ipwarden.Block, Until: time.Now().Add(time.Hour)}); err != nil {
+						b.Fatal(err)
+					}
+				}
+				bans = table
+			}
+			g := newGate(b, policy.Config{Limits: []policy.Limit{perMinute("all", 1<<30)}}, func(c *gate.Config) { known(c); c.Bans = bans })
+			var d gate.Decision
+			q := request("8.8.8.8")
+			b.ReportAllocs()
+			for b.Loop() {
+				g.Decide(context.Background(), q, &d)
+			}
+		})
 	}
 }

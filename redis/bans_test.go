@@ -110,3 +110,15 @@ func FuzzParseBan(f *testing.F) {
 		}
 	})
 }
+
+// The keys are in one slot of a cluster.
+func TestBansOfACluster(t *testing.T) {
+	addrs, _ := startCluster(t)
+	config := Config{Addresses: addrs, Cluster: true}
+	a, b := banTable(t, limiter(t, config)), banTable(t, limiter(t, config))
+	addBan(t, a, "203.0.113.7/32", time.Hour)
+	proxytest.Eventually(t, "the other node knows of the ban", func() bool { return banned(b, "203.0.113.7/32") })
+	if n := a.Stats().ShareErrors + b.Stats().ShareErrors; n > 0 {
+		t.Errorf("%d errors", n)
+	}
+}

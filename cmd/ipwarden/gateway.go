@@ -32,7 +32,7 @@ type gatewayCmd struct {
 	MaxBody       int64         `env:"IPWARDEN_MAX_BODY" placeholder:"BYTES" help:"Refuse longer bodies of requests; default none."`
 	UpstreamWait  time.Duration `env:"IPWARDEN_UPSTREAM_WAIT" default:"60s" placeholder:"TIME" help:"How long the application may take to begin its answer; default ${default}."`
 	ProxyProtocol []string      `env:"IPWARDEN_PROXY_PROTOCOL" sep:"," placeholder:"CIDR,..." help:"Balancers that tell the client in a PROXY header, which they then must; default nobody."`
-	AdminListen   string        `env:"IPWARDEN_ADMIN_LISTEN" placeholder:"ADDR" help:"Where metrics and profiles are; loopback only."`
+	AdminListen   string        `env:"IPWARDEN_ADMIN_LISTEN" placeholder:"ADDR" help:"Where metrics, profiles and bans are; loopback only."`
 	LogFormat     string        `env:"IPWARDEN_LOG_FORMAT" enum:"text,json" default:"text" help:"${enum}."`
 	LogLevel      string        `env:"IPWARDEN_LOG_LEVEL" enum:"debug,info,warn,error" default:"info" help:"${enum}."`
 	dataFlags
@@ -84,7 +84,7 @@ func (c *gatewayCmd) Run(e *env) error {
 		seen = s.loader.fingerprint()
 	}
 	registry := prometheus.NewRegistry()
-	registry.MustRegister(api.GateMetrics(s.gate.Gate, s.gate.challenges), collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	registry.MustRegister(api.GateMetrics(s.gate.Gate, s.gate.challenges), api.BanMetrics(s.gate.bans), collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	s.failed.register(registry)
 	s.beside.register(registry)
 	proxy, err := gateway.New(gateway.Config{
@@ -112,7 +112,11 @@ func (c *gatewayCmd) Run(e *env) error {
 	if err != nil {
 		return err
 	}
-	others, err := c.admin(registry)
+	asked, err := api.New(api.Config{Data: s.data(), Gate: s.gate.routes(), GateOnly: true, Now: e.now, Version: version(), Log: log})
+	if err != nil {
+		return err
+	}
+	others, err := c.admin(registry, asked.Handler())
 	if err != nil {
 		return err
 	}
@@ -132,8 +136,9 @@ func (c *gatewayCmd) Run(e *env) error {
 	return errors.Join(err, wait())
 }
 
-// admin opens the listener for metrics and profiles.
-func (c *gatewayCmd) admin(registry prometheus.Gatherer) (ways, error) {
+// admin opens the listener for metrics and profiles, and for bans, which clients
+// have no business with.
+func (c *gatewayCmd) admin(registry prometheus.Gatherer, asked http.Handler) (ways, error) {
 	if c.AdminListen == "" {
 		return nil, nil
 	}
@@ -141,7 +146,11 @@ func (c *gatewayCmd) admin(registry prometheus.Gatherer) (ways, error) {
 		return nil, usagef("the admin listener %q can be reached by others: it shows metrics and profiles to whoever asks; give a loopback address such as 127.0.0.1:9090", c.AdminListen)
 	}
 	healthy := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
-	h := &http.Server{Handler: api.AdminOf(registry, healthy), ReadHeaderTimeout: 5 * time.Second, WriteTimeout: 2 * time.Minute}
+	mux := http.NewServeMux()
+	mux.Handle("/v1/bans", asked)
+	mux.Handle("/v1/bans/", asked)
+	mux.Handle("/", api.AdminOf(registry, healthy))
+	h := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second, WriteTimeout: 2 * time.Minute}
 	return ways(nil).add("admin", c.AdminListen, func(ctx context.Context, ln net.Listener) error {
 		defer context.AfterFunc(ctx, func() { _ = h.Close() })() // nobody waits for a metric
 		if err := h.Serve(ln); !errors.Is(err, http.ErrServerClosed) {

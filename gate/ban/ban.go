@@ -79,6 +79,7 @@ type Table struct {
 
 	turn   sync.Mutex // guards what is below: one exchange and one writing at a time
 	mark   string
+	ticks  int
 	keeper keeper
 	failed map[string]bool // what the log was told of
 
@@ -90,6 +91,13 @@ type Table struct {
 // period is how often bans that have ended are dropped, the file is written and the
 // store is asked.
 const period = time.Second
+
+// A file of more than saveSoon bans takes a while to write, and is written every
+// saveSeldom periods.
+const (
+	saveSoon   = 4096
+	saveSeldom = 10
+)
 
 // New reads the file, asks the store, and returns a Table, or says everything that
 // is wrong with cfg. A store that is away is no error; a file that is none of its
@@ -155,9 +163,13 @@ func (t *Table) tick(ctx context.Context) {
 	t.share(ctx)
 	t.mu.Lock()
 	t.sweep(t.cfg.Now())
+	many := len(t.entries) > saveSoon
 	t.mu.Unlock()
 	t.turn.Lock()
 	defer t.turn.Unlock()
+	if t.ticks++; many && t.ticks%saveSeldom != 0 {
+		return
+	}
 	t.told("file", "bans are not written to their file, and would be lost with this process", t.save())
 }
 

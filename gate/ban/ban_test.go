@@ -476,3 +476,37 @@ func BenchmarkAdd(b *testing.B) {
 		i++
 	}
 }
+
+// No request gets through while a ban is told again, or others come and go.
+func TestFindWhileBansChange(t *testing.T) {
+	table := newTable(t, Config{})
+	add(t, table, "203.0.113.7/32", time.Hour)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		ban := func(network string) {
+			b := Ban{Network: netip.MustParsePrefix(network), Action: ipwarden.Block, Until: time.Now().Add(time.Hour)}
+			if _, err := table.Add(b); err != nil {
+				t.Error(err)
+			}
+		}
+		for i := range 500 {
+			other := fmt.Sprintf("203.0.113.%d/32", 8+i%100)
+			ban("203.0.113.7/32")
+			ban(other)
+			table.Lift(netip.MustParsePrefix(other))
+		}
+	}()
+	for {
+		select {
+		case <-done:
+			return
+		default:
+			if found(table, "203.0.113.7") == "" {
+				t.Error("a request got through")
+				<-done
+				return
+			}
+		}
+	}
+}
