@@ -259,7 +259,7 @@ func TestJunkInTheStore(t *testing.T) {
 			if _, err := cached(t, source.CachedConfig{Source: v, Store: store}).Lookup(ctx, addrOf(1)); err != nil {
 				t.Fatal(err)
 			}
-			waitFor(t, func() bool { return store.Len() > 1 }) // the claim and the answer
+			waitFor(t, func() bool { return store.Len() > 2 }) // two claims and the answer
 			store.Values(spoil)
 			late := cached(t, source.CachedConfig{Source: v, Store: store, Timeout: 100 * time.Millisecond})
 			// The other's claim stands: this one waits for it, and gives up.
@@ -674,4 +674,37 @@ func TestClaimOfMoreThanTheAnswer(t *testing.T) {
 			})
 		})
 	}
+}
+
+// One process has seen how long the provider's prefixes are, and the other has not:
+// what they claim is not the same network, and yet one of them asks.
+func TestOneCallOfWhoKnowsMore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		v := vpn()
+		v.delay, v.bits4 = 200*time.Millisecond, 32
+		store := &ipwardentest.Store{}
+		old := cached(t, source.CachedConfig{Source: v, Store: store})
+		if _, err := old.Lookup(ctx, addrOf(1<<16)); err != nil {
+			t.Fatal(err)
+		}
+		for i := range 4 {
+			node := []*source.Cached{old, cached(t, source.CachedConfig{Source: v, Store: store})}
+			before := v.calls.Load()
+			var wg sync.WaitGroup
+			for n := range 100 {
+				wg.Go(func() {
+					if _, err := node[(n+i)%2].Lookup(ctx, addrOf(i<<8)); err != nil {
+						t.Error(err)
+					}
+				})
+			}
+			wg.Wait()
+			if n := v.calls.Load() - before; n != 1 {
+				t.Errorf("%d calls about %v", n, addrOf(i<<8))
+			}
+			node[1].Close()
+		}
+		old.Close()
+		synctest.Wait()
+	})
 }

@@ -21,6 +21,11 @@ func (c *Cached) elsewhere(ctx context.Context, f *flight) (a *answer, claimed n
 		return nil, claimed
 	}
 	mine, ok := c.claim(ctx, f, claimed)
+	first := mine
+	if mine && claimed != host(f.addr) {
+		// Another process may presume another network round the same address.
+		mine, ok = c.claim(ctx, f, host(f.addr))
+	}
 	if mine || !ok {
 		return c.unlessKnown(ctx, f, claimed, ok), claimed
 	}
@@ -34,12 +39,15 @@ func (c *Cached) elsewhere(ctx context.Context, f *flight) (a *answer, claimed n
 		case <-t.C:
 		}
 		if a := c.fetch(ctx, f); a != nil {
+			if first {
+				c.tell(f, claimed, a)
+			}
 			return a, claimed
 		}
 		if c.well.IsOpen() {
 			return nil, claimed // nobody will hear of the other's answer
 		}
-		if claimed == host(f.addr) || !c.told(ctx, f) {
+		if first || claimed == host(f.addr) || !c.told(ctx, f) {
 			continue
 		}
 		// The answer was about another part of the network: this address is asked
