@@ -207,3 +207,11 @@ func hexDigit(c byte) byte {
 	}
 	return 16
 }
+
+// Parse reads one address in the forms of an element: an IPv4 address in four
+// plain decimal parts with or without a port, or an IPv6 address, which has
+// brackets if it has a port, and may have a zone. The zone is dropped, and zone
+// says so; the address is not yet canonical (see [ipwarden.Canonical]). It is for
+// addresses that stand alone, in a log or an event; those of a request are found
+// by an [Extractor]. It does not allocate, and keeps nothing of s.
+func Parse(s string) (addr netip.Addr, zone, ok bool) { return parseNode(s) }
