@@ -34,7 +34,7 @@ type checkpoint struct {
 
 	name  string
 	now   func() time.Time
-	saved time.Time
+	saved time.Time // zero: nothing of this run yet
 }
 
 const (
@@ -134,6 +134,7 @@ func (s *checkpoint) flush(p enrich.Position, written ...*os.File) error {
 	if p.Layout.Format != enrich.Auto {
 		s.Position = &p
 	}
+	s.saved = s.now()
 	return s.save()
 }
 
@@ -164,6 +165,5 @@ func (s *checkpoint) save() error {
 	if err != nil {
 		return errors.Join(err, os.Remove(f.Name()))
 	}
-	s.saved = s.now()
 	return nil
 }

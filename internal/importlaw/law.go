@@ -148,6 +148,11 @@ func Rules() []Rule {
 			Why:     "the client of Memcached, and the contract that it keeps",
 		},
 		{
+			Package: "enrich", Project: []string{"", "clientip", "risk"},
+			Without: []string{"net", "net/http", "html/template", "os/exec", "database/sql"},
+			Why:     "reads and writes streams that are given: files, packers and the language of conditions come from outside",
+		},
+		{
 			Package: "ipwardentest", Project: []string{"", "limit", "source"},
 			Modules: []string{
 				"github.com/gaissmai/bart", "github.com/maypok86/otter/v2", "github.com/failsafe-go/failsafe-go", "github.com/bits-and-blooms/bitset",
