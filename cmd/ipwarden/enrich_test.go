@@ -53,7 +53,7 @@ func manyRows(n int) []byte {
 // twice. The files are plain and packed.
 func TestEnrichKilled(t *testing.T) {
 	dir, world := t.TempDir(), smallWorld(t)
-	rows := manyRows(120_000)
+	rows := manyRows(40_000)
 	if err := os.WriteFile(filepath.Join(dir, "a.csv"), rows, 0o644); err != nil {
 		t.Fatal(err)
 	}
