@@ -286,6 +286,7 @@ const (
 	typeJSON    = "application/json"
 	typeJSONUTF = "application/json; charset=utf-8"
 	typeText    = "text/plain; charset=utf-8"
+	typeScript  = "text/javascript; charset=utf-8"
 	typeHTML    = "text/html; charset=utf-8"
 )
 

@@ -65,7 +65,7 @@ func dialects() []Dialect {
 	return []Dialect{
 		{Name: "ipasis", Hosts: []string{"api.ipasis.com"}, vendor: ipasis{}},
 		{Name: "ipdata", Hosts: []string{"api.ipdata.co", "eu-api.ipdata.co"}, vendor: ipdata{}},
-		{Name: "ipinfo", Hosts: []string{"ipinfo.io", "www.ipinfo.io", "api.ipinfo.io", "v4.ipinfo.io", "v6.ipinfo.io"}, vendor: ipinfo{}},
+		{Name: "ipinfo", Hosts: []string{"ipinfo.io", "www.ipinfo.io", "api.ipinfo.io", "v4.ipinfo.io", "v6.ipinfo.io", "v4.api.ipinfo.io", "v6.api.ipinfo.io"}, vendor: ipinfo{}},
 		{Name: "maxmind", Hosts: []string{"geoip.maxmind.com", "geolite.info", "sandbox.maxmind.com"}, vendor: maxmind{}},
 		{Name: "ip-api", Hosts: []string{"ip-api.com", "www.ip-api.com", "pro.ip-api.com", "demo.ip-api.com"}, vendor: ipapi{}},
 		{Name: "ipregistry", Hosts: []string{"api.ipregistry.co", "eu.api.ipregistry.co"}, vendor: ipregistry{}},

@@ -82,7 +82,7 @@ func (a ipapi) serve(c *Call) {
 			c.Out = (&apiAnswer{failed: "invalid callback", query: clip(query)}).append(c.Out, apiDefault, apiJSON)
 			return
 		}
-		c.ContentType = "text/javascript; charset=utf-8"
+		c.ContentType = typeScript
 		c.Out = append(append(c.Out, callback...), '(')
 	}
 	ans, ok := a.find(c, &q)

@@ -18,6 +18,17 @@ const ipdataItems = 100 // of a bulk question
 func (ipdata) credential(c *Call) Credential { return keyOf(param(c.Query, "api-key")) }
 
 func (v ipdata) serve(c *Call) {
+	v.answer(c)
+	if c.Method == http.MethodPost || c.ContentType != typeJSON {
+		return
+	}
+	if name := param(c.Query, "callback"); name != "" && goodCallback(name) {
+		c.ContentType = typeScript
+		c.Out = jsonp(name, c.Out)
+	}
+}
+
+func (v ipdata) answer(c *Call) {
 	var s [maxSegments]string
 	n := segments(c.path, &s)
 	if c.Method == http.MethodPost {

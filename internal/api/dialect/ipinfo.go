@@ -27,18 +27,19 @@ func (v ipinfo) serve(c *Call) {
 		return
 	}
 	v.get(c, s[:max(n, 0)], n)
+	v.wrap(c)
 }
 
 // get answers what a path names: that of a request, or an item of a batch.
 func (v ipinfo) get(c *Call, s []string, n int) {
 	render := (*Call).ipinfoLegacy
-	product := ""
+	product, fields := "", liteFields
 	if n > 0 {
 		switch s[0] {
 		case "lite":
 			render, product = (*Call).ipinfoLite, s[0]
-		case "lookup":
-			render, product = (*Call).ipinfoPlus, s[0]
+		case "lookup", "plus":
+			render, product, fields = (*Call).ipinfoPlus, s[0], plusFields
 		}
 	}
 	if product != "" {
@@ -83,6 +84,8 @@ func (v ipinfo) get(c *Call, s []string, n int) {
 		c.Out = append(render(c, c.Out, rec), '\n')
 	case len(s) == 1 && product == "":
 		v.field(c, rec, s[0])
+	case product != "":
+		v.part(c, rec, s, fields, render)
 	default:
 		v.wrongField(c)
 	}

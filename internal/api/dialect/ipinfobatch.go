@@ -17,6 +17,8 @@ func (v ipinfo) post(c *Call, s []string, n int) {
 	switch {
 	case n == 1 && s[0] == "batch":
 		v.batch(c, "")
+	case n == 2 && s[0] == "batch" && s[1] == "legacy":
+		v.batch(c, "")
 	case n == 2 && s[0] == "batch" && (s[1] == "lite" || s[1] == "lookup"):
 		v.batch(c, s[1]+"/")
 	case n == 1 && s[0] == "summarize", n == 2 && s[0] == "tools" && s[1] == "summarize-ips":
@@ -26,7 +28,7 @@ func (v ipinfo) post(c *Call, s []string, n int) {
 	}
 }
 
-// read reads the array of a question; on false a mistake is written.
+// read reads the array or the lines of a question; on false a mistake is written.
 func (v ipinfo) read(c *Call) ([]item, bool) {
 	body, ok := c.body()
 	if !ok {
@@ -34,6 +36,9 @@ func (v ipinfo) read(c *Call) ([]item, bool) {
 	}
 	limit := c.bulk(ipinfoItems)
 	all, why := items(body, limit)
+	if why == itemsBad {
+		all, why = lines(body, limit)
+	}
 	switch why {
 	case itemsNone:
 		return nil, true
@@ -41,7 +46,7 @@ func (v ipinfo) read(c *Call) ([]item, bool) {
 		v.problem(c, http.StatusBadRequest, "Batch too large", "A batch may have "+itoa(limit)+" items.")
 		return nil, false
 	case itemsBad:
-		v.problem(c, http.StatusBadRequest, "Invalid batch", `The body has to be a JSON array of strings, such as ["8.8.8.8","8.8.4.4/country"].`)
+		v.problem(c, http.StatusBadRequest, "Invalid batch", `The body has to be a JSON array of strings, such as ["8.8.8.8","8.8.4.4/country"], or have one of them a line.`)
 		return nil, false
 	}
 	return all, c.admit(len(all) - 1)
