@@ -267,3 +267,24 @@ func TestNewMistakes(t *testing.T) {
 		}
 	}
 }
+
+// That a key is refused is in the log, once in a while, without the key.
+func TestFailureIsLogged(t *testing.T) {
+	var now atomic.Int64
+	s := newStandIn(t, false, says(401, `{"error":{"title":"Unknown token","message":"`+secret+`"}}`))
+	cfg := config(t, s, "ipinfo", "lite")
+	var logged bytes.Buffer
+	cfg.Now, cfg.Log = func() time.Time { return noon.Add(time.Duration(now.Load())) }, slog.New(slog.NewTextHandler(&logged, nil))
+	p := open(t, cfg)
+	for want := 1; want <= 2; want++ {
+		for range 3 {
+			if _, err := p.Lookup(t.Context(), google); err == nil {
+				t.Fatal("no error")
+			}
+		}
+		if n := strings.Count(logged.String(), `msg="a provider fails" provider=ipinfo why=auth status=401`); n != want || strings.Contains(logged.String(), secret) {
+			t.Errorf("logged %d times, want %d: %s", n, want, logged.String())
+		}
+		now.Add(int64(sayAgain))
+	}
+}

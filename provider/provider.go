@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/netip"
+	"sync/atomic"
 	"time"
 
 	"github.com/ipwarden/ipwarden"
@@ -20,7 +21,11 @@ type Provider struct {
 	header http.Header // of every request, the key among it
 	zones  zones
 	gate   quotaGate
+	said   atomic.Int64 // when a failure was last logged, in nanoseconds
 }
+
+// sayAgain is how often it is logged that a provider fails.
+const sayAgain = 10 * time.Minute
 
 var _ ipwarden.Source = (*Provider)(nil)
 
@@ -81,8 +86,22 @@ func (p *Provider) Lookup(ctx context.Context, addr netip.Addr) (ipwarden.Record
 	return rec.Asked(transition, addr.Zone() != ""), nil
 }
 
-// ask makes one call.
+// ask makes one call. That it fails is in the log, for who has written a wrong key
+// or URL, but not each time; neither is what the vendor says, which may be about
+// the address.
 func (p *Provider) ask(ctx context.Context, addr netip.Addr) (ipwarden.Record, error) {
+	rec, err := p.call(ctx, addr)
+	var e *Error
+	if errors.As(err, &e) && e.Kind != OverQuota && ctx.Err() == nil {
+		now, last := p.cfg.Now().UnixNano(), p.said.Load()
+		if (last == 0 || now-last >= int64(sayAgain)) && p.said.CompareAndSwap(last, now) {
+			p.cfg.Log.Warn("a provider fails", "provider", p.cfg.Name, "why", string(e.Kind), "status", e.Status)
+		}
+	}
+	return rec, err
+}
+
+func (p *Provider) call(ctx context.Context, addr netip.Addr) (ipwarden.Record, error) {
 	r, ferr := p.fetch(ctx, addr)
 	now := p.cfg.Now()
 	if ferr != nil {
