@@ -123,6 +123,22 @@ func Start(t *testing.T, dir, addr, program string, args ...string) *Process {
 	}, program, args...)
 }
 
+// Answers reports whether a server of HTTP answers, if only that what it was sent
+// is no request. One that listens may not be ready for signals yet.
+func Answers(addr string) bool {
+	c, err := net.DialTimeout("tcp", addr, time.Second)
+	if err != nil {
+		return false
+	}
+	defer c.Close()
+	_ = c.SetDeadline(time.Now().Add(time.Second))
+	if _, err := c.Write([]byte("no request\r\n\r\n")); err != nil {
+		return false
+	}
+	n, _ := c.Read(make([]byte, 1))
+	return n > 0
+}
+
 // StartUntil is [Start] for a program that is ready when something else is so.
 func StartUntil(t *testing.T, dir, what string, ready func() bool, program string, args ...string) *Process {
 	t.Helper()

@@ -40,7 +40,7 @@ func Nginx(t *testing.T, folder string, l Link, oldnew ...string) (p *Process, c
 	if os.Getuid() == 0 {
 		global += " user root;" // the test's folders are its own
 	}
-	return Start(t, dir, l.Addr, program, "-p", dir, "-e", "stderr", "-c", config, "-g", global), config
+	return StartUntil(t, dir, "answers", func() bool { return Answers(l.Addr) }, program, "-p", dir, "-e", "stderr", "-c", config, "-g", global), config
 }
 
 // HAProxy is [Nginx] for HAProxy; oldnew is for ipwarden-spoe.cfg.
@@ -57,7 +57,7 @@ func HAProxy(t *testing.T, folder string, l Link, oldnew ...string) (p *Process,
 	config = Config(t, dir, filepath.Join(folder, "haproxy.cfg"),
 		"    bind 127.0.0.1:8080\n", bind, "127.0.0.1:8000", l.App, "127.0.0.1:9000", l.SPOA, "/run/ipwarden/ipwarden.sock", l.Unix)
 	elsewhere := t.TempDir() // the files are found beside the configuration
-	return Start(t, elsewhere, l.Addr, program, "-W", "-db", "-f", config), config
+	return StartUntil(t, elsewhere, "answers", func() bool { return Answers(l.Addr) }, program, "-W", "-db", "-f", config), config
 }
 
 // Caddy is [Nginx] for Caddy. It speaks HTTP/2 without TLS at Addr.
@@ -75,5 +75,5 @@ func Caddy(t *testing.T, folder string, l Link, oldnew ...string) (p *Process, c
 		"127.0.0.1:8000", l.App, "/run/ipwarden/ipwarden.sock", l.Unix,
 		"# trusted_proxies 10.0.0.0/8", "trusted_proxies 127.0.0.0/8",
 	}, oldnew...)...)
-	return Start(t, dir, l.Addr, program, "run", "--config", config, "--adapter", "caddyfile"), config
+	return StartUntil(t, dir, "answers", func() bool { return Answers(l.Addr) }, program, "run", "--config", config, "--adapter", "caddyfile"), config
 }
