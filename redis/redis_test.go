@@ -222,6 +222,10 @@ func TestParseURL(t *testing.T) {
 		"redis://h/x?y=1&cluster=2": `"x" is not a number`,
 		"redis://u:hidden@h/%zz":    "cannot be read",
 		"unix://x":                  "three slashes",
+		"redis://:hidden@h:x/0":     `the port "x"`,
+		"redis://a:1,b:0":           `the port "0"`,
+		"redis://h:65536":           `the port "65536"`,
+		"redis://h:":                `the port ""`,
 	} {
 		_, err := ParseURL(in)
 		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "hidden") {

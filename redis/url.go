@@ -50,8 +50,10 @@ func ParseURL(text string) (Config, error) {
 				wrong("a URL with an empty host")
 				continue
 			}
-			if _, _, err := net.SplitHostPort(a); err != nil {
+			if _, port, err := net.SplitHostPort(a); err != nil {
 				a = net.JoinHostPort(strings.Trim(a, "[]"), "6379")
+			} else if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
+				wrong("a URL with the port " + strconv.Quote(port) + ", which is no number from 1 to 65535")
 			}
 			c.Addresses = append(c.Addresses, a)
 		}
