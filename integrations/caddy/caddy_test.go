@@ -1,4 +1,3 @@
-// Package caddy runs the configuration of this folder in a real Caddy.
 package caddy
 
 import (

@@ -1,4 +1,3 @@
-// Package clients points other vendors' own clients, unmodified, at ipwarden.
 package clients
 
 import (

@@ -1,4 +1,3 @@
-// Package haproxy runs the configuration of this folder in a real HAProxy.
 package haproxy
 
 import (

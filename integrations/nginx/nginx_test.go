@@ -1,4 +1,3 @@
-// Package nginx runs the configuration of this folder in a real nginx.
 package nginx
 
 import (

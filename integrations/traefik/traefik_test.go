@@ -1,5 +1,3 @@
-// Package traefik checks the configuration of this folder, and plays Traefik's
-// part: no package of Traefik itself is to be had everywhere.
 package traefik
 
 import (

@@ -1,0 +1,2 @@
+// Package clients points other vendors' own clients, unmodified, at ipwarden.
+package clients

@@ -1,0 +1,2 @@
+// Package haproxy runs the configuration of this folder in a real HAProxy.
+package haproxy
