@@ -54,8 +54,8 @@ type Config struct {
 	// or less. Default 5 min. Negative: only by [List.Check]; zones are then asked
 	// without having passed.
 	CheckEvery time.Duration
-	// Public reports whether a canonical address may be sent. Default: all that are
-	// not private, and not set aside for another special purpose.
+	// Public reports whether a canonical address may be sent. Default:
+	// ipwarden.Public.
 	Public func(netip.Addr) bool
 	// Dial opens connections to resolvers. Default that of a net.Dialer.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
@@ -153,7 +153,7 @@ func (c *Config) fill() error {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
 	if c.Public == nil {
-		c.Public = public
+		c.Public = ipwarden.Public
 	}
 	if c.Dial == nil {
 		c.Dial = (&net.Dialer{}).DialContext

@@ -25,27 +25,6 @@ func TestQueryName(t *testing.T) {
 	}
 }
 
-// Only what may belong to somebody on the Internet is sent.
-func TestPublic(t *testing.T) {
-	for _, s := range []string{
-		"0.0.0.0", "10.1.2.3", "100.64.0.1", "127.0.0.2", "169.254.169.254", "172.31.0.1", "192.0.2.1", "192.168.1.1", "198.19.0.1",
-		"198.51.100.1", "203.0.113.9", "224.0.0.1", "240.0.0.1", "255.255.255.255", "::", "::1", "fe80::1", "fc00::1", "ff02::1",
-		"2001:db8::1", "3fff::1", "100::1", "64:ff9b:1::1", "fec0::1", "5f00::1", "2001:2::1",
-	} {
-		if public(netip.MustParseAddr(s)) {
-			t.Errorf("%s would be sent", s)
-		}
-	}
-	for _, s := range []string{"8.8.8.8", "100.63.255.255", "172.32.0.1", "223.255.255.255", "2a00:1450::1", "2001:4860:4860::8888"} {
-		if !public(netip.MustParseAddr(s)) {
-			t.Errorf("%s would not be sent", s)
-		}
-	}
-	if public(netip.Addr{}) {
-		t.Error("no address would be sent")
-	}
-}
-
 func TestConfigMistakes(t *testing.T) {
 	_, err := New(Config{
 		Resolvers: []string{"dns.example", "127.0.0.1:53"}, Timeout: -1, Workers: -2, MaxTTL: 1, IPv6Bits: 200,

@@ -44,8 +44,9 @@ type Config struct {
 	// Country gives what follows from a country code (names, currency, …); nil: an
 	// answer has no more than the vendor says.
 	Country func(code string) (ipwarden.Location, bool)
-	// Public says which canonical addresses may be sent out. Default: [Public].
-	// An operator who has declared special space to be ordinary says so here.
+	// Public says which canonical addresses may be sent out. Default:
+	// ipwarden.Public. An operator who has declared special space to be ordinary says
+	// so here.
 	Public func(netip.Addr) bool
 
 	// Transport does the asking. Default: one of the provider's own, with
@@ -128,7 +129,7 @@ func (c *Config) check() (*vendor, error) {
 		wrong("Timeout is %v, and must be more than nothing", c.Timeout)
 	}
 	if c.Public == nil {
-		c.Public = Public
+		c.Public = ipwarden.Public
 	}
 	if c.UserAgent == "" {
 		c.UserAgent = "ipwarden"

@@ -76,7 +76,7 @@ func (c *providerAskCmd) Run(ctx context.Context, e *env) error {
 	}
 	deps := quietDeps(e)
 	deps.country = d.Country
-	deps.public = (&outside{live: func() *data { return d }}).public(provider.Public)
+	deps.public = (&outside{live: func() *data { return d }}).public(ipwarden.Public)
 	out := bufio.NewWriter(e.stdout)
 	asked, failed := 0, false
 	for i := range specs {

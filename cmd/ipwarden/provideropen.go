@@ -28,7 +28,7 @@ type providerDeps struct {
 func (o *outside) newProvider(spec *config.ProviderSpec) (ipwarden.Source, io.Closer, error) {
 	return openProvider(spec, providerDeps{
 		country: func(code string) (ipwarden.Location, bool) { return o.live().Country(code) },
-		public:  o.public(provider.Public), now: o.env.now, log: o.log,
+		public:  o.public(ipwarden.Public), now: o.env.now, log: o.log,
 	})
 }
 
