@@ -3,7 +3,6 @@ package enrich
 import (
 	"bytes"
 	"encoding/json"
-	"net/netip"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -81,48 +80,4 @@ func FuzzMember(f *testing.F) {
 			t.Errorf("%q: reason %q", in, m.reason)
 		}
 	})
-}
-
-// FuzzFind compares the finder of addresses with netip: what it finds is one, and
-// stands there.
-func FuzzFind(f *testing.F) {
-	f.Add([]byte("see 10.1.1.1:53, [2001:db8::1]:80 (::1) and ::ffff:10.1.1.1."))
-	f.Fuzz(func(t *testing.T, in []byte) {
-		for i := 0; ; {
-			a, from, to, ok := nextAddress(in, i)
-			if !ok {
-				return
-			}
-			if b, err := netip.ParseAddr(string(in[from:to])); err != nil || a != b || from < i || to <= from {
-				t.Fatalf("%q at %d to %d of %q", a, from, to, in)
-			}
-			i = to
-		}
-	})
-}
-
-func TestFind(t *testing.T) {
-	for in, want := range map[string]string{
-		"see 10.1.1.1, and 10.2.2.2.":                                "10.1.1.1 10.2.2.2",
-		"[2001:db8::1]:443 from 10.1.1.1:53":                         "2001:db8::1 10.1.1.1",
-		"at ::1 or fe80:: or ::":                                     "::1 fe80::",
-		"1.2.3.4.5 10.1.1 v10.1.1.1 12:30:05 deadbeef x::y std::add": "",
-		"(10.1.1.1)[10.1.1.2]\"10.1.1.3\"=10.1.1.4;/10.1.1.5/":       "10.1.1.1 10.1.1.2 10.1.1.3 10.1.1.4 10.1.1.5",
-		"host:10.1.1.1":                       "",
-		"10.1.1.1-10.1.1.9 10.1.1.0/24":       "10.1.1.1 10.1.1.9 10.1.1.0",
-		"at 10.1.1.1: refused ::ffff:1.2.3.4": "10.1.1.1 ::ffff:1.2.3.4",
-	} {
-		var got []string
-		for i := 0; ; {
-			_, from, to, ok := nextAddress([]byte(in), i)
-			if !ok {
-				break
-			}
-			got = append(got, in[from:to])
-			i = to
-		}
-		if strings.Join(got, " ") != want {
-			t.Errorf("%q: %q, want %q", in, got, want)
-		}
-	}
 }

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 
 	"github.com/ipwarden/ipwarden"
+	"github.com/ipwarden/ipwarden/internal/iptext"
 )
 
 // A row is one address and where it stands: mostly one a line.
@@ -175,14 +176,14 @@ func (w *worker) find(r *row) {
 func (w *worker) findAll(r *row) {
 	before := len(w.rows)
 	for i := 0; ; {
-		a, from, to, ok := nextAddress(r.text, i)
+		m, ok := iptext.Next(r.text, i)
 		if !ok {
 			break
 		}
 		found := *r
-		found.addr, found.from, found.to, found.more = a, from, to, true
+		found.addr, found.from, found.to, found.more = m.Addr, m.Start, m.End, true
 		w.rows = append(w.rows, found)
-		i = to
+		i = m.End
 	}
 	if len(w.rows) == before {
 		r.plain = true

@@ -148,7 +148,7 @@ func Rules() []Rule {
 			Why:     "the client of Memcached, and the contract that it keeps",
 		},
 		{
-			Package: "enrich", Project: []string{"", "clientip", "risk"},
+			Package: "enrich", Project: []string{"", "clientip", "internal/iptext", "risk"},
 			Without: []string{"net", "net/http", "html/template", "os/exec", "database/sql"},
 			Why:     "reads and writes streams that are given: files, packers and the language of conditions come from outside",
 		},
