@@ -172,3 +172,75 @@ func (o *owned) Asserted(_ uint32, t Traits) (feed string, asOf time.Time) {
 	}
 	return "", o.f.Date
 }
+
+// Text is where f has a field that is a text, nil for others.
+func (f *Full) Text(field Field) *string {
+	l, s := &f.Location, &f.Security
+	switch field {
+	case FieldContinentCode:
+		return &l.ContinentCode
+	case FieldContinent:
+		return &l.Continent
+	case FieldCountryCode:
+		return &l.CountryCode
+	case FieldCountry:
+		return &l.Country
+	case FieldRegionCode:
+		return &l.RegionCode
+	case FieldRegion:
+		return &l.Region
+	case FieldCity:
+		return &l.City
+	case FieldPostal:
+		return &l.Postal
+	case FieldTimeZoneID:
+		return &l.TimeZone.ID
+	case FieldCurrencyCode:
+		return &l.Currency.Code
+	case FieldCurrencyName:
+		return &l.Currency.Name
+	case FieldCurrencySymbol:
+		return &l.Currency.Symbol
+	case FieldCallingCode:
+		return &l.CallingCode
+	case FieldFlag:
+		return &l.Flag
+	case FieldASName:
+		return &f.ASN.Name
+	case FieldASDomain:
+		return &f.ASN.Domain
+	case FieldASKind:
+		return &f.ASN.Kind
+	case FieldASRegistry:
+		return &f.ASN.Registry
+	case FieldCompanyName:
+		return &f.Company.Name
+	case FieldCompanyDomain:
+		return &f.Company.Domain
+	case FieldCompanyKind:
+		return &f.Company.Kind
+	case FieldCarrierName:
+		return &f.Carrier.Name
+	case FieldCarrierMCC:
+		return &f.Carrier.MCC
+	case FieldCarrierMNC:
+		return &f.Carrier.MNC
+	case FieldVPNName:
+		return &s.VPN
+	case FieldCrawlerName:
+		return &s.Crawler.Name
+	case FieldCrawlerPurpose:
+		return &s.Crawler.Purpose
+	case FieldHostingName:
+		return &s.Hosting.Name
+	case FieldHostingRegion:
+		return &s.Hosting.Region
+	case FieldHostingService:
+		return &s.Hosting.Service
+	case FieldBogonName:
+		return &s.Bogon.Name
+	case FieldBogonRFC:
+		return &s.Bogon.RFC
+	}
+	return nil
+}

@@ -28,70 +28,13 @@ type answer struct {
 	notes map[ipwarden.Field]string
 }
 
-// texts are the fields that are plain text.
+// texts are the fields that a vendor's text goes into as it is.
 func (a *answer) texts(f ipwarden.Field) *string {
-	l, sec := &a.full.Location, &a.full.Security
 	switch f {
-	case ipwarden.FieldContinentCode:
-		return &l.ContinentCode
-	case ipwarden.FieldContinent:
-		return &l.Continent
-	case ipwarden.FieldCountryCode:
-		return &l.CountryCode
-	case ipwarden.FieldCountry:
-		return &l.Country
-	case ipwarden.FieldRegionCode:
-		return &l.RegionCode
-	case ipwarden.FieldRegion:
-		return &l.Region
-	case ipwarden.FieldCity:
-		return &l.City
-	case ipwarden.FieldPostal:
-		return &l.Postal
-	case ipwarden.FieldCurrencyCode:
-		return &l.Currency.Code
-	case ipwarden.FieldCurrencyName:
-		return &l.Currency.Name
-	case ipwarden.FieldCurrencySymbol:
-		return &l.Currency.Symbol
-	case ipwarden.FieldCallingCode:
-		return &l.CallingCode
-	case ipwarden.FieldFlag:
-		return &l.Flag
-	case ipwarden.FieldASName:
-		return &a.full.ASN.Name
-	case ipwarden.FieldASDomain:
-		return &a.full.ASN.Domain
-	case ipwarden.FieldASKind:
-		return &a.full.ASN.Kind
-	case ipwarden.FieldASRegistry:
-		return &a.full.ASN.Registry
-	case ipwarden.FieldCompanyName:
-		return &a.full.Company.Name
-	case ipwarden.FieldCompanyDomain:
-		return &a.full.Company.Domain
-	case ipwarden.FieldCompanyKind:
-		return &a.full.Company.Kind
-	case ipwarden.FieldCarrierName:
-		return &a.full.Carrier.Name
-	case ipwarden.FieldCarrierMCC:
-		return &a.full.Carrier.MCC
-	case ipwarden.FieldCarrierMNC:
-		return &a.full.Carrier.MNC
-	case ipwarden.FieldVPNName:
-		return &sec.VPN
-	case ipwarden.FieldCrawlerName:
-		return &sec.Crawler.Name
-	case ipwarden.FieldCrawlerPurpose:
-		return &sec.Crawler.Purpose
-	case ipwarden.FieldHostingName:
-		return &sec.Hosting.Name
-	case ipwarden.FieldHostingRegion:
-		return &sec.Hosting.Region
-	case ipwarden.FieldHostingService:
-		return &sec.Hosting.Service
+	case ipwarden.FieldTimeZoneID, ipwarden.FieldBogonName, ipwarden.FieldBogonRFC:
+		return nil // the rules of time zones are here, and what is special space too
 	}
-	return nil
+	return a.full.Text(f)
 }
 
 // set takes one value for one field, whatever its type.

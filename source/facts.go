@@ -24,7 +24,7 @@ func set(f *ipwarden.Full, fact Fact) error {
 	s, isText := fact.Value.(string)
 	l, sec := &f.Location, &f.Security
 	if isText && fact.Field != ipwarden.FieldTimeZoneID {
-		if p := textAt(f, fact.Field); p != nil {
+		if p := f.Text(fact.Field); p != nil {
 			*p = s
 			return nil
 		}

@@ -55,7 +55,7 @@ func (m *merger) text(f ipwarden.Field, agree func(*ipwarden.Full) bool) *said {
 	bestVotes := 0
 	for i := range m.all {
 		s := &m.all[i]
-		v := textAt(s.full, f)
+		v := s.full.Text(f)
 		if *v == "" || agree != nil && !agree(s.full) {
 			continue
 		}
@@ -63,7 +63,7 @@ func (m *merger) text(f ipwarden.Field, agree func(*ipwarden.Full) bool) *said {
 		if rule == Majority {
 			for j := range m.all {
 				o := &m.all[j]
-				if strings.EqualFold(*textAt(o.full, f), *v) && (agree == nil || agree(o.full)) {
+				if strings.EqualFold(*o.full.Text(f), *v) && (agree == nil || agree(o.full)) {
 					votes++
 				}
 			}
@@ -73,7 +73,7 @@ func (m *merger) text(f ipwarden.Field, agree func(*ipwarden.Full) bool) *said {
 		}
 	}
 	if best != nil {
-		*textAt(m.out, f) = *textAt(best.full, f)
+		*m.out.Text(f) = *best.full.Text(f)
 	}
 	return best
 }
@@ -224,7 +224,7 @@ func (m *merger) security() {
 		says := func(f *ipwarden.Full) bool { return f.Traits.Has(d.of) }
 		m.text(d.fields[0], says)
 		same := func(f *ipwarden.Full) bool {
-			return says(f) && strings.EqualFold(*textAt(f, d.fields[0]), *textAt(m.out, d.fields[0]))
+			return says(f) && strings.EqualFold(*f.Text(d.fields[0]), *m.out.Text(d.fields[0]))
 		}
 		for _, f := range d.fields[1:] {
 			m.text(f, same)
@@ -270,76 +270,4 @@ func (m *merger) trait(t ipwarden.Traits) bool {
 		return yes > no
 	}
 	return best.full.Traits.Has(t)
-}
-
-// textAt is where an answer has a field that is a text, nil for others.
-func textAt(f *ipwarden.Full, field ipwarden.Field) *string {
-	l, s := &f.Location, &f.Security
-	switch field {
-	case ipwarden.FieldContinentCode:
-		return &l.ContinentCode
-	case ipwarden.FieldContinent:
-		return &l.Continent
-	case ipwarden.FieldCountryCode:
-		return &l.CountryCode
-	case ipwarden.FieldCountry:
-		return &l.Country
-	case ipwarden.FieldRegionCode:
-		return &l.RegionCode
-	case ipwarden.FieldRegion:
-		return &l.Region
-	case ipwarden.FieldCity:
-		return &l.City
-	case ipwarden.FieldPostal:
-		return &l.Postal
-	case ipwarden.FieldTimeZoneID:
-		return &l.TimeZone.ID
-	case ipwarden.FieldCurrencyCode:
-		return &l.Currency.Code
-	case ipwarden.FieldCurrencyName:
-		return &l.Currency.Name
-	case ipwarden.FieldCurrencySymbol:
-		return &l.Currency.Symbol
-	case ipwarden.FieldCallingCode:
-		return &l.CallingCode
-	case ipwarden.FieldFlag:
-		return &l.Flag
-	case ipwarden.FieldASName:
-		return &f.ASN.Name
-	case ipwarden.FieldASDomain:
-		return &f.ASN.Domain
-	case ipwarden.FieldASKind:
-		return &f.ASN.Kind
-	case ipwarden.FieldASRegistry:
-		return &f.ASN.Registry
-	case ipwarden.FieldCompanyName:
-		return &f.Company.Name
-	case ipwarden.FieldCompanyDomain:
-		return &f.Company.Domain
-	case ipwarden.FieldCompanyKind:
-		return &f.Company.Kind
-	case ipwarden.FieldCarrierName:
-		return &f.Carrier.Name
-	case ipwarden.FieldCarrierMCC:
-		return &f.Carrier.MCC
-	case ipwarden.FieldCarrierMNC:
-		return &f.Carrier.MNC
-	case ipwarden.FieldVPNName:
-		return &s.VPN
-	case ipwarden.FieldCrawlerName:
-		return &s.Crawler.Name
-	case ipwarden.FieldCrawlerPurpose:
-		return &s.Crawler.Purpose
-	case ipwarden.FieldHostingName:
-		return &s.Hosting.Name
-	case ipwarden.FieldHostingRegion:
-		return &s.Hosting.Region
-	case ipwarden.FieldHostingService:
-		return &s.Hosting.Service
-	case ipwarden.FieldBogonName:
-		return &s.Bogon.Name
-	case ipwarden.FieldBogonRFC:
-		return &s.Bogon.RFC
-	}
-	return nil
 }
