@@ -122,17 +122,11 @@ func (c *gatewayCmd) Run(e *env) error {
 	}
 	fmt.Fprintf(e.stdout, "ipwarden %s listens on %s:%s\n  sends on to %s\n  decides by %s\n", version(), front.Addr().Network(), front.Addr(), c.Upstream, file)
 	others.greet(e.stdout)
-	watching := make(chan struct{})
-	go func() {
-		defer close(watching)
-		ticks := time.NewTicker(pollInterval)
-		defer ticks.Stop()
-		s.watch(ctx, seen, hangup, ticks.C)
-	}()
+	watched := s.watching(ctx, seen, hangup)
 	wait := others.run(ctx, stop)
 	err = front.Run(ctx)
 	stop()
-	<-watching
+	watched()
 	return errors.Join(err, wait())
 }
 

@@ -15,6 +15,18 @@ import (
 // a few stats; a notification would miss changes on network file systems.
 const pollInterval = time.Second
 
+// watching runs watch until ctx ends; what it returns waits for that.
+func (s *server) watching(ctx context.Context, seen string, hangup <-chan os.Signal) (wait func()) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		ticks := time.NewTicker(pollInterval)
+		defer ticks.Stop()
+		s.watch(ctx, seen, hangup, ticks.C)
+	}()
+	return func() { <-done }
+}
+
 // watch reloads on SIGHUP and when a file has changed, until ctx ends.
 func (s *server) watch(ctx context.Context, seen string, hangup <-chan os.Signal, tick <-chan time.Time) {
 	pending := seen     // what the last look saw

@@ -13,7 +13,6 @@ import (
 	"slices"
 	"sync/atomic"
 	"syscall"
-	"time"
 
 	"github.com/ipwarden/ipwarden/dataset"
 	"github.com/ipwarden/ipwarden/internal/api"
@@ -145,17 +144,11 @@ func (c *serveCmd) Run(e *env) error {
 	}
 	greet(e.stdout, listeners, alone, first, c.gateOnly)
 	ways.greet(e.stdout)
-	watching := make(chan struct{})
-	go func() {
-		defer close(watching)
-		ticks := time.NewTicker(pollInterval)
-		defer ticks.Stop()
-		s.watch(ctx, seen, hangup, ticks.C)
-	}()
+	watched := s.watching(ctx, seen, hangup)
 	others := ways.run(ctx, stop)
 	err = listeners.Run(ctx)
 	stop()
-	<-watching
+	watched()
 	return errors.Join(err, others())
 }
 

@@ -147,20 +147,29 @@ func (ipregistry) as(c *Call, number uint32, ok bool, filter *filter) {
 	c.Keep = KeepDay
 }
 
-// batch answers an array of addresses or numbers of autonomous systems, each
-// with its answer or its mistake.
-func (v ipregistry) batch(c *Call, filter *filter) {
+// registryItems reads the array of a bulk question, or answers what is wrong with
+// it; tooMany is the mistake of having more than most.
+func (c *Call) registryItems(most int, tooMany *registryError) (items []json.RawMessage, ok bool) {
 	body, ok := c.body()
 	if !ok {
-		return
+		return nil, false
 	}
-	items, err := arrayItems(body, c.bulk(maxRegistryBatch))
+	items, err := arrayItems(body, c.bulk(most))
 	if err != nil {
 		e := &irBadRequest
 		if err == errTooMany {
-			e = &irTooManyIPs
+			e = tooMany
 		}
 		c.registryFail(e, "")
+	}
+	return items, err == nil
+}
+
+// batch answers an array of addresses or numbers of autonomous systems, each
+// with its answer or its mistake.
+func (v ipregistry) batch(c *Call, filter *filter) {
+	items, ok := c.registryItems(maxRegistryBatch, &irTooManyIPs)
+	if !ok {
 		return
 	}
 	systems := 0
@@ -232,17 +241,8 @@ func (ipregistry) item(c *Call, raw json.RawMessage, filter *filter) bool {
 // agents answers POST /user_agent. We repeat what a client says of itself, and
 // read nothing in it.
 func (ipregistry) agents(c *Call, filter *filter) {
-	body, ok := c.body()
+	items, ok := c.registryItems(maxRegistryAgents, &irTooManyUAs)
 	if !ok {
-		return
-	}
-	items, err := arrayItems(body, c.bulk(maxRegistryAgents))
-	if err != nil {
-		e := &irBadRequest
-		if err == errTooMany {
-			e = &irTooManyUAs
-		}
-		c.registryFail(e, "")
 		return
 	}
 	if !c.admit(len(items) - 1) {
