@@ -185,6 +185,9 @@ func (g *Gate) state(d *Decision) (whole bool) {
 	for i := range d.results {
 		r := &d.results[i]
 		whole = whole && r.Source != limit.Local
+		if !r.Allowed && d.from[i].limit.Ban != 0 {
+			g.ban(d, d.from[i].limit, d.takes[i].Key, r)
+		}
 		d.crowd(d.takes[i].Key, r)
 		if !r.Allowed {
 			d.Verdict, d.Reason = ipwarden.Throttle, policy.ByLimit

@@ -54,7 +54,7 @@ func (g *Gate) run(ctx context.Context, req *ipwarden.Request, d *Decision, begu
 	if d.Verdict.Passes() {
 		g.charge(ctx, route, d)
 	} else if d.Ban != nil && d.Verdict == ipwarden.Throttle {
-		d.RetryAfter = d.Ban.Until.Sub(d.Time)
+		d.bannedByLimit()
 	}
 	g.locate(d)
 	if len(d.pending) > 0 && !d.Passes() { // what does not go on has no outcome

@@ -42,7 +42,8 @@ type Config struct {
 	// need the same. Default: random.
 	Seed [16]byte
 
-	// Bans are networks that are shut out for a while, by what happens. Default: none.
+	// Bans are networks that are shut out for a while, by what happens. Limits that
+	// ban who goes over them need a Banner, such as a ban.Table. Default: none.
 	Bans Bans
 
 	// Risk turns what is known into a score. Default: risk.DefaultModel.
@@ -81,6 +82,14 @@ type Bans interface {
 	// Find returns the ban of the longest prefix round an address that runs now, nil
 	// for none. What it returns does not change. It must not block.
 	Find(addr netip.Addr, now time.Time) *policy.Ban
+}
+
+// A Banner is Bans that limits add to, those with a Ban. A ban.Table is one.
+type Banner interface {
+	Bans
+	// Over shuts out a network that went over the limit of this name, and reports
+	// whether it did. It must not block.
+	Over(network netip.Prefix, limit string, until time.Time) bool
 }
 
 // Crawlers verifies crawlers without making anybody wait.
@@ -122,6 +131,7 @@ type core struct {
 	stats   stats
 	waits   bool // the Limiter or the Attempts may wait for somebody
 	denier  denier
+	banner  Banner // the Bans, if they are one
 }
 
 // A toucher is a Limiter that can bring the place of a key from memory before it
@@ -211,6 +221,7 @@ func New(cfg Config) (*Gate, error) {
 	_, inMemory := cfg.Limiter.(*limit.Memory)
 	c.waits = !inMemory || cfg.Attempts != nil
 	c.denier, _ = cfg.Limiter.(denier)
+	c.banner, _ = cfg.Bans.(Banner)
 	c.asker, _ = cfg.Source.(ipwarden.Asker)
 	c.toucher, _ = cfg.Limiter.(toucher)
 	if cfg.Remember > 0 {
@@ -258,6 +269,9 @@ func (g *Gate) Use(p *policy.Program, model *risk.Model) error {
 		next.salts[i] = g.hasher.Salt(limit.AppendPart(next.spaces[i], l.Name))
 		next.byAddress = next.byAddress || l.ByAddress()
 		errs = append(errs, next.rates[i].Check())
+		if l.Ban != 0 && g.banner == nil {
+			errs = append(errs, fmt.Errorf("the limit %q bans who goes over it, and the Bans of the Config take none: make them with ban.New", l.Name))
+		}
 	}
 	if err := errors.Join(errs...); err != nil {
 		return fmt.Errorf("gate: %w", err)

@@ -22,7 +22,11 @@ func (d *Decision) AppendJSON(dst []byte) []byte {
 	}
 	if b := d.Ban; b != nil {
 		dst = b.Network.AppendTo(append(dst, `,"ban":{"network":"`...))
-		dst = append(b.Until.UTC().AppendFormat(append(dst, `","until":"`...), time.RFC3339), `"}`...)
+		dst = append(b.Until.UTC().AppendFormat(append(dst, `","until":"`...), time.RFC3339), '"')
+		if b.OverLimit {
+			dst = ipwarden.AppendString(append(dst, `,"limit":`...), b.Reason)
+		}
+		dst = append(dst, '}')
 	}
 	dst = strconv.AppendBool(append(dst, `,"passes":`...), d.Passes())
 	if s := d.Status(); s != 0 {

@@ -90,7 +90,11 @@ func (d *Decision) limitSentence() string {
 	if d.RetrySeconds() <= 1 {
 		again = " Try again in a second."
 	}
-	if d.Ban != nil {
+	switch {
+	case d.Ban == nil:
+	case d.Ban.OverLimit:
+		return "This network was over the limit " + strconv.Quote(d.Ban.Reason) + ", and is shut out for a while." + again
+	default:
 		return "This network is shut out for a while." + again
 	}
 	for i := range d.Limits {

@@ -8,13 +8,15 @@ import (
 )
 
 // A Ban shuts a network out for a while. It is no part of a program: it is made
-// while the program runs, by who saw the network do harm.
+// while the program runs, by who saw the network do harm, or by a limit.
 type Ban struct {
 	Network netip.Prefix // canonical and masked
 	// Action is Block, Challenge or Throttle.
 	Action ipwarden.Verdict
 	Until  time.Time
 	Reason string // for people; "" when nobody gave one
+	// OverLimit: Reason is the name of the limit that made it ([Limit.Ban]).
+	OverLimit bool
 }
 
 // Holds reports whether the ban has not ended.

@@ -42,7 +42,11 @@ type Limit struct {
 	Count Expr
 	// Pending is how long a request that was let in counts as one whose outcome will,
 	// when nobody says what became of it; 0 is DefaultPending, and less is no time.
-	Pending  time.Duration
+	Pending time.Duration
+	// Ban is how long an address that goes over the limit, or the network round it
+	// that does, is shut out, whatever its rate is by then; 0 is not at all. It is for
+	// limits whose key is the address alone. A shared address is not shut out.
+	Ban      time.Duration
 	Shadow   bool   // counted, and never enforced
 	Response string // name of the response for who is over it; "" is that of throttle
 	Line     int
@@ -75,6 +79,12 @@ type KeyPart struct {
 	Name string
 	Expr Expr
 }
+
+// MinBan and MaxBan are how short and how long a ban may be.
+const (
+	MinBan = time.Second
+	MaxBan = 30 * 24 * time.Hour
+)
 
 // maxKeyPart bounds a part of a key, in bytes: what is longer is counted under
 // its beginning, so that a longer key is no way out.
@@ -240,6 +250,12 @@ func (l *Limit) check() (errs []error) {
 	}
 	if l.Burst != 0 && l.Algorithm != GCRA {
 		bad("only gcra has a burst")
+	}
+	if l.Ban != 0 && (l.Ban < MinBan || l.Ban > MaxBan) {
+		bad("a ban is for a time from 1s to 720h, such as 10m")
+	}
+	if l.Ban != 0 && !l.ByAddress() {
+		bad("only a limit whose key is the address alone bans")
 	}
 	if l.Pending > time.Minute {
 		bad("an attempt is pending for at most a minute, such as 5s")

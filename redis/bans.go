@@ -89,10 +89,14 @@ func (s *Bans) Exchange(ctx context.Context, changes []ban.Entry, since string) 
 	return got, nil
 }
 
-// banText is an entry for the server: stamp, network, action or "lifted", since and
-// until in milliseconds, and the reason.
+// banText is an entry for the server: stamp, network, action, since and until in
+// milliseconds, and the reason. Before the action there may be "lifted-", and "over-"
+// when a limit made it, whose name is the reason.
 func banText(e *ban.Entry) string {
 	action := e.Action.String()
+	if e.OverLimit {
+		action = "over-" + action
+	}
 	if e.Lifted {
 		action = "lifted-" + action
 	}
@@ -111,6 +115,7 @@ func parseBan(text string) (e ban.Entry) {
 	since, err3 := strconv.ParseInt(parts[3], 10, 64)
 	until, err4 := strconv.ParseInt(parts[4], 10, 64)
 	action, lifted := strings.CutPrefix(parts[2], "lifted-")
+	action, over := strings.CutPrefix(action, "over-")
 	if err1 != nil || err2 != nil || err3 != nil || err4 != nil {
 		return e
 	}
@@ -120,6 +125,7 @@ func parseBan(text string) (e ban.Entry) {
 		}
 	}
 	e.Stamp, e.Network, e.Lifted, e.Reason = stamp, network, lifted, parts[5]
+	e.OverLimit = over
 	e.Since, e.Until = time.UnixMilli(since).UTC(), time.UnixMilli(until).UTC()
 	return e
 }

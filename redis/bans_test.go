@@ -71,6 +71,27 @@ func TestBansAreShared(t *testing.T) {
 	}
 }
 
+// A ban that a limit made is shared as such, and lifted for all.
+func TestBansOfLimitsAreShared(t *testing.T) {
+	addr := proxytest.FreeAddr(t)
+	start(t, addr)
+	config := Config{Addresses: []string{addr}}
+	a, b := banTable(t, limiter(t, config)), banTable(t, limiter(t, config))
+	network := netip.MustParsePrefix("203.0.113.7/32")
+	if !a.Over(network, "failed log-ins", time.Now().Add(time.Hour)) {
+		t.Fatal("it is not made")
+	}
+	proxytest.Eventually(t, "the other node knows of the ban", func() bool { return banned(b, "203.0.113.7/32") })
+	if list, _ := b.List(netip.Addr{}, 10); len(list) != 1 || !list[0].OverLimit || list[0].Reason != "failed log-ins" || list[0].Action != ipwarden.Throttle {
+		t.Errorf("%+v", list)
+	}
+	b.Lift(network)
+	proxytest.Eventually(t, "the first node knows that it is lifted", func() bool { return !banned(a, "203.0.113.7/32") })
+	if a.Over(network, "failed log-ins", time.Now().Add(time.Hour)) {
+		t.Error("what was lifted at another node is banned again")
+	}
+}
+
 // More entries than fit into one answer arrive, in a cluster too.
 func TestManyBansAreShared(t *testing.T) {
 	addr := proxytest.FreeAddr(t)
@@ -100,6 +121,7 @@ func TestBansEndInTheServer(t *testing.T) {
 
 func FuzzParseBan(f *testing.F) {
 	f.Add("1764000000000 203.0.113.7/32 block 1764000000000 1764003600000 sshd: 5 failures")
+	f.Add("1764000000000 203.0.113.7/32 lifted-over-throttle 1764000000000 1764003600000 failed log-ins")
 	f.Add("1 ::/0 lifted-throttle 1 2 ")
 	f.Fuzz(func(t *testing.T, text string) {
 		e := parseBan(text)

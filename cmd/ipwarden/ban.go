@@ -17,7 +17,7 @@ import (
 type banCmd struct {
 	Add  banAddCmd  `cmd:"" default:"withargs" help:"Ban networks (the default command)." example:"ipwarden ban add 203.0.113.7 --for 1h --reason 'sshd: 5 failures'"`
 	List banListCmd `cmd:"" help:"List the bans that run." example:"ipwarden ban list"`
-	Lift banLiftCmd `cmd:"" help:"Let networks in again before their time." example:"ipwarden ban lift 203.0.113.7"`
+	Lift banLiftCmd `cmd:"" aliases:"remove" help:"Let networks in again before their time." example:"ipwarden ban lift 203.0.113.7"`
 }
 
 // Help is the long help.
@@ -47,6 +47,15 @@ type banned struct {
 	Since   time.Time `json:"since"`
 	Until   time.Time `json:"until"`
 	Reason  string    `json:"reason"`
+	Limit   string    `json:"limit"`
+}
+
+// why is the reason for people.
+func (b *banned) why() string {
+	if b.Limit != "" {
+		return "over the limit " + strconv.Quote(printable(b.Limit))
+	}
+	return printable(b.Reason)
 }
 
 type banAddCmd struct {
@@ -115,7 +124,7 @@ func (c *banListCmd) Run(ctx context.Context, e *env) error {
 	}
 	w := tabwriter.NewWriter(e.stdout, 0, 0, 2, ' ', 0)
 	for _, b := range answer.Bans {
-		fmt.Fprintf(w, "%s\t%s\tuntil %s\t%s\n", printable(b.Network), printable(b.Action), b.Until.UTC().Format(time.RFC3339), printable(b.Reason))
+		fmt.Fprintf(w, "%s\t%s\tuntil %s\t%s\n", printable(b.Network), printable(b.Action), b.Until.UTC().Format(time.RFC3339), b.why())
 	}
 	return w.Flush()
 }

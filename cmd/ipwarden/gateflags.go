@@ -325,13 +325,17 @@ func (f *gateFlags) shared(run *gateRun, e *env, cfg *gate.Config) error {
 // are.
 func (f *gateFlags) bans(run *gateRun, dirs *dirFlag, e *env) (*ban.Table, error) {
 	cfg := ban.Config{Now: e.now, Log: run.log}
-	if dir, err := dirs.dir(e); err == nil {
+	dir, err := dirs.dir(e)
+	if err == nil {
 		if info, err := os.Stat(dir); err == nil && info.IsDir() {
 			cfg.File = filepath.Join(dir, "bans.json")
 		}
 	}
 	if run.limiter != nil {
 		cfg.Store = run.limiter.Bans()
+	}
+	if cfg.File == "" && cfg.Store == nil {
+		run.log.Info("bans are forgotten when this process ends: there is no data directory to keep them in", "wanted", dir)
 	}
 	t, err := ban.New(context.Background(), cfg)
 	if err != nil {

@@ -27,6 +27,7 @@ type liveDecision struct {
 	Ban *struct {
 		Network string    `json:"network"`
 		Until   time.Time `json:"until"`
+		Limit   string    `json:"limit"`
 	} `json:"ban"`
 }
 
@@ -62,7 +63,7 @@ func (w *explainWriter) live(server string, d *liveDecision) {
 	}
 	w.line("now", "%s says %s%s%s, by %s", server, w.green, printable(d.Verdict), w.reset, because)
 	if d.Ban != nil {
-		w.line("", "%s is banned until %s", printable(d.Ban.Network), d.Ban.Until.UTC().Format(time.RFC3339))
+		w.line("", "%s is banned until %s%s", printable(d.Ban.Network), d.Ban.Until.UTC().Format(time.RFC3339), said(", over the limit %q", d.Ban.Limit))
 	}
 	for i := range d.Limits {
 		l := &d.Limits[i]

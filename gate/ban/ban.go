@@ -38,8 +38,8 @@ const (
 	// MaxReason is how long a reason may be, in bytes.
 	MaxReason = 200
 	// Shortest and Longest are how long a ban may be.
-	Shortest = time.Second
-	Longest  = 30 * 24 * time.Hour
+	Shortest = policy.MinBan
+	Longest  = policy.MaxBan
 	// Widest4 and Widest6 are the shortest prefixes that may be banned.
 	Widest4 = 8
 	Widest6 = 19
@@ -73,6 +73,7 @@ type Table struct {
 	mu      sync.Mutex // guards what is below
 	entries map[netip.Prefix]*entry
 	ends    heap // the one that ends first is first
+	over    int  // those that limits made, and that run or were lifted
 	dirty   int  // entries of which the store was not told
 	unsaved bool // the file is not what entries are
 	stats   Stats
@@ -189,7 +190,10 @@ func (t *Table) told(what, sentence string, err error) {
 type Stats struct {
 	Bans                         int
 	Made, Lifted, Ended, Evicted uint64
-	ShareErrors, FileErrors      uint64
+	// Over are those that limits made, of which Made is none, and Unmade those that
+	// there was no room for.
+	Over, Unmade            uint64
+	ShareErrors, FileErrors uint64
 }
 
 // Stats reads the counts.

@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/ipwarden/ipwarden"
@@ -30,6 +31,7 @@ type line struct {
 	Since   time.Time    `json:"since"`
 	Until   time.Time    `json:"until"`
 	Reason  string       `json:"reason,omitempty"`
+	Over    bool         `json:"over_limit,omitempty"`
 	Lifted  bool         `json:"lifted,omitempty"`
 	Stamp   int64        `json:"stamp"`
 }
@@ -59,7 +61,7 @@ func (t *Table) load() error {
 	defer t.mu.Unlock()
 	now := t.cfg.Now()
 	for i := range entries {
-		if e := &entries[i]; e.Holds(now) && (t.cfg.Store != nil || !e.Lifted) {
+		if e := &entries[i]; e.Holds(now) && (t.cfg.Store != nil || !e.Lifted || e.OverLimit) {
 			t.put(*e, true)
 		}
 	}
@@ -84,7 +86,7 @@ func parseFile(text []byte, now time.Time) ([]Entry, error) {
 	}
 	var entries []Entry
 	for _, l := range f.Bans {
-		e := Entry{Ban: Ban{Network: l.Network, Action: actions[l.Action], Until: l.Until, Reason: l.Reason}, Since: l.Since, Lifted: l.Lifted, Stamp: l.Stamp}
+		e := Entry{Ban: Ban{Network: l.Network, Action: actions[l.Action], Until: l.Until, Reason: l.Reason, OverLimit: l.Over}, Since: l.Since, Lifted: l.Lifted, Stamp: l.Stamp}
 		if !e.believable(now) {
 			return nil, fmt.Errorf("the entry of %s is none that this program writes", l.Network)
 		}
@@ -113,14 +115,15 @@ func (t *Table) save() error {
 		t.mu.Unlock()
 		return nil
 	}
-	f := file{Version: 1, Bans: make([]line, 0, len(t.entries))}
-	for _, e := range t.ends { // those that end first, about
-		f.Bans = append(f.Bans, line{
-			Network: e.Network, Action: e.Action.String(), Since: e.Since.UTC(), Until: e.Until.UTC(), Reason: e.Reason, Lifted: e.Lifted, Stamp: e.Stamp,
-		})
-	}
+	entries := slices.Clone(t.ends) // requests wait for the lock; what an Entry says does not change
 	t.unsaved = false
 	t.mu.Unlock()
+	f := file{Version: 1, Bans: make([]line, 0, len(entries))}
+	for _, e := range entries { // those that end first, about
+		f.Bans = append(f.Bans, line{
+			Network: e.Network, Action: e.Action.String(), Since: e.Since.UTC(), Until: e.Until.UTC(), Reason: e.Reason, Over: e.OverLimit, Lifted: e.Lifted, Stamp: e.Stamp,
+		})
+	}
 	err := t.write(&f)
 	if err != nil {
 		t.mu.Lock()

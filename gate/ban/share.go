@@ -130,7 +130,7 @@ func (t *Table) merge(e *Entry, now time.Time) bool {
 	if old != nil && (e.Stamp < old.Stamp || e.same(&old.Entry) && !old.dirty) {
 		return true
 	}
-	if e.Holds(now) {
+	if e.Holds(now) && (old != nil || !t.crowded(e)) {
 		t.put(*e, false)
 	} else if old != nil {
 		t.drop(old)
@@ -141,5 +141,5 @@ func (t *Table) merge(e *Entry, now time.Time) bool {
 // same reports whether two entries say the same.
 func (e *Entry) same(o *Entry) bool {
 	return e.Stamp == o.Stamp && e.Network == o.Network && e.Lifted == o.Lifted && e.Action == o.Action &&
-		e.Reason == o.Reason && e.Until.Equal(o.Until)
+		e.Reason == o.Reason && e.OverLimit == o.OverLimit && e.Until.Equal(o.Until)
 }

@@ -110,9 +110,9 @@ func (t *Table) Lift(network netip.Prefix) bool {
 		return false
 	}
 	t.stats.Lifted++
-	if t.cfg.Store == nil {
+	if t.cfg.Store == nil && !old.OverLimit {
 		t.drop(old)
-	} else {
+	} else { // kept as lifted: neither another node nor the limit makes it again
 		e := old.Entry
 		e.Lifted, e.Stamp = true, max(now.UnixMilli(), old.Stamp+1)
 		t.put(e, true)
@@ -126,8 +126,9 @@ func (t *Table) Lift(network netip.Prefix) bool {
 func (t *Table) List(of netip.Addr, most int) (list []Entry, all int) {
 	now := t.cfg.Now()
 	t.mu.Lock()
-	defer t.mu.Unlock()
-	for _, e := range t.entries {
+	entries := slices.Clone(t.ends) // requests wait for the lock; what an Entry says does not change
+	t.mu.Unlock()
+	for _, e := range entries {
 		if !e.Lifted && e.Holds(now) && (!of.IsValid() || e.Network.Contains(of)) {
 			list = append(list, e.Entry)
 		}
@@ -157,6 +158,9 @@ func (t *Table) put(e Entry, dirty bool) {
 	kept := &entry{Entry: e, dirty: dirty && t.cfg.Store != nil}
 	kept.Reason = strings.Clone(e.Reason)
 	t.entries[e.Network], t.unsaved = kept, true
+	if e.OverLimit {
+		t.over++
+	}
 	stdheap.Push(&t.ends, kept)
 	if kept.dirty {
 		t.dirty++
@@ -191,6 +195,9 @@ func (t *Table) forget(e *entry) {
 	stdheap.Remove(&t.ends, e.place)
 	delete(t.entries, e.Network)
 	t.unsaved = true
+	if e.OverLimit {
+		t.over--
+	}
 	if e.dirty {
 		t.dirty--
 	}

@@ -13,7 +13,7 @@ type banCollector struct{ table *ban.Table }
 
 var (
 	bansNow     = prometheus.NewDesc("ipwarden_gate_bans", "Bans that run.", nil, nil)
-	bansChanged = prometheus.NewDesc("ipwarden_gate_bans_changed_total", "Bans, by what became of them: made here, lifted here, ended, or evicted because there were too many.", []string{"what"}, nil)
+	bansChanged = prometheus.NewDesc("ipwarden_gate_bans_changed_total", "Bans, by what became of them: made here, made by a limit here, unmade because limits had made too many, lifted here, ended, or evicted because there were too many.", []string{"what"}, nil)
 	bansFailed  = prometheus.NewDesc("ipwarden_gate_bans_errors_total", "Failures of where bans are shared, and of their file.", []string{"of"}, nil)
 )
 
@@ -32,6 +32,8 @@ func (c banCollector) Collect(to chan<- prometheus.Metric) {
 		to <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(n), label)
 	}
 	count(bansChanged, s.Made, "made")
+	count(bansChanged, s.Over, "over_limit")
+	count(bansChanged, s.Unmade, "unmade")
 	count(bansChanged, s.Lifted, "lifted")
 	count(bansChanged, s.Ended, "ended")
 	count(bansChanged, s.Evicted, "evicted")

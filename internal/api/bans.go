@@ -222,7 +222,10 @@ func appendBan(dst []byte, e *ban.Entry) []byte {
 	dst = e.Since.UTC().AppendFormat(append(dst, `","since":"`...), time.RFC3339)
 	dst = e.Until.UTC().AppendFormat(append(dst, `","until":"`...), time.RFC3339)
 	dst = append(dst, '"')
-	if e.Reason != "" {
+	switch {
+	case e.OverLimit:
+		dst = ipwarden.AppendString(append(dst, `,"limit":`...), e.Reason)
+	case e.Reason != "":
 		dst = ipwarden.AppendString(append(dst, `,"reason":`...), e.Reason)
 	}
 	return append(dst, '}')

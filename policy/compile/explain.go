@@ -179,6 +179,12 @@ func (p *Policy) limitStep(u *policy.Use, in *policy.Input) Step {
 	if _, ok := l.AppendKey(nil, in); !ok {
 		says += "; not counted, because a part of its key is missing"
 	}
+	if l.Ban != 0 {
+		says += "; who goes over it is shut out for " + short(l.Ban)
+		if in.Shared {
+			says += ", but not a shared address"
+		}
+	}
 	s := Step{Part: "limit", Name: l.Name, Line: l.Line, Says: says}
 	if !l.FromTier { // which has its condition elsewhere
 		s.When = p.source(l.Line)
@@ -188,11 +194,19 @@ func (p *Policy) limitStep(u *policy.Use, in *policy.Input) Step {
 
 // rateText is a limit's rate for people: 5 per 1m.
 func rateText(l *policy.Limit) string {
-	window := strings.TrimSuffix(strings.TrimSuffix(l.Window.String(), "0s"), "0m")
-	if window == "" {
-		window = l.Window.String()
+	return fmt.Sprintf("%d per %s", l.Limit, short(l.Window))
+}
+
+// short writes 10m0s as 10m, and 1h0m0s as 1h.
+func short(d time.Duration) string {
+	text := d.String()
+	if strings.HasSuffix(text, "m0s") {
+		text = text[:len(text)-2]
 	}
-	return fmt.Sprintf("%d per %s", l.Limit, window)
+	if strings.HasSuffix(text, "h0m") {
+		text = text[:len(text)-2]
+	}
+	return text
 }
 
 // source is the condition in some line, in one line.

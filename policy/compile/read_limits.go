@@ -51,7 +51,7 @@ func (f *file) readLimits(n ast.Node) {
 // limit reads a limit and numbers it; the number is returned, plus one.
 func (f *file) limit(n ast.Node, l *policy.Limit, general bool, name string) int {
 	var shared, rollup bool
-	var rate, burst, count, pending, algorithm yamldoc.Pair
+	var rate, burst, count, pending, algorithm, ban yamldoc.Pair
 	keys := []key{
 		{"name", func(p yamldoc.Pair) { l.Name, _ = f.Text(p.Value, "name") }},
 		{"rate", func(p yamldoc.Pair) { rate = p; f.rate(p.Value, l) }},
@@ -69,6 +69,7 @@ func (f *file) limit(n ast.Node, l *policy.Limit, general bool, name string) int
 		{"cost", func(p yamldoc.Pair) { f.cost(p.Value, l) }},
 		{"count", func(p yamldoc.Pair) { count = p; l.Count = f.expr(p.Value, "count", policy.Bool, true) }},
 		{"pending", func(p yamldoc.Pair) { pending = p; l.Pending = f.pending(p.Value) }},
+		{"ban", func(p yamldoc.Pair) { ban = p; l.Ban = f.duration(p.Value, "ban", policy.MinBan, policy.MaxBan) }},
 		{"rollup", func(p yamldoc.Pair) { rollup = true; l.Rollup = f.rollup(p.Value) }},
 		{"shared", func(p yamldoc.Pair) {
 			shared = true
@@ -113,6 +114,9 @@ func (f *file) limit(n ast.Node, l *policy.Limit, general bool, name string) int
 	}
 	if pending.Value != nil && count.Value == nil {
 		f.At(pending.Token, "only a limit with count waits for an outcome; leave pending out, or say what counts")
+	}
+	if ban.Value != nil && !l.ByAddress() {
+		f.At(ban.Token, "only a limit whose key is ip alone bans: a network can be shut out, and whose account somebody else tries has done nothing")
 	}
 	if !shared {
 		l.SharedFactor = f.defaults.shared
