@@ -83,6 +83,14 @@ func serveIPASIS(t *testing.T) string {
 // runs runs a program over files, and compares what it says.
 func runs(t *testing.T, files map[string]string, env []string, want string, program string, args ...string) {
 	t.Helper()
+	if out := output(t, files, env, program, args...); strings.TrimSpace(string(out)) != want {
+		t.Errorf("%s:\n got %s\nwant %s", program, out, want)
+	}
+}
+
+// output runs a program over files, and returns what it says.
+func output(t *testing.T, files map[string]string, env []string, program string, args ...string) []byte {
+	t.Helper()
 	dir := t.TempDir()
 	for name, text := range files {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
@@ -96,9 +104,10 @@ func runs(t *testing.T, files map[string]string, env []string, want string, prog
 	cmd.Env = append(append(os.Environ(), "http_proxy=", "https_proxy=", "HTTP_PROXY=", "HTTPS_PROXY=", "NODE_OPTIONS="), env...)
 	cmd.WaitDelay = time.Second
 	out, err := cmd.CombinedOutput()
-	if err != nil || strings.TrimSpace(string(out)) != want {
-		t.Errorf("%s: %v\n got %s\nwant %s", program, err, out, want)
+	if err != nil {
+		t.Errorf("%s: %v\n%s", program, err, out)
 	}
+	return out
 }
 
 // pythonPath puts the stand-ins behind what is installed.

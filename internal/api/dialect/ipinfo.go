@@ -38,7 +38,7 @@ func (v ipinfo) get(c *Call, s []string, n int) {
 		switch s[0] {
 		case "lite":
 			render, product = (*Call).ipinfoLite, s[0]
-		case "lookup", "plus":
+		case "lookup", "plus", "max":
 			render, product, fields = (*Call).ipinfoPlus, s[0], plusFields
 		}
 	}
@@ -49,13 +49,12 @@ func (v ipinfo) get(c *Call, s []string, n int) {
 	ok := false
 	switch {
 	case n < 0:
-		v.wrongIP(c)
+		v.wrongIP(c, product)
 		return
 	case n == 0, s[0] == "me" && product != "":
 		rec, ok = c.own()
 		s = s[min(n, 1):]
-	case s[0] == "resproxy" && product == "":
-		v.residential(c, s[1:])
+	case product == "" && v.special(c, s):
 		return
 	default:
 		if number, isAS, valid := parseAS(s[0]); isAS && product == "" {
@@ -70,7 +69,7 @@ func (v ipinfo) get(c *Call, s []string, n int) {
 		case n == 1 && product == "" && (s[0] == "json" || isIPinfoField(s[0])):
 			rec, ok = c.own()
 		default:
-			v.wrongIP(c)
+			v.wrongIP(c, product)
 			return
 		}
 	}
@@ -111,7 +110,7 @@ func (c *Call) ipinfoLegacy(dst []byte, rec ipwarden.Record) []byte {
 	}
 	dst = known(dst, `,"city":`, loc.City)
 	dst = known(dst, `,"region":`, loc.Region)
-	dst = known(dst, `,"country":`, loc.CountryCode)
+	dst = text(dst, `,"country":`, loc.CountryCode) // without it the vendor's Python client breaks
 	if loc.HasCoordinates {
 		dst = append(appendLoc(append(dst, `,"loc":"`...), &loc), '"')
 	}
@@ -183,17 +182,19 @@ func (c *Call) ipinfoLite(dst []byte, rec ipwarden.Record) []byte {
 	if bogon {
 		return dst
 	}
+	// All of them are required by the vendor's specification.
 	loc, as := rec.Location(), rec.ASN()
 	if as.Number != 0 {
 		dst = asMember(dst, `,"asn":`, as.Number)
-		dst = text(dst, `,"as_name":`, as.Name)
-		dst = text(dst, `,"as_domain":`, as.Domain)
+	} else {
+		dst = append(dst, `,"asn":""`...)
 	}
-	dst = known(dst, `,"country_code":`, loc.CountryCode)
-	dst = known(dst, `,"country":`, loc.Country)
-	dst = known(dst, `,"continent_code":`, loc.ContinentCode)
-	dst = known(dst, `,"continent":`, loc.Continent)
-	return append(dst, '}')
+	dst = text(dst, `,"as_name":`, as.Name)
+	dst = text(dst, `,"as_domain":`, as.Domain)
+	dst = text(dst, `,"country_code":`, loc.CountryCode)
+	dst = text(dst, `,"country":`, loc.Country)
+	dst = text(dst, `,"continent_code":`, loc.ContinentCode)
+	return append(text(dst, `,"continent":`, loc.Continent), '}')
 }
 
 func (c *Call) ipinfoPlus(dst []byte, rec ipwarden.Record) []byte {
@@ -292,7 +293,7 @@ var ipinfoText = map[string]func(c *Call, dst []byte, rec ipwarden.Record) []byt
 // isIPinfoField reports whether a path of one segment is a field of the own address.
 func isIPinfoField(name string) bool {
 	switch name {
-	case "asn", "company", "carrier", "privacy", "geo", "abuse", "domains":
+	case "asn", "company", "carrier", "privacy", "privacy_extended", "geo", "abuse", "domains":
 		return true
 	}
 	return ipinfoText[name] != nil
@@ -327,8 +328,11 @@ func (v ipinfo) field(c *Call, rec ipwarden.Record, name string) {
 			break
 		}
 		c.Out = appendIPinfoCarrier(c.Out, &ca)
-	case "privacy":
+	case "privacy", "privacy_extended": // how it was found out is not in our data
 		c.Out = appendIPinfoPrivacy(c.Out, rec)
+	case "resproxy":
+		v.residential(c, rec)
+		return
 	case "geo":
 		c.Out = c.appendIPinfoPlace(c.Out, rec)
 	case "abuse", "domains": // of which our data has nothing
@@ -357,14 +361,6 @@ func (c *Call) appendIPinfoPlace(dst []byte, rec ipwarden.Record) []byte {
 	return append(known(dst, `,"timezone":`, loc.TimeZone.ID), '}')
 }
 
-func (v ipinfo) wrongIP(c *Call) {
-	v.problem(c, http.StatusNotFound, "Wrong ip", "Please provide a valid IP address")
-}
-
-func (v ipinfo) wrongField(c *Call) {
-	v.problem(c, http.StatusNotFound, "Wrong module or field type", "Please provide a correct module or field type")
-}
-
 // problem writes IPinfo's usual envelope.
 func (ipinfo) problem(c *Call, status int, title, message string) {
 	c.restart(status)
@@ -385,26 +381,4 @@ func (v ipinfo) fail(c *Call, f failure) {
 		return
 	}
 	v.problem(c, f.status(), http.StatusText(f.status()), f.String())
-}
-
-func (ipinfo) refuse(c *Call, r *Refusal) {
-	status, title, message := http.StatusForbidden, "Unknown token", "Please ensure you've entered your token correctly."
-	switch r.Code {
-	case NoKey:
-		title, message = "Missing token", "Please provide a token."
-	case OverQuota, TooFast:
-		status, title, message = http.StatusTooManyRequests, "Rate limit exceeded", "You've hit the daily limit for the unauthenticated API or your plan."
-	case WrongAddress, WrongOrigin:
-		title, message = "Forbidden", "The token is not allowed here."
-	case NotInPlan:
-		title, message = "Token does not have access to this API", "Please upgrade."
-	}
-	c.restart(status)
-	c.ContentType = typeJSONUTF
-	message += " " + r.sentence(c)
-	dst := number(c.Out, `{"status":`, int64(status))
-	dst = text(dst, `,"title":`, title)
-	dst = text(dst, `,"message":`, message)
-	dst = text(dst, `,"error":{"title":`, title)
-	c.Out = append(text(dst, `,"message":`, message), '}', '}', '\n')
 }

@@ -3,6 +3,7 @@ package dialect
 import (
 	"net/http"
 	"net/netip"
+	"strings"
 
 	"github.com/ipwarden/ipwarden"
 )
@@ -15,17 +16,39 @@ const (
 // post answers batches: an object that has the answer to each path under it.
 func (v ipinfo) post(c *Call, s []string, n int) {
 	switch {
-	case n == 1 && s[0] == "batch":
-		v.batch(c, "")
-	case n == 2 && s[0] == "batch" && s[1] == "legacy":
-		v.batch(c, "")
-	case n == 2 && s[0] == "batch" && (s[1] == "lite" || s[1] == "lookup"):
-		v.batch(c, s[1]+"/")
+	case n == 1 && s[0] == "batch" && newProducts(c.Host):
+		v.batch(c, coreItem)
+	case n == 1 && s[0] == "batch", n == 2 && s[0] == "batch" && s[1] == "legacy":
+		v.batch(c, func(item string) string { return item })
+	case n == 2 && s[0] == "batch" && (s[1] == "lite" || s[1] == "lookup" || s[1] == "plus" || s[1] == "max"):
+		under := s[1] + "/"
+		v.batch(c, func(item string) string { return under + item })
 	case n == 1 && s[0] == "summarize", n == 2 && s[0] == "tools" && s[1] == "summarize-ips":
 		v.summary(c)
+	case n == 1 && s[0] == "map", n == 2 && s[0] == "tools" && s[1] == "map":
+		v.notInPlan(c, "No maps are drawn here.")
 	default:
 		c.fail(notFound)
 	}
+}
+
+// newProducts reports whether a host is one of those where Lite, Core and Plus
+// are: there an address alone means Core in a batch.
+func newProducts(host string) bool {
+	switch strings.ToLower(bareHost(host)) {
+	case "api.ipinfo.io", "v4.api.ipinfo.io", "v6.api.ipinfo.io":
+		return true
+	}
+	return false
+}
+
+// coreItem is the path that an item of a batch at api.ipinfo.io stands for.
+func coreItem(item string) string {
+	first, rest, more := strings.Cut(item, "/")
+	if _, ok := parseAddr(first); ok && (!more || plusFields[rest]) {
+		return "lookup/" + item
+	}
+	return item
 }
 
 // read reads the array or the lines of a question; on false a mistake is written.
@@ -55,7 +78,7 @@ func (v ipinfo) read(c *Call) ([]item, bool) {
 // batch answers each path as if it had been asked alone. Text becomes a string.
 // A client may look an item up by what it asked, so each is there once, under its
 // own spelling; an answer is never null, on which node-ipinfo breaks.
-func (v ipinfo) batch(c *Call, under string) {
+func (v ipinfo) batch(c *Call, path func(item string) string) {
 	filter := param(c.Query, "filter") == "1"
 	all, ok := v.read(c)
 	if !ok {
@@ -71,7 +94,7 @@ func (v ipinfo) batch(c *Call, under string) {
 		seen[it.text] = true
 		c.restart(http.StatusOK)
 		c.Out = c.part[:0]
-		if n := segments(under+it.text, &s); len(out) < maxAnswer {
+		if n := segments(path(it.text), &s); len(out) < maxAnswer {
 			v.get(c, s[:max(n, 0)], n)
 		} else {
 			v.problem(c, http.StatusRequestEntityTooLarge, "Batch too large", "The answers before this one take up the room; ask for fewer at once.")
@@ -134,37 +157,6 @@ func (v ipinfo) system(c *Call, s []string, n uint32, valid bool) {
 		dst = appendIPinfoPrefix(dst, i, p, &as)
 	}
 	c.Out = append(dst, `],"peers":[],"upstreams":[],"downstreams":[]}`+"\n"...)
-}
-
-// residential answers whether an address is one of a residential proxy. Of any
-// other there is nothing to say.
-func (v ipinfo) residential(c *Call, s []string) {
-	if len(s) != 1 {
-		v.wrongIP(c)
-		return
-	}
-	addr, ok := parseAddr(s[0])
-	if !ok {
-		v.wrongIP(c)
-		return
-	}
-	rec, ok := c.look(addr)
-	if !ok {
-		return
-	}
-	c.about(rec)
-	c.ContentType = typeJSONUTF
-	if !rec.Traits().Has(ipwarden.ResidentialProxy) {
-		c.Out = append(c.Out, "{}\n"...)
-		return
-	}
-	dst := address(c.Out, `{"ip":`, rec.Addr())
-	dst = append(dst, `,"last_seen":"`...)
-	if d := rec.Date(); !d.IsZero() {
-		dst = d.UTC().AppendFormat(dst, "2006-01-02")
-	}
-	dst = append(dst, '"')
-	c.Out = append(text(dst, `,"service":`, rec.Security().VPN), '}', '\n')
 }
 
 func appendIPinfoPrefix(dst []byte, i int, p netip.Prefix, as *ipwarden.ASN) []byte {

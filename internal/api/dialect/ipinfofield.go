@@ -31,8 +31,8 @@ func fieldsOf(names string) map[string]bool {
 // part answers one member of an answer of Lite, Core or Plus: text, or JSON where
 // it is an object. It is read out of the whole answer, so that both say the same.
 func (v ipinfo) part(c *Call, rec ipwarden.Record, s []string, known map[string]bool, render func(*Call, []byte, ipwarden.Record) []byte) {
-	if !known[strings.Join(s, "/")] {
-		v.wrongField(c)
+	if name := strings.Join(s, "/"); !known[name] {
+		v.mistake(c, http.StatusNotFound, clip(name)+" is not a valid field.")
 		return
 	}
 	value := json.RawMessage(render(c, nil, rec))

@@ -38,6 +38,10 @@ func (v ipinfo) summary(c *Call) {
 			v.count(sum, counts, rec)
 		}
 	}
+	if total == 0 {
+		v.titled(c, http.StatusUnprocessableEntity, "No IPs Found", "There were no valid IPs in the text.")
+		return
+	}
 	c.restart(http.StatusOK)
 	c.ContentType = typeJSONUTF
 	dst := number(c.Out, `{"total":`, int64(total))

@@ -46,8 +46,8 @@ func (m maxmind) serve(c *Call) {
 		return
 	}
 	if !acceptsMaxMind(c.Transport.Fields(), p) {
-		c.restart(http.StatusUnsupportedMediaType)
-		maxmindError(c, "UNSUPPORTED_MEDIA_TYPE", "Accept has to name application/json or "+productTypes[p]+".")
+		c.restart(http.StatusUnsupportedMediaType) // without a body, as the vendor does
+		c.ContentType = typeText
 		return
 	}
 	rec, ok := m.find(c, addr)
