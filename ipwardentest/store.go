@@ -169,6 +169,24 @@ func TestStore(t *testing.T, s source.Store) {
 			t.Errorf("%q", v)
 		}
 	})
+	t.Run("keys of many groups", func(t *testing.T) {
+		var keys []source.Key
+		for i := range 100 {
+			k := key()
+			if i%2 == 1 {
+				k.Group = keys[i-1].Group
+			} else {
+				_, _ = rand.Read(k.Group[:])
+			}
+			keys = append(keys, k)
+			set(t, k, []byte{byte(i)}, time.Minute)
+		}
+		for i, v := range get(t, keys...) {
+			if !bytes.Equal(v, []byte{byte(i)}) {
+				t.Fatalf("of the key %d there is %q", i, v)
+			}
+		}
+	})
 	t.Run("the longest value", func(t *testing.T) {
 		a := key()
 		set(t, a, bytes.Repeat([]byte("x"), source.MaxValue), time.Minute)

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/redis/rueidis"
@@ -33,6 +35,8 @@ const defaultAnswersPrefix = "ipwarden:"
 type Answers struct {
 	cfg Config
 	own bool // client-side caching
+
+	ready atomic.Pointer[rueidis.Client] // client, for who need not wait
 
 	mu         sync.Mutex // guards the rest
 	client     rueidis.Client
@@ -73,6 +77,7 @@ func (a *Answers) Close() error {
 	a.closed = true
 	client := a.client
 	a.client = nil
+	a.ready.Store(nil)
 	a.mu.Unlock()
 	if client != nil {
 		client.Close()
@@ -91,6 +96,9 @@ var errConnecting = errors.New("redis: not connected yet")
 
 // connected returns the client. The first time it connects, behind the question.
 func (a *Answers) connected(ctx context.Context) (rueidis.Client, error) {
+	if client := a.ready.Load(); client != nil {
+		return *client, nil
+	}
 	for {
 		a.mu.Lock()
 		switch {
@@ -130,6 +138,7 @@ func (a *Answers) connect() {
 		client.Close()
 	default:
 		a.client = client
+		a.ready.Store(&client)
 	}
 }
 
@@ -147,34 +156,57 @@ func (a *Answers) Get(ctx context.Context, keys []source.Key, values [][]byte) e
 	if err != nil {
 		return err
 	}
-	var results []rueidis.RedisResult
 	if a.own {
-		cmds := make([]rueidis.CacheableTTL, len(keys))
-		for i, k := range keys {
-			cmds[i] = rueidis.CT(client.B().Getrange().Key(a.key(k)).Start(0).End(source.MaxValue).Cache(), trackedFor)
-		}
-		results = client.DoMultiCache(ctx, cmds...)
-	} else {
-		cmds := make(rueidis.Commands, len(keys))
-		for i, k := range keys {
-			cmds[i] = client.B().Getrange().Key(a.key(k)).Start(0).End(source.MaxValue).Build()
-		}
-		results = client.DoMulti(ctx, cmds...)
+		return a.getOwn(ctx, client, keys, values)
 	}
-	for i, r := range results {
-		b, err := r.AsBytes()
-		values[i] = nil
-		if _, ok := rueidis.IsRedisErr(err); ok {
-			continue // nothing there, or something that is no text: another's
-		}
-		if err != nil {
+	cmds := make(rueidis.Commands, len(keys))
+	for i, k := range keys {
+		cmds[i] = client.B().Arbitrary("GETRANGE").Keys(a.key(k)).Args("0", lastByte).ReadOnly()
+	}
+	for i, r := range client.DoMulti(ctx, cmds...) {
+		if values[i], err = value(r); err != nil {
 			return err
-		}
-		if len(b) > 0 && len(b) <= source.MaxValue {
-			values[i] = append([]byte(nil), b...)
 		}
 	}
 	return nil
+}
+
+// lastByte is one more than there may be, so that a longer value is told from one
+// that has been cut.
+var lastByte = strconv.Itoa(source.MaxValue)
+
+// getOwn is Get where the client remembers what it has read.
+func (a *Answers) getOwn(ctx context.Context, client rueidis.Client, keys []source.Key, values [][]byte) (err error) {
+	read := func(k source.Key) rueidis.Cacheable {
+		return client.B().Getrange().Key(a.key(k)).Start(0).End(source.MaxValue).Cache()
+	}
+	if len(keys) == 1 {
+		values[0], err = value(client.DoCache(ctx, read(keys[0]), trackedFor))
+		return err
+	}
+	cmds := make([]rueidis.CacheableTTL, len(keys))
+	for i, k := range keys {
+		cmds[i] = rueidis.CT(read(k), trackedFor)
+	}
+	for i, r := range client.DoMultiCache(ctx, cmds...) {
+		if values[i], err = value(r); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// value is what a key holds, nil where there is nothing of ours. Its bytes may be the
+// client's, for others to read too.
+func value(r rueidis.RedisResult) ([]byte, error) {
+	b, err := r.AsBytes()
+	if _, ok := rueidis.IsRedisErr(err); ok {
+		return nil, nil // nothing there, or something that is no text: another's
+	}
+	if err != nil || len(b) == 0 || len(b) > source.MaxValue {
+		return nil, err
+	}
+	return b, nil
 }
 
 // Set is part of [source.Store].

@@ -71,6 +71,7 @@ func (t *TTL) of(f *ipwarden.Full, empty bool) time.Duration {
 type answer struct {
 	full   ipwarden.Full
 	store  *ipwarden.Store
+	hot    [1]ipwarden.Hot
 	serial uint64          // no two answers of a process have one
 	denies ipwarden.Traits // those of which the provider says no, rather than nothing
 	empty  bool            // it knows nothing
@@ -86,17 +87,23 @@ var serials atomic.Uint64
 
 // newAnswer keeps a provider's answer.
 func newAnswer(full ipwarden.Full) *answer {
-	a := &answer{full: full, serial: serials.Add(1)}
-	for i := range full.Evidence {
-		e := &full.Evidence[i]
+	a := &answer{full: full}
+	a.seal()
+	return a
+}
+
+// seal derives what follows from full, which stays as it is from then on.
+func (a *answer) seal() {
+	a.serial = serials.Add(1)
+	for i := range a.full.Evidence {
+		e := &a.full.Evidence[i]
 		if t := e.Field.Traits(); t != 0 && e.Value == "false" {
-			a.denies |= t &^ full.Traits
+			a.denies |= t &^ a.full.Traits
 		}
 	}
-	a.empty = isEmpty(&full)
-	hot := ipwarden.HotOf(full.ASN.Number, full.Location.CountryCode, full.Traits).WithKind(full.ASN.Kind)
-	a.store = ipwarden.NewStore(a, []ipwarden.Hot{hot})
-	return a
+	a.empty = isEmpty(&a.full)
+	a.hot[0] = ipwarden.HotOf(a.full.ASN.Number, a.full.Location.CountryCode, a.full.Traits).WithKind(a.full.ASN.Kind)
+	a.store = ipwarden.NewStore(a, a.hot[:])
 }
 
 // isEmpty reports whether an answer knows nothing: a no to every trait is not

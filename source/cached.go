@@ -84,9 +84,13 @@ type Cached struct {
 	ctx  context.Context // of all flights
 	stop context.CancelFunc
 
-	mu      sync.Mutex // guards flights and running
+	mu      sync.Mutex // guards flights, running, waiting and lookers
 	flights map[netip.Prefix]*flight
-	running int // goroutines, those of abandoned flights too
+	running int       // flights, those too whose goroutine was abandoned
+	waiting []*flight // to look into the Store
+	lookers int       // goroutines that do
+
+	stuck atomic.Int32 // lookers that were abandoned, and have not come back
 
 	learned [2]atomic.Int32 // how long the prefixes of answers are, by family
 }

@@ -289,7 +289,8 @@ func zone(id string) *time.Location {
 //	asked, fresh, stale, took | failed or not | answer
 const (
 	valueVersion = 1
-	valueHead    = 1 + 8 + checksumSize
+	checksumAt   = 1 + 8
+	valueHead    = checksumAt + checksumSize
 )
 
 // appendValue appends an answer as a [Store] keeps it; false when it is too long.
@@ -306,9 +307,8 @@ func (k *keyer) appendValue(dst []byte, provider string, a *answer) ([]byte, boo
 	if len(dst)-at > MaxValue {
 		return dst[:at], false
 	}
-	var sum [checksumSize]byte
-	k.checksum(sum[:0], dst[at:])
-	copy(dst[at+9:], sum[:])
+	sum := k.checksum(dst[at:])
+	copy(dst[at+checksumAt:], sum[:])
 	return dst, true
 }
 
@@ -325,37 +325,30 @@ func (c *codec) times(a *answer) {
 	}
 }
 
-// readValue reads what appendValue wrote for the same provider, and changes b.
+// readValue reads what appendValue wrote for the same provider.
 func (k *keyer) readValue(b []byte, provider string, now int64) (*answer, error) {
 	if len(b) < valueHead || len(b) > MaxValue || b[0] != valueVersion {
 		return nil, errValue
 	}
 	tag := k.sum(keyTag, provider, netip.Prefix{})
-	var said, sum [checksumSize]byte
-	copy(said[:], b[9:])
-	clear(b[9:valueHead])
-	k.checksum(sum[:0], b)
-	copy(b[9:], said[:])
-	if said != sum || [8]byte(b[1:]) != [8]byte(tag[:]) {
+	if [8]byte(b[1:]) != [8]byte(tag[:]) || [checksumSize]byte(b[checksumAt:]) != k.checksum(b) {
 		return nil, errValue
 	}
 	c := codec{reading: true, b: b[valueHead:]}
 	c.text = string(c.b)
-	var head answer
-	var full ipwarden.Full
-	c.times(&head)
-	c.walk(&full)
+	a := &answer{}
+	c.times(a)
+	c.walk(&a.full)
 	if c.bad || len(c.b) != 0 {
 		return nil, errValue
 	}
 	// A clock that is ahead must not keep an answer for ever.
 	const ahead, longest = int64(time.Minute), int64(31 * 24 * time.Hour)
-	if head.asked > now+ahead || head.fresh < head.asked || head.stale < head.fresh || head.stale-head.asked > longest || head.took < 0 {
+	if a.asked > now+ahead || a.fresh < a.asked || a.stale < a.fresh || a.stale-a.asked > longest || a.took < 0 {
 		return nil, errValue
 	}
-	full.Traits &^= ipwarden.Bogon
-	full.Security.Bogon = ipwarden.BogonInfo{}
-	a := newAnswer(full)
-	a.asked, a.fresh, a.stale, a.took, a.err = head.asked, head.fresh, head.stale, head.took, head.err
+	a.full.Traits &^= ipwarden.Bogon
+	a.full.Security.Bogon = ipwarden.BogonInfo{}
+	a.seal()
 	return a, nil
 }

@@ -97,9 +97,8 @@ func FuzzValue(f *testing.F) {
 		b[0] = valueVersion
 		tag := k.sum(keyTag, "vendor", netip.Prefix{})
 		copy(b[1:9], tag[:])
-		clear(b[9:valueHead])
-		var sum [checksumSize]byte
-		copy(b[9:], k.checksum(sum[:0], b))
+		sum := k.checksum(b)
+		copy(b[checksumAt:], sum[:])
 		a, err := k.readValue(b, "vendor", then.UnixNano())
 		if err != nil {
 			return

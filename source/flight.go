@@ -14,6 +14,7 @@ import (
 type flight struct {
 	of     netip.Prefix // who asks about one of these waits for this flight
 	addr   netip.Addr   // the address that is asked about
+	began  time.Time
 	landed chan struct{}
 	// After landed:
 	answer *answer
@@ -67,10 +68,14 @@ func (c *Cached) join(addr netip.Addr, of netip.Prefix) *flight {
 		c.stats.dropped.Add(1)
 		return nil
 	}
-	f := &flight{of: of, addr: addr, landed: make(chan struct{})}
+	f := &flight{of: of, addr: addr, began: time.Now(), landed: make(chan struct{})}
 	c.flights[of] = f
 	c.running++
-	go c.run(f)
+	if c.cfg.Store != nil {
+		c.gather(f)
+	} else {
+		go c.run(f, 0)
+	}
 	return f
 }
 
@@ -108,8 +113,9 @@ func (c *Cached) land(f *flight, a *answer, err error) {
 	close(f.landed)
 }
 
-// run is a flight's goroutine.
-func (c *Cached) run(f *flight) {
+// run is the goroutine of a flight that found nothing in the Store, where it was
+// looked for at a length, or at all (0).
+func (c *Cached) run(f *flight, looked int) {
 	defer func() {
 		c.mu.Lock()
 		c.running--
@@ -117,18 +123,19 @@ func (c *Cached) run(f *flight) {
 	}()
 	// A Source or a Store that does not mind its context holds up this goroutine, and
 	// nobody else.
-	late := time.AfterFunc(c.cfg.Timeout, func() {
+	left := max(c.cfg.Timeout-time.Since(f.began), 0)
+	late := time.AfterFunc(left, func() {
 		c.land(f, nil, fmt.Errorf("source: %s took longer than %v", c.cfg.Name, c.cfg.Timeout))
 	})
 	defer late.Stop()
-	if c.cfg.Store != nil {
-		if a := c.fetch(c.ctx, f); a != nil {
+	ctx, cancel := context.WithTimeout(c.ctx, left)
+	defer cancel()
+	if looked != 0 {
+		if a := c.fetchElse(ctx, f, looked); a != nil {
 			c.land(f, c.keep(f, a), nil)
 			return
 		}
 	}
-	ctx, cancel := context.WithTimeout(c.ctx, c.cfg.Timeout)
-	defer cancel()
 	a, claimed := c.elsewhere(ctx, f)
 	if a != nil {
 		c.land(f, c.keep(f, a), nil)

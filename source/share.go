@@ -44,7 +44,7 @@ func (c *Cached) elsewhere(ctx context.Context, f *flight) (a *answer, claimed n
 			}
 			return a, claimed
 		}
-		if c.well.IsOpen() {
+		if c.well.IsOpen() || c.stuck.Load() >= lookersStuck {
 			return nil, claimed // nobody will hear of the other's answer
 		}
 		if first || claimed == host(f.addr) || !c.told(ctx, f) {
@@ -113,51 +113,69 @@ func (c *Cached) told(ctx context.Context, f *flight) bool {
 
 // try asks the Store, unless it is away.
 func (c *Cached) try(ctx context.Context, ask func(context.Context) error) bool {
-	if !c.well.TryAcquirePermit() {
+	if !c.permitted() {
 		return false
 	}
 	ctx, cancel := context.WithTimeout(ctx, c.cfg.StoreTimeout)
 	defer cancel()
 	if err := ask(ctx); err != nil {
-		c.stats.storeErrors.Add(1)
-		c.well.RecordFailure()
+		c.storeFailed()
 		return false
 	}
 	c.well.RecordSuccess()
 	return true
 }
 
-// fetch returns what the Store has of an address, and that it was asked for
-// without success; nil for nothing that is fresh. It looks first where this
-// provider's answers of late are; looking everywhere else too costs another round
-// trip only to who has to ask the provider next.
-func (c *Cached) fetch(ctx context.Context, f *flight) *answer {
-	var keys [numRungs + 1]Key
-	widest := top(f.addr)
-	n := 0
-	add := func(bits int) {
-		p, _ := f.addr.Prefix(bits)
-		keys[n] = c.keys.key(keyAnswer, c.cfg.Name, p, widest)
-		n++
-	}
-	likely := 0
+// likely is the length at which an address is looked for first: where this
+// provider's answers of late are; 0 for all there are. Looking everywhere else too
+// costs another round trip only to who has to ask the provider next.
+func (c *Cached) likely(f *flight) int {
 	if l := int(c.learned[family(f.addr)].Load()); l != 0 {
-		likely = rung(f.addr, l)
-		add(likely)
-		if a, ok := c.read(ctx, f, keys[:n]); a != nil || !ok {
-			return a
-		}
-		n = 0
+		return rung(f.addr, l)
 	}
+	return 0
+}
+
+// firstKeys appends the keys of a flight's first look.
+func (c *Cached) firstKeys(keys []Key, f *flight, likely int) []Key {
+	if likely == 0 {
+		return c.otherKeys(keys, f, 0)
+	}
+	p, _ := f.addr.Prefix(likely)
+	return append(keys, c.keys.key(keyAnswer, c.cfg.Name, p, top(f.addr)))
+}
+
+// otherKeys appends those of all lengths but one.
+func (c *Cached) otherKeys(keys []Key, f *flight, but int) []Key {
+	widest := top(f.addr)
 	for _, bits := range rungs(f.addr) {
-		if bits != likely {
-			add(bits)
+		if bits != but {
+			p, _ := f.addr.Prefix(bits)
+			keys = append(keys, c.keys.key(keyAnswer, c.cfg.Name, p, widest))
 		}
 	}
 	if !isRung(f.of) {
-		add(f.of.Bits())
+		keys = append(keys, c.keys.key(keyAnswer, c.cfg.Name, f.of, widest))
 	}
-	a, ok := c.read(ctx, f, keys[:n])
+	return keys
+}
+
+// fetch returns what the Store has of an address, and that it was asked for
+// without success; nil for nothing that is fresh.
+func (c *Cached) fetch(ctx context.Context, f *flight) *answer {
+	likely := c.likely(f)
+	if likely == 0 {
+		return c.fetchElse(ctx, f, 0)
+	}
+	if a, ok := c.read(ctx, f, c.firstKeys(nil, f, likely)); a != nil || !ok {
+		return a
+	}
+	return c.fetchElse(ctx, f, likely)
+}
+
+// fetchElse is fetch at all lengths but one.
+func (c *Cached) fetchElse(ctx context.Context, f *flight, but int) *answer {
+	a, ok := c.read(ctx, f, c.otherKeys(nil, f, but))
 	if a == nil && ok {
 		c.stats.storeMisses.Add(1)
 	}
@@ -170,7 +188,12 @@ func (c *Cached) read(ctx context.Context, f *flight, keys []Key) (*answer, bool
 	if !c.try(ctx, func(ctx context.Context) error { return c.cfg.Store.Get(ctx, keys, values) }) {
 		return nil, false
 	}
-	now := c.cfg.Now().UnixNano()
+	return c.accept(f, values, c.cfg.Now().UnixNano()), true
+}
+
+// accept returns the first of the Store's values that is an answer for a flight, and
+// fresh.
+func (c *Cached) accept(f *flight, values [][]byte, now int64) *answer {
 	for _, v := range values {
 		if v == nil {
 			continue
@@ -183,10 +206,10 @@ func (c *Cached) read(ctx context.Context, f *flight, keys []Key) (*answer, bool
 			c.stats.junk.Add(1)
 		case now < a.fresh && !c.early(a, now):
 			c.stats.storeHits.Add(1)
-			return a, true
+			return a
 		}
 	}
-	return nil, true
+	return nil
 }
 
 func isRung(p netip.Prefix) bool {

@@ -39,7 +39,7 @@ func (c *Cached) Stats() CachedStats {
 		Joined: s.joined.Load(), Dropped: s.dropped.Load(), Asked: s.asked.Load(), Failed: s.failed.Load(),
 		StoreHits: s.storeHits.Load(), StoreMisses: s.storeMisses.Load(), StoreErrors: s.storeErrors.Load(),
 		Waited: s.waited.Load(), Junk: s.junk.Load(), TooLong: s.tooLong.Load(),
-		StoreAway: c.cfg.Store != nil && !c.well.IsClosed(),
+		StoreAway: c.cfg.Store != nil && (!c.well.IsClosed() || c.stuck.Load() >= lookersStuck),
 	}
 	out.Entries, out.Bytes = c.mem.size()
 	c.mu.Lock()

@@ -24,8 +24,10 @@ import (
 // asked. [Cached] stops asking a Store that fails, and tries again later.
 type Store interface {
 	// Get puts what is under each key into values, which is as long as keys: nil
-	// where nothing is. Keys of one call have the same Group, so that a cluster can
-	// keep them on one node. A value that is longer than MaxValue may be left out.
+	// where nothing is. Nobody changes a value afterwards. Keys of several Groups may
+	// be asked about at once; those of one are next to each other, so that a cluster
+	// which keeps a Group on one node asks few. A value that is longer than MaxValue
+	// may be left out.
 	Get(ctx context.Context, keys []Key, values [][]byte) error
 	// Set puts a value under a key for ttl, in place of what was there.
 	Set(ctx context.Context, key Key, value []byte, ttl time.Duration) error
@@ -46,7 +48,7 @@ const MaxValue = 16 << 10
 // Key names a value in a [Store]: a keyed hash, so that what was asked about
 // cannot be read off the Store's keys, and no two questions have one key.
 type Key struct {
-	Group [8]byte // keys that are read together have the same
+	Group [8]byte // keys about one address have the same
 	Name  [16]byte
 }
 
@@ -141,18 +143,23 @@ func appendPart(dst []byte, s string) []byte {
 	return append(binary.AppendUvarint(dst, uint64(len(s))), s...)
 }
 
-// checksum of a value, eight bytes.
-func (k *keyer) checksum(dst, value []byte) []byte {
+// checksum of a value, eight bytes: of all but the place of the checksum itself,
+// for which zeros count.
+func (k *keyer) checksum(value []byte) (sum [checksumSize]byte) {
 	m := k.macs.Get().(*mac)
 	m.Reset()
-	m.Write(value)
+	m.Write(value[:checksumAt])
+	m.Write(noChecksum[:])
+	m.Write(value[checksumAt+checksumSize:])
 	m.sum = m.Sum(m.sum[:0])
-	dst = append(dst, m.sum[:checksumSize]...)
+	copy(sum[:], m.sum)
 	k.macs.Put(m)
-	return dst
+	return sum
 }
 
 const checksumSize = 8
+
+var noChecksum [checksumSize]byte
 
 // key names what is known of a prefix. top is the widest prefix that is looked
 // for with it.
