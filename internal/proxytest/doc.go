@@ -3,7 +3,7 @@
 // program ([Need]), starts it with its configuration ([Nginx], [HAProxy], [Caddy])
 // between an application that tells what it saw ([NewApp]) and a gate ([NewGate]
 // in the test's own process), and sends requests ([Get]). Servers that the gate
-// asks are here too ([Redis]), and a wire to them that misbehaves ([Wire]).
+// asks are here too ([Redis], [NewPostgres]), and a wire to them that misbehaves ([Wire]).
 //
 // Nothing here sleeps for a fixed time; each wait has a bound.
 package proxytest

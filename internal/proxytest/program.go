@@ -142,7 +142,13 @@ func Answers(addr string) bool {
 // StartUntil is [Start] for a program that is ready when something else is so.
 func StartUntil(t *testing.T, dir, what string, ready func() bool, program string, args ...string) *Process {
 	t.Helper()
-	p := &Process{t: t, cmd: exec.Command(program, args...), out: &output{}, ended: make(chan struct{})}
+	return startCommand(t, dir, what, ready, exec.Command(program, args...))
+}
+
+// startCommand is [StartUntil] for a command with attributes of its own.
+func startCommand(t *testing.T, dir, what string, ready func() bool, cmd *exec.Cmd) *Process {
+	t.Helper()
+	p := &Process{t: t, cmd: cmd, out: &output{}, ended: make(chan struct{})}
 	p.cmd.Dir, p.cmd.Stdout, p.cmd.Stderr = dir, p.out, p.out
 	p.cmd.WaitDelay = time.Second
 	p.cmd.Env = append(os.Environ(), "HOME="+dir, "XDG_DATA_HOME="+dir, "XDG_CONFIG_HOME="+dir)
@@ -153,13 +159,13 @@ func StartUntil(t *testing.T, dir, what string, ready func() bool, program strin
 	t.Cleanup(func() {
 		p.Stop()
 		if t.Failed() {
-			t.Logf("%s said:\n%s", program, p.out)
+			t.Logf("%s said:\n%s", cmd.Path, p.out)
 		}
 	})
-	Eventually(t, program+" "+what, func() bool {
+	Eventually(t, cmd.Path+" "+what, func() bool {
 		select {
 		case <-p.ended:
-			t.Fatalf("%s ended: %v", program, p.cmd.ProcessState)
+			t.Fatalf("%s ended: %v", cmd.Path, p.cmd.ProcessState)
 		default:
 		}
 		return ready()

@@ -1,0 +1,195 @@
+-- The platform: accounts, keys, plans, signing in, usage. The tables of SQLite
+-- (../../sqlite/migrations) are the same, column for column; a test compares them.
+--
+-- Times are microseconds since 1970 in UTC, 0 where there is none. Lists are JSON.
+-- Identifiers are positive 63-bit numbers.
+
+-- +goose Up
+
+-- "revision": of the last change to an account, a key or a plan.
+-- "floor": deletions up to this revision are forgotten.
+-- "audit": the last number of the audit log.
+CREATE TABLE counters (
+    name  TEXT NOT NULL PRIMARY KEY,
+    value BIGINT NOT NULL
+);
+INSERT INTO counters (name, value) VALUES ('revision', 0), ('floor', 0), ('audit', 0);
+
+CREATE TABLE settings (
+    name  TEXT NOT NULL PRIMARY KEY,
+    value TEXT NOT NULL
+);
+
+CREATE TABLE plans (
+    name         TEXT NOT NULL PRIMARY KEY,
+    title        TEXT NOT NULL,
+    per_day      BIGINT NOT NULL,
+    per_month    BIGINT NOT NULL,
+    per_second   BIGINT NOT NULL,
+    burst        BIGINT NOT NULL,
+    fields       TEXT NOT NULL, -- '' is all
+    bulk         BIGINT NOT NULL,
+    quota_window BIGINT NOT NULL,
+    upgrade      TEXT NOT NULL,
+    revision     BIGINT NOT NULL
+);
+CREATE INDEX plans_by_revision ON plans (revision);
+
+CREATE TABLE accounts (
+    id        BIGINT NOT NULL PRIMARY KEY,
+    email     TEXT NOT NULL, -- as given; '' when the account is deleted
+    email_key TEXT NOT NULL, -- as compared
+    verified  BIGINT NOT NULL,
+    status    BIGINT NOT NULL,
+    plan      TEXT NOT NULL REFERENCES plans (name) DEFERRABLE INITIALLY DEFERRED,
+    plan_from BIGINT NOT NULL,
+    created   BIGINT NOT NULL,
+    revision  BIGINT NOT NULL
+);
+CREATE UNIQUE INDEX accounts_by_email ON accounts (email_key) WHERE email_key <> '';
+CREATE INDEX accounts_by_revision ON accounts (revision);
+CREATE INDEX accounts_by_plan ON accounts (plan);
+
+CREATE TABLE keys (
+    id        BIGINT NOT NULL PRIMARY KEY,
+    account   BIGINT NOT NULL REFERENCES accounts (id) DEFERRABLE INITIALLY DEFERRED,
+    hash      BYTEA NOT NULL, -- keyed: the text of a key is nowhere
+    hint      TEXT NOT NULL,
+    kind      BIGINT NOT NULL,
+    mode      BIGINT NOT NULL,
+    name      TEXT NOT NULL,
+    tags      TEXT NOT NULL,
+    scopes    TEXT NOT NULL,
+    networks  TEXT NOT NULL,
+    origins   TEXT NOT NULL,
+    endpoints TEXT NOT NULL,
+    limits    TEXT NOT NULL,
+    created   BIGINT NOT NULL,
+    expires   BIGINT NOT NULL,
+    revoked   BIGINT NOT NULL,
+    replaces  BIGINT NOT NULL,
+    revision  BIGINT NOT NULL
+);
+CREATE UNIQUE INDEX keys_by_hash ON keys (hash);
+CREATE INDEX keys_by_account ON keys (account, id);
+CREATE INDEX keys_by_revision ON keys (revision);
+
+-- What is gone, so that who follows the changes hears of it.
+CREATE TABLE deletions (
+    revision BIGINT NOT NULL PRIMARY KEY,
+    kind     TEXT NOT NULL, -- account, key, plan
+    id       BIGINT NOT NULL,
+    name     TEXT NOT NULL,
+    at       BIGINT NOT NULL
+);
+
+CREATE TABLE audit (
+    id      BIGINT NOT NULL PRIMARY KEY,
+    at      BIGINT NOT NULL,
+    account BIGINT NOT NULL, -- 0 is nobody's: plans
+    actor   TEXT NOT NULL,
+    action  TEXT NOT NULL,
+    subject TEXT NOT NULL,
+    detail  TEXT NOT NULL,
+    address TEXT NOT NULL
+);
+CREATE INDEX audit_by_account ON audit (account, id);
+
+-- Signing in. Of everything that opens a door only a hash is kept.
+CREATE TABLE credentials (
+    account  BIGINT NOT NULL PRIMARY KEY REFERENCES accounts (id) DEFERRABLE INITIALLY DEFERRED,
+    password TEXT NOT NULL, -- argon2id, with its parameters
+    changed  BIGINT NOT NULL
+);
+
+CREATE TABLE totp (
+    account   BIGINT NOT NULL PRIMARY KEY REFERENCES accounts (id) DEFERRABLE INITIALLY DEFERRED,
+    secret    BYTEA NOT NULL, -- sealed with the key of secrets/
+    created   BIGINT NOT NULL,
+    confirmed BIGINT NOT NULL,
+    last_step BIGINT NOT NULL -- a code counts once
+);
+
+CREATE TABLE recovery_codes (
+    account BIGINT NOT NULL REFERENCES accounts (id) DEFERRABLE INITIALLY DEFERRED,
+    hash    BYTEA NOT NULL,
+    created BIGINT NOT NULL,
+    used    BIGINT NOT NULL,
+    PRIMARY KEY (account, hash)
+);
+
+CREATE TABLE sessions (
+    hash    BYTEA NOT NULL PRIMARY KEY,
+    id      BIGINT NOT NULL, -- by which its owner ends it
+    account BIGINT NOT NULL REFERENCES accounts (id) DEFERRABLE INITIALLY DEFERRED,
+    created BIGINT NOT NULL,
+    seen    BIGINT NOT NULL,
+    expires BIGINT NOT NULL,
+    factor  BIGINT NOT NULL, -- when the second factor was shown
+    address TEXT NOT NULL,
+    agent   TEXT NOT NULL
+);
+CREATE INDEX sessions_by_account ON sessions (account);
+CREATE INDEX sessions_by_expiry ON sessions (expires);
+
+CREATE TABLE devices (
+    hash    BYTEA NOT NULL PRIMARY KEY,
+    id      BIGINT NOT NULL,
+    account BIGINT NOT NULL REFERENCES accounts (id) DEFERRABLE INITIALLY DEFERRED,
+    name    TEXT NOT NULL,
+    created BIGINT NOT NULL,
+    seen    BIGINT NOT NULL,
+    expires BIGINT NOT NULL
+);
+CREATE INDEX devices_by_account ON devices (account);
+CREATE INDEX devices_by_expiry ON devices (expires);
+
+CREATE TABLE mail_tokens (
+    hash    BYTEA NOT NULL PRIMARY KEY,
+    account BIGINT NOT NULL REFERENCES accounts (id) DEFERRABLE INITIALLY DEFERRED,
+    purpose TEXT NOT NULL, -- confirm, reset, change
+    email   TEXT NOT NULL, -- where it was sent
+    created BIGINT NOT NULL,
+    expires BIGINT NOT NULL,
+    used    BIGINT NOT NULL
+);
+CREATE INDEX mail_tokens_by_account ON mail_tokens (account);
+CREATE INDEX mail_tokens_by_expiry ON mail_tokens (expires);
+
+-- Usage: sums by hour (hours since 1970 in UTC), and how far each node's batches
+-- are in them. An aggregator commits both in one transaction. aggregator is '' when
+-- one alone writes; api_key and account are 0 for who asks without a key.
+CREATE TABLE usage_hours (
+    aggregator TEXT NOT NULL,
+    api_key    BIGINT NOT NULL,
+    hour       BIGINT NOT NULL,
+    endpoint   BIGINT NOT NULL,
+    class      BIGINT NOT NULL,
+    region     TEXT NOT NULL,
+    account    BIGINT NOT NULL,
+    n          BIGINT NOT NULL,
+    PRIMARY KEY (aggregator, api_key, hour, endpoint, class, region)
+);
+CREATE INDEX usage_hours_by_account ON usage_hours (aggregator, account, hour);
+CREATE INDEX usage_hours_by_hour ON usage_hours (aggregator, hour);
+
+CREATE TABLE usage_watermarks (
+    aggregator TEXT NOT NULL,
+    node       TEXT NOT NULL,
+    region     TEXT NOT NULL,
+    sequence   BIGINT NOT NULL, -- all batches up to this one are in the sums
+    at         BIGINT NOT NULL,
+    PRIMARY KEY (aggregator, node)
+);
+
+-- Which alerts were sent: once per account, plan that it got at plan_from, period
+-- (day, month), span (its first hour) and threshold (percent).
+CREATE TABLE alerts (
+    account   BIGINT NOT NULL,
+    plan_from BIGINT NOT NULL,
+    period    BIGINT NOT NULL,
+    span      BIGINT NOT NULL,
+    threshold BIGINT NOT NULL,
+    at        BIGINT NOT NULL,
+    PRIMARY KEY (account, plan_from, period, span, threshold)
+);
