@@ -48,3 +48,17 @@ type Asker interface {
 	// Record: what is known here.
 	Ask(ctx context.Context, addr netip.Addr, how Intelligence, budget time.Duration) (rec Record, pending bool, err error)
 }
+
+// A LocalSource is a [Source] that waits for nobody when Local is true: it answers
+// from memory, or from a file that is mapped into it. Who has a budget does not need
+// to watch over it.
+type LocalSource interface {
+	Source
+	Local() bool
+}
+
+// IsLocal reports whether a Source is a LocalSource that is local.
+func IsLocal(s Source) bool {
+	l, ok := s.(LocalSource)
+	return ok && l.Local()
+}

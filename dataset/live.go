@@ -13,7 +13,7 @@ import (
 // came from.
 type Live struct{ cur atomic.Pointer[Dataset] }
 
-var _ ipwarden.Source = (*Live)(nil)
+var _ ipwarden.LocalSource = (*Live)(nil)
 
 // NewLive starts with d, which must not be nil.
 func NewLive(d *Dataset) *Live {
@@ -33,6 +33,9 @@ func (l *Live) Swap(d *Dataset) *Dataset { return l.cur.Swap(d) }
 func (l *Live) Lookup(ctx context.Context, addr netip.Addr) (ipwarden.Record, error) {
 	return l.cur.Load().Lookup(ctx, addr)
 }
+
+// Local is true: a dataset is mapped into memory.
+func (l *Live) Local() bool { return true }
 
 // LookupBatch asks the dataset in use, one and the same for all addresses.
 func (l *Live) LookupBatch(dst []ipwarden.Record, addrs []netip.Addr) {

@@ -14,6 +14,9 @@ import (
 // ErrInvalidAddr is returned for the zero netip.Addr.
 var ErrInvalidAddr = errors.New("dataset: the zero netip.Addr is no address")
 
+// Local is true: a dataset is mapped into memory.
+func (d *Dataset) Local() bool { return true }
+
 // Lookup returns what is known about addr, after [ipwarden.Canonical]. It does
 // not allocate, never blocks, and ignores ctx. The only error is
 // [ErrInvalidAddr].

@@ -52,7 +52,7 @@ type Dataset struct {
 }
 
 var (
-	_ ipwarden.Source = (*Dataset)(nil)
+	_ ipwarden.LocalSource = (*Dataset)(nil)
 	_ ipwarden.Shared = (*Dataset)(nil)
 )
 

@@ -28,7 +28,7 @@ const (
 
 // plain answers that an address is in Sweden and otherwise ordinary; what is
 // special-purpose, documentation ranges aside, is a bogon.
-var plain = ipwarden.SourceFunc(func(_ context.Context, a netip.Addr) (ipwarden.Record, error) {
+var plain = localFunc(func(_ context.Context, a netip.Addr) (ipwarden.Record, error) {
 	f := ipwarden.Full{Network: netip.PrefixFrom(a, a.BitLen()), Location: ipwarden.Location{CountryCode: "SE"}}
 	if a.IsPrivate() || a.IsLoopback() || a.IsUnspecified() || a.IsLinkLocalUnicast() || a.IsMulticast() ||
 		netip.MustParsePrefix("100.64.0.0/10").Contains(a) || netip.MustParsePrefix("240.0.0.0/4").Contains(a) {
@@ -285,6 +285,10 @@ func TestD7SourceAway(t *testing.T) {
 			"hangs": func(ctx context.Context, _ netip.Addr) (ipwarden.Record, error) {
 				<-ctx.Done()
 				return ipwarden.Record{}, ctx.Err()
+			},
+			"minds nothing": func(context.Context, netip.Addr) (ipwarden.Record, error) {
+				<-t.Context().Done()
+				return ipwarden.Record{}, nil
 			},
 		} {
 			g := newGate(t, policy.Config{DefaultRoute: policy.Route{FailMode: c.mode, Budget: 20 * time.Millisecond}}, func(cfg *gate.Config) { cfg.Source = src })

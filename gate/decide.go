@@ -105,9 +105,12 @@ func (g *Gate) identify(ctx context.Context, route *policy.Route, d *Decision) (
 	}
 	rec, err := ipwarden.Record{}, error(nil)
 	if d.Client.Addr.IsValid() { // else nothing is known of who came through a Unix socket
-		if g.asker != nil {
+		switch {
+		case g.asker != nil:
 			rec, d.Incomplete, err = g.asker.Ask(ctx, d.Client.Addr, route.Intelligence, route.Budget)
-		} else {
+		case g.hasty != nil:
+			rec, err = g.hasty.lookup(ctx, d.Client.Addr, g.left(route, d))
+		default:
 			rec, err = g.cfg.Source.Lookup(ctx, d.Client.Addr)
 		}
 	}

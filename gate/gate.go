@@ -19,8 +19,9 @@ import (
 type Config struct {
 	// Source says who an address is. A dataset that is swapped in place is one. One
 	// that is an ipwarden.Asker, as source.Layered is, waits for what is outside as
-	// the route says. Any other is taken to answer at once, and has no deadline but
-	// ctx's: put one that may wait behind source.NewTimeout. Required.
+	// the route says. One that is
+	// an ipwarden.LocalSource, as a dataset is, is asked in place. Any other may wait:
+	// it is asked beside, and has what is left of the budget. Required.
 	Source ipwarden.Source
 
 	// Program is the policy. Required.
@@ -122,6 +123,7 @@ type Gate struct {
 type core struct {
 	cfg     Config
 	asker   ipwarden.Asker // the Source, where it is one
+	hasty   *hasty         // the Source, where it may wait
 	hasher  limit.Hasher
 	program atomic.Pointer[program]
 	toucher toucher // the Limiter, if it is one
@@ -222,7 +224,9 @@ func New(cfg Config) (*Gate, error) {
 	c.waits = !inMemory || cfg.Attempts != nil
 	c.denier, _ = cfg.Limiter.(denier)
 	c.banner, _ = cfg.Bans.(Banner)
-	c.asker, _ = cfg.Source.(ipwarden.Asker)
+	if c.asker, _ = cfg.Source.(ipwarden.Asker); c.asker == nil && !ipwarden.IsLocal(cfg.Source) {
+		c.hasty = &hasty{cfg.Source, make(chan struct{}, maxAsking)}
+	}
 	c.toucher, _ = cfg.Limiter.(toucher)
 	if cfg.Remember > 0 {
 		c.recent = newRecent(cfg.Remember)

@@ -112,8 +112,25 @@ func TestHandler(t *testing.T) {
 // known leaves the look-up out of what is measured.
 func known(c *gate.Config) {
 	rec, _ := ipwardentest.Sample().Lookup(context.Background(), netip.MustParseAddr("8.8.8.8"))
-	c.Source = ipwarden.SourceFunc(func(context.Context, netip.Addr) (ipwarden.Record, error) { return rec, nil })
+	c.Source = knownSource(rec)
 }
+
+// localFunc is a function that waits for nobody.
+type localFunc func(context.Context, netip.Addr) (ipwarden.Record, error)
+
+func (f localFunc) Lookup(ctx context.Context, a netip.Addr) (ipwarden.Record, error) {
+	return f(ctx, a)
+}
+
+func (localFunc) Local() bool { return true }
+
+type knownSource ipwarden.Record
+
+func (s knownSource) Lookup(context.Context, netip.Addr) (ipwarden.Record, error) {
+	return ipwarden.Record(s), nil
+}
+
+func (knownSource) Local() bool { return true }
 
 func BenchmarkDecide(b *testing.B) {
 	g := newGate(b, policy.Config{Limits: []policy.Limit{perMinute("all", 1<<30)}}, known)

@@ -11,6 +11,15 @@ import (
 	"github.com/ipwarden/ipwarden/policy"
 )
 
+// emptySource knows nothing, at once.
+type emptySource struct{}
+
+func (emptySource) Lookup(_ context.Context, a netip.Addr) (ipwarden.Record, error) {
+	return ipwarden.NewRecord(a, ipwarden.Full{}), nil
+}
+
+func (emptySource) Local() bool { return true }
+
 func noteGate(t testing.TB, cfg Config) *Gate {
 	t.Helper()
 	p, err := policy.New(policy.Config{Limits: []policy.Limit{{
@@ -21,9 +30,7 @@ func noteGate(t testing.TB, cfg Config) *Gate {
 		t.Fatal(err)
 	}
 	cfg.Program = p
-	cfg.Source = ipwarden.SourceFunc(func(_ context.Context, a netip.Addr) (ipwarden.Record, error) {
-		return ipwarden.NewRecord(a, ipwarden.Full{}), nil
-	})
+	cfg.Source = emptySource{}
 	g, err := New(cfg)
 	if err != nil {
 		t.Fatal(err)

@@ -204,7 +204,7 @@ func TestRecallHoldsNoDataset(t *testing.T) {
 	full.Location.CountryCode, full.ASN.Number = "SE", 64500
 	evidence = nil
 	g := newGate(t, policy.Config{Limits: []policy.Limit{failures("login", 3)}}, func(c *gate.Config) {
-		c.Source = ipwarden.SourceFunc(func(_ context.Context, a netip.Addr) (ipwarden.Record, error) {
+		c.Source = localFunc(func(_ context.Context, a netip.Addr) (ipwarden.Record, error) {
 			defer func() { full = ipwarden.Full{} }()
 			return ipwarden.NewRecord(a, full), nil
 		})

@@ -24,7 +24,7 @@ type World struct {
 	ases map[uint32]ipwarden.ASN
 }
 
-var _ ipwarden.Source = (*World)(nil)
+var _ ipwarden.LocalSource = (*World)(nil)
 
 // NewWorld makes a World of rows; ases describe autonomous systems beyond what
 // the rows say of them.
@@ -56,6 +56,9 @@ func (w *World) find(addr netip.Addr) *Row {
 	}
 	return nil
 }
+
+// Local is true: a World is in memory.
+func (w *World) Local() bool { return true }
 
 // Lookup answers one address. It fails only when ctx has ended.
 func (w *World) Lookup(ctx context.Context, addr netip.Addr) (ipwarden.Record, error) {

@@ -32,7 +32,7 @@ type Reader struct {
 	zones  zones
 }
 
-var _ ipwarden.Source = (*Reader)(nil)
+var _ ipwarden.LocalSource = (*Reader)(nil)
 
 // Open maps the file at path, of MaxMind's schema or IPinfo's. Replace the file
 // by renaming another over it: writing into a mapped file changes answers, and
@@ -90,6 +90,9 @@ func (r *Reader) Close() error {
 	r.closed = true
 	return r.db.Close()
 }
+
+// Local is true: the file is mapped into memory.
+func (r *Reader) Local() bool { return true }
 
 // Lookup answers from the file. An address that it does not hold is a Record
 // that knows nothing but the network that is empty; an error says that the

@@ -59,7 +59,7 @@ type Overlay struct {
 	cfg   OverlayConfig
 }
 
-var _ ipwarden.Source = (*Overlay)(nil)
+var _ ipwarden.LocalSource = (*Overlay)(nil)
 
 // NewOverlay checks the entries and prepares them; the error joins all mistakes.
 func NewOverlay(cfg OverlayConfig) (*Overlay, error) {
@@ -107,6 +107,9 @@ func (o *Overlay) Lookup(ctx context.Context, addr netip.Addr) (ipwarden.Record,
 	}
 	return o.lay(rec), nil
 }
+
+// Local is whether the Source below is.
+func (o *Overlay) Local() bool { return ipwarden.IsLocal(o.src) }
 
 // lay returns rec itself when no entry touches its network.
 func (o *Overlay) lay(rec ipwarden.Record) ipwarden.Record {

@@ -25,6 +25,9 @@ func (d *askedData) Lookup(ctx context.Context, addr netip.Addr) (ipwarden.Recor
 	return d.outside.Lookup(ctx, addr)
 }
 
+// Local says that providers may be waited for.
+func (d *askedData) Local() bool { return false }
+
 // LookupBatch answers addrs into dst, which is as long.
 func (d *askedData) LookupBatch(dst []ipwarden.Record, addrs []netip.Addr) {
 	for i, a := range addrs {
@@ -35,10 +38,23 @@ func (d *askedData) LookupBatch(dst []ipwarden.Record, addrs []netip.Addr) {
 // source is what the gate asks.
 func (o *outside) source(live func() *data) ipwarden.Source {
 	if o == nil {
-		return ipwarden.SourceFunc(func(ctx context.Context, a netip.Addr) (ipwarden.Record, error) { return live().Lookup(ctx, a) })
+		return liveData(live)
 	}
 	return o
 }
+
+// liveData is the data in use, whichever that is.
+type liveData func() *data
+
+var _ ipwarden.LocalSource = liveData(nil)
+
+// Lookup asks the data in use.
+func (live liveData) Lookup(ctx context.Context, a netip.Addr) (ipwarden.Record, error) {
+	return live().Lookup(ctx, a)
+}
+
+// Local is true: data is mapped into memory.
+func (liveData) Local() bool { return true }
 
 // dataOf is the data behind what the API has.
 func dataOf(d api.Data) *data {

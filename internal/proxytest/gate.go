@@ -188,7 +188,8 @@ func (challenges) AppendLocation(dst []byte, r *ipwarden.Request, _ netip.Addr, 
 	return append(append(dst, "/.ipwarden/challenge?to="...), url.QueryEscape(r.Path)...)
 }
 
-// slowSource answers as the sample does, or takes its time.
+// slowSource answers as the sample does, or takes its time. It is local as far as a
+// gate knows, so that the gate itself is what is slow.
 type slowSource struct {
 	*ipwardentest.World
 	slow *atomic.Bool
