@@ -53,7 +53,7 @@ type Dataset struct {
 
 var (
 	_ ipwarden.LocalSource = (*Dataset)(nil)
-	_ ipwarden.Shared = (*Dataset)(nil)
+	_ ipwarden.Shared      = (*Dataset)(nil)
 )
 
 // zone is a time zone; its rules are loaded when first asked for.
