@@ -14,6 +14,7 @@ import (
 	"net/netip"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/ipwarden/ipwarden"
@@ -63,6 +64,17 @@ type Client struct {
 	base  string
 	http  *http.Client
 	query string
+
+	refused atomic.Int64 // since when the key is refused, in nanoseconds; 0: it is not
+}
+
+// Refused is since when the server refuses the key; the zero time while it does
+// not.
+func (c *Client) Refused() time.Time {
+	if ns := c.refused.Load(); ns != 0 {
+		return time.Unix(0, ns)
+	}
+	return time.Time{}
 }
 
 var _ ipwarden.Source = (*Client)(nil)
@@ -165,7 +177,13 @@ func (c *Client) call(ctx context.Context, path string, body []byte, limit int64
 		return c.failed(ctx, err)
 	}
 	defer res.Body.Close()
-	if res.StatusCode != http.StatusOK {
+	switch res.StatusCode {
+	case http.StatusOK:
+		c.refused.Store(0)
+	case http.StatusUnauthorized, http.StatusForbidden:
+		c.refused.CompareAndSwap(0, c.cfg.Now().UnixNano())
+		return problemOf(c.cfg.Name, res)
+	default:
 		return problemOf(c.cfg.Name, res)
 	}
 	text, err := io.ReadAll(io.LimitReader(res.Body, limit+1))

@@ -33,7 +33,7 @@ type Error struct {
 	Provider string
 	Kind     Kind
 	Status   int       // of the HTTP answer, 0 without one
-	RetryAt  time.Time // of OverQuota: when the vendor is asked again
+	RetryAt  time.Time // of OverQuota and Auth: when the vendor is asked again
 	Err      error     // the cause; for Timeout it is the context's
 }
 
@@ -46,7 +46,7 @@ func (e *Error) Error() string {
 	if e.Err != nil {
 		s += ": " + e.Err.Error()
 	}
-	if e.Kind == OverQuota && !e.RetryAt.IsZero() {
+	if !e.RetryAt.IsZero() {
 		s += "; it is asked again at " + e.RetryAt.UTC().Format(time.RFC3339)
 	}
 	return s

@@ -62,16 +62,19 @@ func TestRefusals(t *testing.T) {
 			s := newStandIn(t, false, says(c.status, c.body, c.header...))
 			p := open(t, config(t, s, c.kind, c.plan))
 			_, err := p.Lookup(t.Context(), google)
+			if c.want == Auth {
+				c.retry = in(firstKeyWait)
+			}
 			var e *Error
 			if !errors.As(err, &e) || e.Kind != c.want || !e.RetryAt.Equal(c.retry) || e.Status != c.status || e.Provider == "" {
 				t.Fatalf("got %+v (%v), want %s until %v", e, err, c.want, c.retry)
 			}
-			closed := c.want == OverQuota
+			closed := c.want == OverQuota || c.want == Auth
 			_, err = p.Lookup(t.Context(), google)
 			if calls := s.calls.Load(); (calls == 1) != closed {
 				t.Errorf("%d calls, and then %v", calls, err)
 			}
-			if closed && (!errors.As(err, &e) || e.Kind != OverQuota || !e.RetryAt.Equal(c.retry) || !p.Quota().Closed.Equal(c.retry)) {
+			if closed && (!errors.As(err, &e) || e.Kind != c.want || !e.RetryAt.Equal(c.retry) || p.Quota().Closed.IsZero() != (c.want == Auth)) {
 				t.Errorf("the closed gate says %v", err)
 			}
 		})
@@ -268,10 +271,10 @@ func TestNewMistakes(t *testing.T) {
 	}
 }
 
-// That a key is refused is in the log, once in a while, without the key.
+// That a provider fails is in the log, once in a while.
 func TestFailureIsLogged(t *testing.T) {
 	var now atomic.Int64
-	s := newStandIn(t, false, says(401, `{"error":{"title":"Unknown token","message":"`+secret+`"}}`))
+	s := newStandIn(t, false, says(502, `{"message":"`+secret+`"}`))
 	cfg := config(t, s, "ipinfo", "lite")
 	var logged bytes.Buffer
 	cfg.Now, cfg.Log = func() time.Time { return noon.Add(time.Duration(now.Load())) }, slog.New(slog.NewTextHandler(&logged, nil))
@@ -282,9 +285,59 @@ func TestFailureIsLogged(t *testing.T) {
 				t.Fatal("no error")
 			}
 		}
-		if n := strings.Count(logged.String(), `msg="a provider fails" provider=ipinfo why=auth status=401`); n != want || strings.Contains(logged.String(), secret) {
+		if n := strings.Count(logged.String(), `msg="a provider fails" provider=ipinfo why=server status=502`); n != want || strings.Contains(logged.String(), secret) {
 			t.Errorf("logged %d times, want %d: %s", n, want, logged.String())
 		}
 		now.Add(int64(sayAgain))
+	}
+}
+
+// A key that is refused is in the log once, and is tried now and then; when the
+// vendor takes it, all is as before.
+func TestKeyRefused(t *testing.T) {
+	var now atomic.Int64
+	var taken atomic.Bool
+	s := newStandIn(t, false, func(w http.ResponseWriter, r *http.Request) {
+		if taken.Load() {
+			says(200, good(t, "ipinfo-lite"))(w, r)
+			return
+		}
+		says(403, `{"status":403,"error":{"title":"Unknown token","message":"`+secret+`"}}`)(w, r)
+	})
+	cfg := config(t, s, "ipinfo", "lite")
+	var logged bytes.Buffer
+	cfg.Now, cfg.Log = func() time.Time { return noon.Add(time.Duration(now.Load())) }, slog.New(slog.NewTextHandler(&logged, nil))
+	p := open(t, cfg)
+	if !p.Refused().IsZero() {
+		t.Error("refused before it was asked")
+	}
+	// A day of a question a second: at first after 10 seconds, then twice as long each
+	// time, and every 5 minutes in the end.
+	for range 86_400 {
+		_, err := p.Lookup(t.Context(), google)
+		var e *Error
+		if !errors.As(err, &e) || e.Kind != Auth || e.RetryAt.IsZero() {
+			t.Fatalf("%v", err)
+		}
+		now.Add(int64(time.Second))
+	}
+	if n := s.calls.Load(); n < 280 || n > 300 {
+		t.Errorf("%d calls", n)
+	}
+	if n := strings.Count(logged.String(), "a provider refuses the key"); n != 1 || strings.Contains(logged.String(), secret) || strings.Contains(logged.String(), "a provider fails") {
+		t.Errorf("logged %d times: %s", n, logged.String())
+	}
+	if since := p.Refused(); !since.Equal(noon) {
+		t.Errorf("since %v", since)
+	}
+	taken.Store(true)
+	now.Add(int64(longKeyWait))
+	for range 3 {
+		if _, err := p.Lookup(t.Context(), google); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if !p.Refused().IsZero() || strings.Count(logged.String(), "a provider takes the key again") != 1 {
+		t.Errorf("%v %s", p.Refused(), logged.String())
 	}
 }

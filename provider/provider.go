@@ -21,6 +21,7 @@ type Provider struct {
 	header http.Header // of every request, the key among it
 	zones  zones
 	gate   quotaGate
+	keys   keyGate
 	said   atomic.Int64 // when a failure was last logged, in nanoseconds
 }
 
@@ -76,7 +77,11 @@ func (p *Provider) Lookup(ctx context.Context, addr netip.Addr) (ipwarden.Record
 	if err := ctx.Err(); err != nil {
 		return nothing, &Error{Provider: p.cfg.Name, Kind: Timeout, Err: err}
 	}
+	if retry, ok := p.keys.enter(p.cfg.Now()); !ok {
+		return nothing, &Error{Provider: p.cfg.Name, Kind: Auth, RetryAt: retry}
+	}
 	if retry, ok := p.gate.enter(p.cfg.Now()); !ok {
+		p.keys.fail()
 		return nothing, &Error{Provider: p.cfg.Name, Kind: OverQuota, RetryAt: retry}
 	}
 	rec, err := p.ask(ctx, canonical)
@@ -86,13 +91,27 @@ func (p *Provider) Lookup(ctx context.Context, addr netip.Addr) (ipwarden.Record
 	return rec.Asked(transition, addr.Zone() != ""), nil
 }
 
-// ask makes one call. That it fails is in the log, for who has written a wrong key
-// or URL, but not each time; neither is what the vendor says, which may be about
-// the address.
+// ask makes one call. That it fails is in the log, for who has written a wrong
+// URL, but not each time; neither is what the vendor says, which may be about the
+// address. That the key is refused is in the log once, until it is good again.
 func (p *Provider) ask(ctx context.Context, addr netip.Addr) (ipwarden.Record, error) {
 	rec, err := p.call(ctx, addr)
 	var e *Error
-	if errors.As(err, &e) && e.Kind != OverQuota && ctx.Err() == nil {
+	switch errors.As(err, &e); {
+	case e == nil:
+		if p.keys.pass() {
+			p.cfg.Log.Info("a provider takes the key again", "provider", p.cfg.Name)
+		}
+		return rec, err
+	case e.Kind == Auth:
+		var first bool
+		if e.RetryAt, first = p.keys.shut(p.cfg.Now()); first {
+			p.cfg.Log.Warn("a provider refuses the key; it is asked now and then whether it still does", "provider", p.cfg.Name, "status", e.Status)
+		}
+		return rec, err
+	}
+	p.keys.fail()
+	if e.Kind != OverQuota && ctx.Err() == nil {
 		now, last := p.cfg.Now().UnixNano(), p.said.Load()
 		if (last == 0 || now-last >= int64(sayAgain)) && p.said.CompareAndSwap(last, now) {
 			p.cfg.Log.Warn("a provider fails", "provider", p.cfg.Name, "why", string(e.Kind), "status", e.Status)

@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"io"
 	"strings"
 	"text/tabwriter"
 
@@ -65,86 +64,4 @@ func kindTitles() map[string]string {
 		"ipwarden":  "another ipwarden",
 		"maxmind":   "MaxMind GeoIP2 web service; needs account",
 	}
-}
-
-type providerCheckCmd struct {
-	Files []string `arg:"" name:"file" help:"Providers files, or maps."`
-}
-
-// Help is the long help.
-func (providerCheckCmd) Help() string {
-	return `Prints every mistake of providers files, with its line, its column and an excerpt
-that shows no key, and asks nobody. The keys must be there: in the environment,
-or in their files. A file with fields: in it is checked as a map.`
-}
-
-// Run checks each file.
-func (c *providerCheckCmd) Run(e *env) error {
-	failed := false
-	for _, name := range c.Files {
-		said, err := checkProviders(name, e)
-		if err != nil {
-			failed = true
-			fmt.Fprintln(e.stderr, err)
-			continue
-		}
-		fmt.Fprintf(e.stdout, "%s: %s\n", name, said)
-	}
-	if failed {
-		return errReported
-	}
-	return nil
-}
-
-// checkProviders says what is in a file.
-func checkProviders(name string, e *env) (string, error) {
-	text, err := readSmall(name)
-	if err != nil {
-		return "", err
-	}
-	if isMap(text) {
-		m, err := provider.ReadMap(strings.NewReader(text), name)
-		if err != nil {
-			return "", err
-		}
-		return "a map for " + m.Name(), nil
-	}
-	specs, err := config.ReadProviders(strings.NewReader(text), name, e.getenv)
-	if err != nil {
-		return "", err
-	}
-	names := make([]string, len(specs))
-	for i := range specs {
-		if _, closer, err := openProvider(&specs[i], quietDeps(e)); err != nil {
-			return "", fmt.Errorf("%s: %s: %w", name, specs[i].Name, err)
-		} else if closer != nil {
-			closer.Close()
-		}
-		names[i] = specs[i].Name
-	}
-	if len(names) == 0 {
-		return "no providers", nil
-	}
-	return strings.Join(names, ", "), nil
-}
-
-// isMap tells a map from a providers file by what begins a line.
-func isMap(text string) bool {
-	return strings.HasPrefix(text, "fields:") || strings.Contains(text, "\nfields:")
-}
-
-// maxProvidersFile bounds a file of the commands.
-const maxProvidersFile = 1 << 20
-
-func readSmall(name string) (string, error) {
-	f, err := openFile(name)
-	if err != nil {
-		return "", err
-	}
-	defer f.Close()
-	b, err := io.ReadAll(io.LimitReader(f, maxProvidersFile+1))
-	if err == nil && len(b) > maxProvidersFile {
-		err = fmt.Errorf("%s is larger than %d bytes", name, maxProvidersFile)
-	}
-	return string(b), err
 }

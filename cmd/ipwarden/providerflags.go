@@ -60,7 +60,17 @@ type runningProvider struct {
 	again   *source.Again
 	spend   *source.Spend // nil without a bound
 	timeout *source.Timeout
+	src     ipwarden.Source // the provider itself
 	closer  io.Closer
+}
+
+// refused is since when the provider refuses the key; the zero time while it does
+// not, and of kinds that have none.
+func (p *runningProvider) refused() time.Time {
+	if r, ok := p.src.(interface{ Refused() time.Time }); ok {
+		return r.Refused()
+	}
+	return time.Time{}
 }
 
 // open reads the file and connects to the store; nil without a file. live is the
@@ -247,7 +257,7 @@ func (o *outside) run(spec config.ProviderSpec, storeTimeout time.Duration) (*ru
 	if err != nil {
 		return nil, err
 	}
-	p := &runningProvider{spec: spec, closer: closer}
+	p := &runningProvider{spec: spec, src: src, closer: closer}
 	a := &spec.Asking
 	if spec.Kind == "dnsbl" {
 		dnsblAsking(a)
@@ -349,14 +359,16 @@ func (o *outside) forget() {
 	}
 }
 
-// impaired tells which providers are left alone, and what a block list says of its
-// zones.
+// impaired tells which providers refuse the key or are left alone, and what a
+// block list says of its zones.
 func (o *outside) impaired() (lines []string) {
 	if o == nil {
 		return nil
 	}
 	for _, p := range o.asks.Load().providers {
-		if p.breaker.Open() {
+		if since := p.refused(); !since.IsZero() {
+			lines = append(lines, "provider "+p.spec.Name+" refuses the key since "+since.UTC().Format(time.RFC3339))
+		} else if p.breaker.Open() {
 			lines = append(lines, "provider "+p.spec.Name+" is left alone: it fails or is slow")
 		}
 		if s, ok := p.closer.(interface{ Impaired() []string }); ok {

@@ -22,6 +22,7 @@ var (
 	metricAgain     = providerDesc("again_total", "Look-ups made again: retried, hedged.", "why")
 	metricJoined    = providerDesc("joined_total", "Questions that waited for another's look-up: of this process, or of another.", "of")
 	metricOpen      = providerDesc("breaker_open", "1 while the provider is left alone.")
+	metricRefused   = providerDesc("key_refused", "1 while the provider refuses the key.")
 	metricOpened    = providerDesc("breaker_opened_total", "How often it was.")
 	metricAbandoned = providerDesc("abandoned", "Look-ups that have not come back though their time is over.")
 	metricFlights   = providerDesc("flights", "Look-ups on their way.")
@@ -49,7 +50,7 @@ func (o *outside) register(with prometheus.Registerer) {
 // Describe is part of prometheus.Collector.
 func (m providerMetrics) Describe(to chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
-		metricAnswers, metricUnasked, metricErrors, metricTimeouts, metricAgain, metricJoined, metricOpen, metricOpened, metricAbandoned,
+		metricAnswers, metricUnasked, metricErrors, metricTimeouts, metricAgain, metricJoined, metricOpen, metricRefused, metricOpened, metricAbandoned,
 		metricFlights, metricEntries, metricBytes, metricStore, metricJunk, metricAway, metricSpent, metricCompared, metricAgree,
 		metricFailOpen, metricPending, metricStrict,
 	} {
@@ -96,6 +97,7 @@ func (m providerMetrics) Collect(to chan<- prometheus.Metric) {
 		counter(metricJoined, s.Joined, name, "process")
 		counter(metricJoined, s.Waited, name, "other")
 		gauge(metricOpen, yes(p.breaker.Open()), name)
+		gauge(metricRefused, yes(!p.refused().IsZero()), name)
 		counter(metricOpened, p.breaker.Opened(), name)
 		gauge(metricAbandoned, float64(p.timeout.Abandoned()), name)
 		gauge(metricFlights, float64(s.Flights), name)

@@ -102,11 +102,12 @@ func providerMap(name string) (*provider.Map, error) {
 	return provider.ReadMap(f, name)
 }
 
-// countsAgainst reports whether an error is a provider's failure: a quota that is
-// used up is known to be over at a time, and a question that it calls wrong is ours.
+// countsAgainst reports whether an error is a provider's failure: one whose quota is
+// used up, or that refuses the key, is left alone by itself, and a question that it
+// calls wrong is ours.
 func countsAgainst(err error) bool {
 	var e *provider.Error
-	return !errors.As(err, &e) || e.Kind != provider.OverQuota && e.Kind != provider.Invalid
+	return !errors.As(err, &e) || e.Kind != provider.OverQuota && e.Kind != provider.Auth && e.Kind != provider.Invalid
 }
 
 // worthAnother reports whether asking again may help.

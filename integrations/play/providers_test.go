@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"net/netip"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -37,7 +38,11 @@ func startVendor(t *testing.T) *vendor {
 	v.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		v.calls.Add(1)
 		addr, err := netip.ParseAddr(strings.TrimPrefix(r.URL.Path, "/"))
-		if err != nil || r.Header.Get("Authorization") != "Bearer sesame" {
+		switch {
+		case r.Header.Get("Authorization") != "Bearer sesame":
+			http.Error(w, "no", http.StatusUnauthorized)
+			return
+		case err != nil:
 			http.Error(w, "no", http.StatusBadRequest)
 			return
 		}
@@ -81,10 +86,13 @@ type asker struct {
 func startAsker(t *testing.T, v *vendor, more, rest string, args ...string) *asker {
 	t.Helper()
 	dir := t.TempDir()
+	if !strings.Contains(more, "key_file:") {
+		more += ", key_file: key"
+	}
 	write(t, filepath.Join(dir, "map.yaml"), vendorMap)
 	write(t, filepath.Join(dir, "key"), "sesame\n")
 	write(t, filepath.Join(dir, "seed"), "a secret of all nodes\n")
-	write(t, filepath.Join(dir, "providers.yaml"), "providers:\n  - {name: vendor, kind: generic, map: map.yaml, url: \""+v.URL+"/{ip}\", key_file: key"+more+"}\n"+rest)
+	write(t, filepath.Join(dir, "providers.yaml"), "providers:\n  - {name: vendor, kind: generic, map: map.yaml, url: \""+v.URL+"/{ip}\""+more+"}\n"+rest)
 	a := &asker{url: proxytest.FreeAddr(t), admin: proxytest.FreeAddr(t), dir: dir}
 	a.Process = proxytest.Start(t, dir, a.url, program(t), append([]string{
 		"serve", "--listen", a.url, "--admin-listen", a.admin, "--providers", "providers.yaml", "--cache-seed-file", "seed",
@@ -224,6 +232,54 @@ func TestProviderHangs(t *testing.T) {
 		if !strings.Contains(string(metrics), want) {
 			t.Errorf("no %s in the metrics", want)
 		}
+	}
+}
+
+// That a key is refused is told: once in the log, in /readyz, in the metrics, and by
+// "provider check". Requests go on from the data, and the provider is not asked for
+// each of them.
+func TestKeyRefused(t *testing.T) {
+	v := startVendor(t)
+	dir := t.TempDir()
+	write(t, filepath.Join(dir, "wrong"), "open\n")
+	a := startAsker(t, v, ", key_file: "+filepath.Join(dir, "wrong"), "intelligence: sync\nbudget: 20s\n")
+	for i := range 50 {
+		if k := a.look(t, fmt.Sprintf("52.93.%d.1", i)); k.Location.Country == "" {
+			t.Errorf("%+v", k)
+		}
+	}
+	if n := v.calls.Load(); n > 5 { // one, and one each ten seconds at first
+		t.Errorf("%d calls with a wrong key", n)
+	}
+	if n := strings.Count(a.Output(), "a provider refuses the key"); n != 1 || strings.Contains(a.Output(), "open") {
+		t.Errorf("logged %d times: %s", n, a.Output())
+	}
+	for path, want := range map[string]string{
+		"/readyz":  "ready\nprovider vendor refuses the key since ",
+		"/metrics": `ipwarden_provider_key_refused{provider="vendor"} 1`,
+	} {
+		r, err := http.Get("http://" + a.admin + path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, _ := io.ReadAll(r.Body)
+		r.Body.Close()
+		if r.StatusCode != http.StatusOK || !strings.Contains(string(b), want) {
+			t.Errorf("%s: %d, no %q", path, r.StatusCode, want)
+		}
+	}
+	check := func(file string) (string, error) {
+		c := exec.CommandContext(t.Context(), program(t), "provider", "check", "--ask", "8.8.8.8", file)
+		c.Dir = a.dir
+		out, err := c.CombinedOutput()
+		return string(out), err
+	}
+	if out, err := check("providers.yaml"); err == nil || !strings.Contains(out, "providers.yaml: vendor: the key was refused (HTTP 401)") {
+		t.Errorf("%v: %s", err, out)
+	}
+	write(t, filepath.Join(dir, "wrong"), "sesame\n")
+	if out, err := check("providers.yaml"); err != nil || !strings.Contains(out, "providers.yaml: vendor answers\n") {
+		t.Errorf("%v: %s", err, out)
 	}
 }
 
