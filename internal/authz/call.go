@@ -1,0 +1,80 @@
+package authz
+
+import (
+	"net/netip"
+	"time"
+
+	"github.com/ipwarden/ipwarden"
+	"github.com/ipwarden/ipwarden/internal/customer"
+	"github.com/ipwarden/ipwarden/limit"
+)
+
+// A Call is one request: what is asked, and, once it was checked, on whose account.
+// Who has many uses one again after [Call.Reset].
+type Call struct {
+	Key             string // as it came; "" is none
+	Path            string // "/v1/ip/8.8.8.8", "/compat/ipinfo"
+	Origin, Referer string // as they came
+	Client          netip.Addr
+	Peer            netip.Addr // whom a call without a key is charged to when Client is not known
+	Endpoint        customer.Endpoint
+	Scope           Scope
+	Items           int // look-ups that are asked for; 0 is not known yet, see [Authorizer.More]
+	Now             time.Time
+
+	key       *slot // whose it is; nil without a key
+	by        *plan
+	anonymous bool
+	since     time.Duration // Now on the clock of the cells
+	taken     int64         // of the quotas
+	left      uint32        // of the burst
+	refused   Refusal
+	requests  [2]limit.Request // without a key
+	results   [2]limit.Result
+}
+
+// Reset forgets the call.
+func (c *Call) Reset() { *c = Call{} }
+
+// Account is on whose account the call is; 0 without a key.
+func (c *Call) Account() customer.AccountID {
+	if c.key == nil {
+		return 0
+	}
+	return c.key.account.id
+}
+
+// KeyID is the key's; 0 without one.
+func (c *Call) KeyID() customer.KeyID {
+	if c.key == nil {
+		return 0
+	}
+	return c.key.id
+}
+
+// Fields are what the plan has of a record; false is all of them.
+func (c *Call) Fields() (f ipwarden.Fields, some bool) {
+	if c.by == nil {
+		return f, false
+	}
+	return c.by.fields, c.by.some
+}
+
+// ForPage reports whether the key is for certain web pages: then the answer is for
+// the page that asked alone.
+func (c *Call) ForPage() bool {
+	return c.key != nil && c.key.detail != nil && (len(c.key.detail.origins) > 0 || c.key.flags&flagPublishable != 0)
+}
+
+// Left says how much of the plan's quota is used, and of how much: of the day if it
+// has one of a day, else of the month; a limit of 0 is none.
+func (c *Call) Left() (used, of int64, reset time.Time) {
+	if c.key == nil {
+		return 0, 0, time.Time{}
+	}
+	q := c.key.standing.Quota()
+	if q.Day.Limit > 0 {
+		return q.Day.Used, q.Day.Limit, q.Day.Reset
+	}
+	return q.Month.Used, q.Month.Limit, q.Month.Reset
+}

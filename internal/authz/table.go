@@ -1,0 +1,183 @@
+package authz
+
+import (
+	"encoding/binary"
+	"math/bits"
+	"sync"
+	"sync/atomic"
+
+	"github.com/ipwarden/ipwarden/internal/customer"
+	"github.com/ipwarden/ipwarden/internal/usage"
+)
+
+// numShards is in how many parts the table is: a change copies one of them, some
+// 80 KB of a million keys.
+const numShards = 1 << shardBits
+
+const shardBits = 10
+
+// table finds keys by their hashes. Who reads it takes no lock: a change makes a
+// new shard. Hashes are as good as random for who does not have the secret, so
+// their bits are used as they are.
+type table struct {
+	shards [numShards]atomic.Pointer[shard]
+	mu     sync.Mutex // guards against another who changes it
+	n      atomic.Int64
+}
+
+// A shard is an open-addressing table that never changes. A byte of tags for each
+// slot says whether it is taken, and by seven bits of its hash by whom: nearly all
+// unknown keys touch nothing else, and known ones one slot.
+type shard struct {
+	tags  []uint64 // eight slots each
+	slots []slot
+	n     int
+}
+
+// A slot is what a check reads of a key: one cache line.
+type slot struct {
+	hash     [2]uint64
+	id       customer.KeyID
+	account  *account
+	standing *usage.Standing // the account's, here too so that both are fetched at once
+	counts   *usage.Key
+	detail   *detail // nil when nothing restricts it
+	ends     uint32  // seconds since 1970 from which it is refused; 0 is never
+	flags    flags
+}
+
+const (
+	ones  = 0x0101010101010101
+	highs = 0x8080808080808080
+)
+
+func words(h customer.Hash) (w [2]uint64) {
+	return [2]uint64{binary.LittleEndian.Uint64(h[:8]), binary.LittleEndian.Uint64(h[8:])}
+}
+
+// shardOf, tagOf and groupOf take different bits of a hash.
+func shardOf(w [2]uint64) int   { return int(w[0] >> (64 - shardBits)) }
+func tagOf(w [2]uint64) uint64  { return w[0]&0x7f | 0x80 }
+func (s *shard) groupOf(w [2]uint64) int {
+	g, _ := bits.Mul64(w[1], uint64(len(s.tags)))
+	return int(g)
+}
+
+// find returns the slot of a hash, nil when there is none. Comparing takes as long
+// whichever bits differ.
+func (t *table) find(w [2]uint64) *slot {
+	s := t.shards[shardOf(w)].Load()
+	if s == nil {
+		return nil
+	}
+	tag := tagOf(w) * ones
+	for g := s.groupOf(w); ; {
+		tags := s.tags[g]
+		differ := tags ^ tag
+		// A byte above one that is the same may be taken for the same too; the hash tells.
+		for same := (differ - ones) &^ differ & highs; same != 0; same &= same - 1 {
+			k := &s.slots[g*8+bits.TrailingZeros64(same)/8]
+			if (k.hash[0]^w[0])|(k.hash[1]^w[1]) == 0 {
+				return k
+			}
+		}
+		if ^tags&highs != 0 {
+			return nil // a free slot: it would be there
+		}
+		if g++; g == len(s.tags) {
+			g = 0
+		}
+	}
+}
+
+// newShard has room for n slots, of which at most 4/5 are taken, and one at least
+// is free.
+func newShard(n int) *shard {
+	groups := max(1, (n*5/4+8)/8)
+	return &shard{tags: make([]uint64, groups), slots: make([]slot, groups*8)}
+}
+
+// add puts a slot where find looks for it. Nobody reads the shard yet.
+func (s *shard) add(k *slot) {
+	for g := s.groupOf(k.hash); ; {
+		if free := ^s.tags[g] & highs; free != 0 {
+			i := bits.TrailingZeros64(free) / 8
+			s.tags[g] |= tagOf(k.hash) << (8 * i)
+			s.slots[g*8+i] = *k
+			s.n++
+			return
+		}
+		if g++; g == len(s.tags) {
+			g = 0
+		}
+	}
+}
+
+// all yields the slots that are taken.
+func (s *shard) all(yield func(*slot) bool) {
+	if s == nil {
+		return
+	}
+	for i := range s.slots {
+		if s.tags[i/8]>>(8*(i%8))&0x80 != 0 && !yield(&s.slots[i]) {
+			return
+		}
+	}
+}
+
+// replace puts the slots in the place of those with the same hashes, and takes out
+// the hashes of gone. Each shard that changes is made anew, once.
+func (t *table) replace(put []slot, gone []customer.Hash) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	type change struct {
+		put  map[[2]uint64]*slot
+		gone map[[2]uint64]bool
+	}
+	changes := map[int]*change{}
+	at := func(w [2]uint64) *change {
+		c := changes[shardOf(w)]
+		if c == nil {
+			c = &change{put: map[[2]uint64]*slot{}, gone: map[[2]uint64]bool{}}
+			changes[shardOf(w)] = c
+		}
+		return c
+	}
+	for _, h := range gone {
+		at(words(h)).gone[words(h)] = true
+	}
+	for i := range put {
+		c := at(put[i].hash)
+		c.put[put[i].hash] = &put[i]
+		delete(c.gone, put[i].hash)
+	}
+	for i, c := range changes {
+		before := t.shards[i].Load()
+		n := len(c.put)
+		if before != nil {
+			n += before.n
+		}
+		after := newShard(n)
+		for k := range before.all {
+			if c.put[k.hash] == nil && !c.gone[k.hash] {
+				after.add(k)
+			}
+		}
+		for _, k := range c.put {
+			after.add(k)
+		}
+		was := 0
+		if before != nil {
+			was = before.n
+		}
+		if after.n == 0 {
+			after = nil
+		}
+		t.shards[i].Store(after)
+		if after != nil {
+			t.n.Add(int64(after.n - was))
+		} else {
+			t.n.Add(int64(-was))
+		}
+	}
+}
