@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/netip"
 	"strconv"
 	"strings"
 	"sync"
@@ -15,6 +16,7 @@ import (
 
 	"github.com/ipwarden/ipwarden"
 	"github.com/ipwarden/ipwarden/internal/api/dialect"
+	"github.com/ipwarden/ipwarden/internal/authz"
 )
 
 // Config says what an [API] answers from. The zero value is not usable: Data
@@ -47,6 +49,15 @@ type Config struct {
 	// Dialects are other vendors' wire formats, by virtual host and below
 	// /compat/. Default: none.
 	Dialects *dialect.Set
+
+	// Accounts says who may have answers, and counts them. Default: everybody may,
+	// and nothing is counted.
+	Accounts *authz.Authorizer
+
+	// Client tells who asks, for keys that are for certain networks and for calls
+	// without a key: under an explicit trust in proxies. It returns the invalid
+	// address when it cannot tell. Default: the peer, whatever the header says.
+	Client func(peer netip.Addr, h ipwarden.Header) netip.Addr
 
 	// Impaired says what is out of use while the rest works, a line each, for people
 	// who look at /readyz; it changes nothing else. Default: nothing is.
@@ -119,6 +130,9 @@ func New(cfg Config) (*API, error) {
 		return nil, fmt.Errorf("api: %w", err)
 	}
 	a.metrics = newMetrics(a)
+	if cfg.Accounts != nil {
+		a.metrics.registry.MustRegister(AccountMetrics(cfg.Accounts))
+	}
 	if cfg.Gate != nil {
 		a.metrics.registry.MustRegister(GateMetrics(cfg.Gate.Gate, cfg.Gate.Challenges))
 		if cfg.Gate.Bans != nil {

@@ -43,6 +43,9 @@ func (x *exchange) bulk() *problem {
 	if p != nil {
 		return p
 	}
+	if o, p = x.mine(o); p != nil {
+		return p
+	}
 	if x.st.data == nil {
 		return noData()
 	}
@@ -100,6 +103,9 @@ func (x *exchange) bulkArray(body []byte, o *options, f format) *problem {
 	if o.explain {
 		limit = maxBulkExplain
 	}
+	if p := x.admitItems(body, limit); p != nil {
+		return p
+	}
 	v := x.view(o)
 	out := x.out[:0]
 	switch f {
@@ -110,7 +116,7 @@ func (x *exchange) bulkArray(body []byte, o *options, f format) *problem {
 	}
 	var s arrayScanner
 	b := x.batchMemory()
-	index := 0
+	index, good := 0, 0
 	for more := s.open(body); more; {
 		var n int
 		n, more = s.fill(b.queries[:])
@@ -118,7 +124,7 @@ func (x *exchange) bulkArray(body []byte, o *options, f format) *problem {
 			x.out = out
 			return tooLarge("An array may have " + strconv.Itoa(limit) + " items" + ifExplain(o) + ".")
 		}
-		b.look(x, n)
+		good += b.look(x, n)
 		out = b.append(out, v, index, n, f)
 		index += n
 	}
@@ -133,6 +139,7 @@ func (x *exchange) bulkArray(body []byte, o *options, f format) *problem {
 		}
 	}
 	x.metricsBulk(index)
+	x.answered(good)
 	x.ok(f)
 	return nil
 }
@@ -162,9 +169,8 @@ var (
 	errBadLine  = &itemError{"bad-item", "Not JSON", "is not JSON; an address is written as a string, \"8.8.8.8\""}
 )
 
-// look answers the first n queries.
-func (b *batch) look(x *exchange, n int) {
-	good := 0
+// look answers the first n queries, and tells how many of them are addresses.
+func (b *batch) look(x *exchange, n int) (good int) {
 	for i := range n {
 		q := &b.queries[i]
 		if q.dotted {
@@ -189,6 +195,7 @@ func (b *batch) look(x *exchange, n int) {
 		good++
 	}
 	x.st.data.LookupBatch(b.recs[:good], b.addrs[:good])
+	return good
 }
 
 // append writes the answers to the first n queries, which are at index and on.

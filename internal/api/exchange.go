@@ -37,6 +37,9 @@ type request struct {
 	fast                bool
 	body                bodyReader       // of a POST
 	only                *dialect.Dialect // whose listener this is
+
+	// Where accounts are on; x.identify reads them of header, where that is not nil.
+	authorization, apiKey, origin, referer string
 }
 
 type response struct {
@@ -73,6 +76,7 @@ type kept struct {
 	gateAnswer *gateAnswer   // made by the first question to the gate
 	call       *dialect.Call // made by the first question in a dialect
 	loop       *loopBuffers  // made by the first connection of the fast loop
+	keyed      *keyed        // made by the first request where accounts are on
 }
 
 // bodyReader reads the body of a request.
@@ -145,6 +149,10 @@ func (x *exchange) reset() {
 	x.gateAnswer.forget()
 	if x.call != nil && x.route == routeDialect {
 		x.call.Reset()
+	}
+	if x.keyed != nil {
+		x.keyed.asked = false
+		x.keyed.call.Reset() // it holds on to the table of keys
 	}
 	x.request, x.response = request{}, response{}
 }

@@ -110,10 +110,23 @@ func (x *exchange) readHeader(h *fasthttp.RequestHeader) *problem {
 				x.accept = joinLine(x.accept, value)
 			case strings.EqualFold(name, "Expect") && !strings.EqualFold(value, "100-continue"):
 				return unknownExpectation()
+			case strings.EqualFold(name, "Origin"):
+				x.origin = joinLine(x.origin, value)
+			}
+		case len("Referer"):
+			if strings.EqualFold(name, "Referer") {
+				x.referer = joinLine(x.referer, value)
+			}
+		case len("X-Api-Key"):
+			if strings.EqualFold(name, "X-Api-Key") {
+				x.apiKey = joinLine(x.apiKey, value)
 			}
 		case len("If-None-Match"):
-			if strings.EqualFold(name, "If-None-Match") {
+			switch {
+			case strings.EqualFold(name, "If-None-Match"):
 				x.ifNoneMatch = joinLine(x.ifNoneMatch, value)
+			case strings.EqualFold(name, "Authorization"):
+				x.authorization = joinLine(x.authorization, value)
 			}
 		case len("Accept-Encoding"):
 			if strings.EqualFold(name, "Accept-Encoding") {
@@ -128,6 +141,8 @@ func (x *exchange) readHeader(h *fasthttp.RequestHeader) *problem {
 		x.accept = unfolded(h, "Accept")
 		x.acceptEncoding = unfolded(h, "Accept-Encoding")
 		x.ifNoneMatch = unfolded(h, "If-None-Match")
+		x.authorization, x.apiKey = unfolded(h, "Authorization"), unfolded(h, "X-Api-Key")
+		x.origin, x.referer = unfolded(h, "Origin"), unfolded(h, "Referer")
 	}
 	return nil
 }

@@ -105,20 +105,31 @@ func (x *exchange) readLine(line []byte, hosts *int) bool {
 			x.accept = joinLine(x.accept, value)
 		case strings.EqualFold(name, "Expect"):
 			return false
+		case strings.EqualFold(name, "Origin"):
+			x.origin = joinLine(x.origin, value)
 		}
 	case len("Upgrade"), len("HTTP2-Settings"), len("Transfer-Encoding"), len("Proxy-Connection"): // Trailer, Content-Length
 		switch {
 		case strings.EqualFold(name, "Upgrade"), strings.EqualFold(name, "Trailer"), strings.EqualFold(name, "HTTP2-Settings"),
 			strings.EqualFold(name, "Content-Length"), strings.EqualFold(name, "Transfer-Encoding"), strings.EqualFold(name, "Proxy-Connection"):
 			return false
+		case strings.EqualFold(name, "Referer"):
+			x.referer = joinLine(x.referer, value)
 		}
 	case len("Connection"):
 		if strings.EqualFold(name, "Connection") {
 			return strings.EqualFold(value, "keep-alive")
 		}
 	case len("If-None-Match"):
-		if strings.EqualFold(name, "If-None-Match") {
+		switch {
+		case strings.EqualFold(name, "If-None-Match"):
 			x.ifNoneMatch = joinLine(x.ifNoneMatch, value)
+		case strings.EqualFold(name, "Authorization"):
+			x.authorization = joinLine(x.authorization, value)
+		}
+	case len("X-Api-Key"):
+		if strings.EqualFold(name, "X-Api-Key") {
+			x.apiKey = joinLine(x.apiKey, value)
 		}
 	case len("Accept-Encoding"):
 		if strings.EqualFold(name, "Accept-Encoding") {

@@ -12,16 +12,21 @@ import (
 
 // home answers GET /: the caller's own answer, or that of ?ip=. A browser gets
 // the page, curl gets text, and whoever asks for JSON gets that.
-func (x *exchange) home() *problem {
+//
+// Where accounts are on, refused is why there may be no answer: the page says it.
+func (x *exchange) home(refused *problem) *problem {
 	f, p := x.choose(anyFormat, offerHome)
 	if p != nil {
 		return p
 	}
 	if f == formatHTML {
-		return x.homePage()
+		return x.homePage(refused)
 	}
 	o, p := x.options(paramsAnswer | paramIP)
 	if p != nil {
+		return p
+	}
+	if o, p = x.mine(o); p != nil {
 		return p
 	}
 	if o.format != anyFormat {
@@ -50,7 +55,7 @@ func (x *exchange) home() *problem {
 
 // homePage writes the page. Links that people follow here carry all sorts of
 // parameters, so only ip and explain count, and what is wrong with it the page says.
-func (x *exchange) homePage() *problem {
+func (x *exchange) homePage(refused *problem) *problem {
 	pg := &homePage{Base: x.api.pages.base, Self: true, Date: dateOnly(x.st.info.Date)}
 	for pair := range strings.SplitSeq(x.query, "&") {
 		name, value, _ := strings.Cut(pair, "=")
@@ -74,6 +79,10 @@ func (x *exchange) homePage() *problem {
 		} else {
 			addr, pg.Self = a, false
 		}
+	}
+	if refused != nil {
+		addr, pg.Error = netip.Addr{}, string(refused.refusal.AppendDetail(nil))
+		x.answered(0)
 	}
 	if addr.IsValid() { // else somebody on a Unix socket, who gets the search box alone
 		rec, p := x.ask(addr)

@@ -21,6 +21,9 @@ func (x *exchange) lookup(segment string) *problem {
 	if p != nil {
 		return p
 	}
+	if o, p = x.mine(o); p != nil {
+		return p
+	}
 	f, p := x.choose(o.format, offerAnswer)
 	if p != nil {
 		return p
@@ -41,6 +44,9 @@ func (x *exchange) caller() *problem {
 	}
 	o, p := x.options(paramsAnswer)
 	if p != nil {
+		return p
+	}
+	if o, p = x.mine(o); p != nil {
 		return p
 	}
 	f, p := x.choose(o.format, offerAnswer)
@@ -71,7 +77,10 @@ func (x *exchange) single(whole, segment, name string) *problem {
 	if _, p := x.choose(anyFormat, offerText); p != nil {
 		return p
 	}
-	o := options{fields: ipwarden.FieldsOf(field)}
+	o := options{seen: paramFields, fields: ipwarden.FieldsOf(field)}
+	if _, p := x.mine(&o); p != nil {
+		return p
+	}
 	o.volatile, o.zoned = field == ipwarden.FieldTimeZoneCurrentTime, o.fields.Any(zonedFields)
 	v := x.view(&o)
 	v.Query = text

@@ -42,6 +42,7 @@ func (x *exchange) bulkLines(o *options) *problem {
 // an interactive client gets each answer at once, a bulk one gets them in
 // blocks.
 func (x *exchange) pump(w *streamWriter, o *options) error {
+	defer x.settleEnd()
 	in := bufio.NewReaderSize(w.in, 32<<10)
 	b, v := x.batchMemory(), x.view(o)
 	text := make([]byte, 0, batchSize*maxLine) // of the lines of one batch
@@ -56,18 +57,28 @@ func (x *exchange) pump(w *streamWriter, o *options) error {
 		}
 		if n > 0 && (n == batchSize || err != nil || !lineWaits(in)) {
 			v.Now = x.clock()
-			b.look(x, n)
-			x.out = b.append(x.out[:0], v, index, n, formatNDJSON)
+			ended := x.admitMore(n)
+			x.out = x.out[:0]
+			if ended == nil {
+				good := b.look(x, n)
+				x.out = b.append(x.out, v, index, n, formatNDJSON)
+				x.settleSome(good)
+			} else {
+				x.out = x.appendEnd(x.out, index, ended)
+			}
 			if err := w.extend(); err != nil {
 				return err
 			}
 			if _, err := w.out.Write(x.out); err != nil {
 				return err
 			}
-			if !lineWaits(in) {
+			if ended != nil || !lineWaits(in) {
 				if err := w.flush(); err != nil {
 					return err
 				}
+			}
+			if ended != nil {
+				return nil
 			}
 			x.metricsBulk(n)
 			index, n, text = index+n, 0, text[:0]

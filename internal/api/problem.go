@@ -5,6 +5,7 @@ import (
 	"strconv"
 
 	"github.com/ipwarden/ipwarden"
+	"github.com/ipwarden/ipwarden/internal/authz"
 )
 
 // problemBase is where each type of problem is described.
@@ -18,9 +19,10 @@ type problem struct {
 	title   string // the same for every problem of the type
 	detail  string
 	example string
-	allow   string   // of a 405: the methods that work
-	offers  []string // of a 406 and 415: the media types that work
-	nowhere bool     // the target was not read: no instance
+	allow   string         // of a 405: the methods that work
+	offers  []string       // of a 406 and 415: the media types that work
+	nowhere bool           // the target was not read: no instance
+	refusal *authz.Refusal // of a key: it has the detail
 }
 
 const (
@@ -148,7 +150,13 @@ func (p *problem) append(dst []byte, instance string) []byte {
 	dst = append(dst, p.slug...)
 	dst = ipwarden.AppendString(append(dst, `","title":`...), p.title)
 	dst = strconv.AppendInt(append(dst, `,"status":`...), int64(p.status), 10)
-	dst = ipwarden.AppendString(append(dst, `,"detail":`...), p.detail)
+	if p.refusal != nil {
+		var text [512]byte
+		dst = ipwarden.AppendString(append(dst, `,"detail":`...), alias(p.refusal.AppendDetail(text[:0])))
+		dst = p.refusal.AppendMembers(dst)
+	} else {
+		dst = ipwarden.AppendString(append(dst, `,"detail":`...), p.detail)
+	}
 	if instance != "" && !p.nowhere {
 		dst = append(dst, `,"instance":"`...)
 		dst = appendReference(dst, instance)

@@ -17,6 +17,7 @@ import (
 type cachePolicy struct {
 	noStore bool
 	private bool  // only by the caller's own cache, and only to ask again
+	mine    bool  // only by the caller's own cache
 	maxAge  int64 // seconds
 }
 
@@ -67,6 +68,8 @@ func (c cachePolicy) append(dst []byte) []byte {
 		return append(dst, "no-store"...)
 	case c.private:
 		return append(dst, "private, no-cache"...)
+	case c.mine:
+		return strconv.AppendInt(append(dst, "private, max-age="...), c.maxAge, 10)
 	}
 	return strconv.AppendInt(append(dst, "public, max-age="...), c.maxAge, 10)
 }
@@ -120,10 +123,15 @@ const varyAnswer = "Accept, Accept-Encoding"
 // headers writes the header lines in the order of their names. Server, Date
 // and Connection are the transport's.
 func (x *exchange) headers(encoding, tag string) {
-	x.usual = x.status == http.StatusOK && x.negotiated && x.contentType == mediaTypes[formatJSON] &&
+	keyed := x.keyed != nil && x.keyed.asked
+	x.cache.mine = keyed
+	x.usual = !keyed && x.status == http.StatusOK && x.negotiated && x.contentType == mediaTypes[formatJSON] &&
 		tag != "" && encoding == "" && !x.page && x.allow == "" && x.csp == "" && !x.pending
 	if !x.page {
-		x.line("Access-Control-Allow-Origin", "*")
+		x.line("Access-Control-Allow-Origin", x.allowOrigin())
+	}
+	if keyed && x.origin != "" {
+		x.line("Access-Control-Expose-Headers", "Etag, RateLimit, RateLimit-Policy, Retry-After")
 	}
 	if x.allow != "" {
 		x.line("Allow", x.allow)
@@ -144,16 +152,21 @@ func (x *exchange) headers(encoding, tag string) {
 	if x.pending {
 		x.line("Ipwarden-Pending", "true")
 	}
+	if keyed {
+		x.limitLines()
+	}
 	if x.page {
 		x.line("Referrer-Policy", "no-referrer")
 	}
-	if x.status == http.StatusServiceUnavailable {
+	switch {
+	case x.status == http.StatusServiceUnavailable:
 		x.line("Retry-After", "5")
+	case keyed && x.status == http.StatusTooManyRequests:
+		x.retryLine()
 	}
-	if x.negotiated {
-		x.line("Vary", varyAnswer)
-	} else {
-		x.line("Vary", "Accept-Encoding")
+	x.line("Vary", x.varies())
+	if keyed && x.status == http.StatusUnauthorized {
+		x.line("Www-Authenticate", x.challenge())
 	}
 	if x.page || x.contentType != mediaTypes[formatJSON] && x.contentType != "" {
 		x.line("X-Content-Type-Options", "nosniff")
@@ -261,7 +274,11 @@ func (x *exchange) refuse(p *problem) {
 // preflight answers OPTIONS (Fetch standard, CORS protocol).
 func (x *exchange) preflight(allow string) {
 	x.status = http.StatusNoContent
-	x.line("Access-Control-Allow-Headers", "Accept, Content-Type, If-None-Match")
+	if x.keyed != nil {
+		x.line("Access-Control-Allow-Headers", "Accept, Authorization, Content-Type, If-None-Match, X-Api-Key")
+	} else {
+		x.line("Access-Control-Allow-Headers", "Accept, Content-Type, If-None-Match")
+	}
 	x.line("Access-Control-Allow-Methods", allow)
 	x.line("Access-Control-Allow-Origin", "*")
 	x.line("Access-Control-Max-Age", "86400")

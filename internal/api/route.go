@@ -2,6 +2,9 @@ package api
 
 import (
 	"strings"
+
+	"github.com/ipwarden/ipwarden/internal/authz"
+	"github.com/ipwarden/ipwarden/internal/customer"
 )
 
 // route is what a request is for; the metrics know it by its name.
@@ -45,6 +48,10 @@ func (x *exchange) serve() {
 		x.serveDialect(d, path)
 		return
 	}
+	if x.api.cfg.Accounts != nil {
+		x.identify()
+		defer x.settle() // after rescue
+	}
 	defer x.rescue()
 	p := x.handle()
 	if p != nil {
@@ -71,6 +78,9 @@ func (x *exchange) handle() *problem {
 			if p := x.reading(exampleLookup); p != nil || x.status != 0 {
 				return p
 			}
+			if p := x.admit(customer.EndpointLookup, authz.Lookup, 1); p != nil {
+				return p
+			}
 			return x.lookup(addr)
 		}
 		x.route = routeField
@@ -78,6 +88,9 @@ func (x *exchange) handle() *problem {
 			return x.otherListener()
 		}
 		if p := x.reading(exampleLookup + "/location.country_code"); p != nil || x.status != 0 {
+			return p
+		}
+		if p := x.admit(customer.EndpointLookup, authz.Lookup, 1); p != nil {
 			return p
 		}
 		return x.single(rest, addr, field)
@@ -108,7 +121,11 @@ func (x *exchange) handle() *problem {
 		if p := x.reading("GET /"); p != nil || x.status != 0 {
 			return p
 		}
-		return x.home()
+		p := x.admit(customer.EndpointLookup, authz.Lookup, 1)
+		if p != nil && !x.wantsHome() {
+			return p
+		}
+		return x.home(p)
 	case "/v1/dataset":
 		x.route = routeDataset
 		if p := x.reading("GET /v1/dataset"); p != nil || x.status != 0 {
@@ -139,11 +156,17 @@ func (x *exchange) handle() *problem {
 		if p := x.reading(exampleASN); p != nil || x.status != 0 {
 			return p
 		}
+		if p := x.admit(customer.EndpointASN, authz.Lookup, 1); p != nil {
+			return p
+		}
 		return x.asn(rest)
 	}
 	if rest, ok := strings.CutPrefix(x.path, "/v1/network/"); ok {
 		x.route = routeNetwork
 		if p := x.reading(exampleNetwork); p != nil || x.status != 0 {
+			return p
+		}
+		if p := x.admit(customer.EndpointNetwork, authz.Lookup, 1); p != nil {
 			return p
 		}
 		return x.network(rest)
@@ -176,11 +199,18 @@ func (x *exchange) callerOrBulk() *problem {
 	switch x.method {
 	case "POST":
 		x.route = routeBulk
+		if p := x.admit(customer.EndpointBulk, authz.Lookup, 0); p != nil {
+			x.closing = true // the body stays unread
+			return p
+		}
 		return x.bulk()
 	case "GET", "HEAD":
 		x.route = routeCaller
 		if x.fast {
 			return x.otherListener()
+		}
+		if p := x.admit(customer.EndpointLookup, authz.Lookup, 1); p != nil {
+			return p
 		}
 		return x.caller()
 	case "OPTIONS":

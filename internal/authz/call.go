@@ -31,6 +31,7 @@ type Call struct {
 	refused   Refusal
 	requests  [2]limit.Request // without a key
 	results   [2]limit.Result
+	limits    int // of them
 }
 
 // Reset forgets the call.
@@ -78,3 +79,6 @@ func (c *Call) Left() (used, of int64, reset time.Time) {
 	}
 	return q.Month.Used, q.Month.Limit, q.Month.Reset
 }
+
+// Wait is in how many seconds asking again can help, of a refused call; 0 is not known.
+func (c *Call) Wait() int64 { return c.refused.Wait }

@@ -164,15 +164,11 @@ func (a *Authorizer) Settle(c *Call, status, n int, more bool) {
 		}
 	}
 	c.taken = max(0, c.taken-charged)
-	if more {
-		if n == 0 {
-			return
-		}
-	} else {
-		n = max(n, 1)
-		if class == customer.Charged || class == customer.Tested {
-			n = max(n, 0)
-		}
+	if class != customer.Charged && class != customer.Tested {
+		n = 1
+	}
+	if n == 0 {
+		return
 	}
 	a.usage.Record(c.key.counts, c.Endpoint, class, uint32(n), c.Client, c.Referer)
 }
@@ -257,3 +253,9 @@ func (a *Authorizer) overQuota(c *Call, s *usage.Standing, names [2]string, n in
 }
 
 func seconds(d time.Duration) int64 { return int64((max(d, 0) + time.Second - 1) / time.Second) }
+
+// LacksField refuses a call whose plan does not have a field that it names.
+func (a *Authorizer) LacksField(c *Call, name string) *Refusal {
+	c.refused.said = name
+	return a.refuse(c, NoField)
+}

@@ -108,9 +108,5 @@ func (c *Call) appendKeyed(dst []byte) []byte {
 }
 
 func (c *Call) appendAnonymous(dst []byte) []byte {
-	n := len(c.by.requests(c))
-	if n == 0 {
-		return dst
-	}
-	return limit.AppendRateLimit(dst, c.requests[:n], c.results[:n])
+	return append(dst, limit.AppendRateLimit(nil, c.requests[:c.limits], c.results[:c.limits])...)
 }

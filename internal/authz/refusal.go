@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/ipwarden/ipwarden"
 	"github.com/ipwarden/ipwarden/internal/customer"
 )
 
@@ -178,3 +179,34 @@ func (r *Refusal) appendUse(dst []byte) []byte {
 }
 
 func appendTime(dst []byte, t time.Time) []byte { return t.UTC().AppendFormat(dst, time.RFC3339) }
+
+// AppendMembers appends what a problem document has besides its detail, for
+// machines, each member with a comma before it.
+func (r *Refusal) AppendMembers(dst []byte) []byte {
+	if r.Key != 0 {
+		dst = append(append(append(dst, `,"key":"`...), r.Key.String()...), '"')
+	}
+	if r.Plan != "" && !r.anonymous {
+		dst = ipwarden.AppendString(append(dst, `,"plan":`...), r.Plan)
+	}
+	if r.Limit != "" {
+		dst = append(ipwarden.AppendString(append(dst, `,"violated-policies":[`...), r.Limit), ']')
+	}
+	if r.Max > 0 {
+		dst = strconv.AppendInt(append(dst, `,"used":`...), r.Used, 10)
+		dst = strconv.AppendInt(append(dst, `,"limit":`...), r.Max, 10)
+	}
+	if !r.Reset.IsZero() {
+		dst = append(appendTime(append(dst, `,"reset":"`...), r.Reset), '"')
+	}
+	if r.Wait > 0 {
+		dst = strconv.AppendInt(append(dst, `,"retry_after":`...), r.Wait, 10)
+	}
+	if r.Region != "" {
+		dst = ipwarden.AppendString(append(dst, `,"region":`...), r.Region)
+	}
+	if r.Upgrade != "" {
+		dst = ipwarden.AppendString(append(dst, `,"upgrade":`...), r.Upgrade)
+	}
+	return dst
+}

@@ -56,8 +56,8 @@ func words(h customer.Hash) (w [2]uint64) {
 }
 
 // shardOf, tagOf and groupOf take different bits of a hash.
-func shardOf(w [2]uint64) int   { return int(w[0] >> (64 - shardBits)) }
-func tagOf(w [2]uint64) uint64  { return w[0]&0x7f | 0x80 }
+func shardOf(w [2]uint64) int  { return int(w[0] >> (64 - shardBits)) }
+func tagOf(w [2]uint64) uint64 { return w[0]&0x7f | 0x80 }
 func (s *shard) groupOf(w [2]uint64) int {
 	g, _ := bits.Mul64(w[1], uint64(len(s.tags)))
 	return int(g)

@@ -1,0 +1,256 @@
+package authz
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/ipwarden/ipwarden/internal/customer"
+	"github.com/ipwarden/ipwarden/internal/usage"
+	"github.com/ipwarden/ipwarden/limit"
+)
+
+// Counts is what counts calls and holds quotas: [usage.Memory], or the ledger.
+type Counts interface {
+	// Key returns where calls of a key are counted, and Standing where a quota
+	// stands; found or made. They are asked for when a key or an account is learnt of.
+	Key(customer.KeyID, customer.AccountID) *usage.Key
+	Standing(usage.Subject) *usage.Standing
+	// SetTerms says what a Subject may use from now on.
+	SetTerms(usage.Subject, usage.Terms)
+	// Record counts n calls, on the way of a request: nanoseconds, no allocation.
+	Record(k *usage.Key, e customer.Endpoint, c customer.Class, n uint32, client netip.Addr, referer string)
+}
+
+// Config says what an [Authorizer] works with. The zero value is not usable.
+type Config struct {
+	// Hasher hashes keys as the store of them does. Required.
+	Hasher *Hasher
+
+	// Usage counts. Required.
+	Usage Counts
+
+	// NoAnonymous refuses calls without a key whatever the plans are.
+	NoAnonymous bool
+
+	// Networks is of how many networks the use without a key is remembered.
+	// Default: 524,288, some 24 MiB, which are taken as they are used.
+	Networks int
+
+	// Now is the clock that calls are stamped with. Default: time.Now.
+	Now func() time.Time
+}
+
+// An Authorizer says whether keys may have answers. It is safe for concurrent use.
+type Authorizer struct {
+	hasher *Hasher
+	usage  Counts
+	table  table
+	start  time.Time // of the cells' clock
+	counts [NumCodes]atomic.Int64
+
+	tier   atomic.Pointer[tier] // nil: no call without a key
+	memory *limit.Memory        // of calls without a key
+	seed   limit.Hasher
+	salts  [2]limit.Salt
+
+	noAnonymous bool
+	mu          sync.Mutex                      // guards what is below, and changes
+	accounts    map[customer.AccountID]*account // guarded by mu
+	plans       map[string]*plan                // guarded by mu
+}
+
+// New returns an Authorizer that knows no key. The error names every mistake in cfg.
+func New(cfg Config) (*Authorizer, error) {
+	var errs []error
+	if cfg.Hasher == nil {
+		errs = append(errs, errors.New("no Hasher: make one with NewHasher"))
+	}
+	if cfg.Usage == nil {
+		errs = append(errs, errors.New("no Usage: make one with usage.NewMemory"))
+	}
+	if cfg.Networks < 0 {
+		errs = append(errs, fmt.Errorf("Networks is %d; it is 0 for the default, or a number of them", cfg.Networks))
+	}
+	if len(errs) > 0 {
+		return nil, fmt.Errorf("authz: %w", errors.Join(errs...))
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	a := &Authorizer{
+		hasher: cfg.Hasher, usage: cfg.Usage, start: cfg.Now(), noAnonymous: cfg.NoAnonymous,
+		accounts: map[customer.AccountID]*account{}, plans: map[string]*plan{},
+	}
+	var err error
+	if a.memory, err = limit.NewMemory(limit.MemoryConfig{Entries: 2 * cfg.Networks}); err != nil {
+		return nil, fmt.Errorf("authz: %w", err)
+	}
+	var seed [16]byte
+	rand.Read(seed[:]) // never fails
+	a.seed = limit.NewHasher(seed)
+	for i, name := range [...]string{nameDay, nameSecond} {
+		a.salts[i] = a.seed.Salt(limit.AppendPart(nil, name))
+	}
+	return a, nil
+}
+
+// Changes is what changed in a store. What is in it is whole: a key as it is now.
+type Changes struct {
+	Accounts  []customer.Account
+	Keys      []customer.Key
+	Plans     []customer.Plan
+	GoneKeys  []customer.Hash // that are not even remembered as revoked
+	GonePlans []string
+}
+
+// Apply takes up changes. Calls that are under way go on as they began; those that
+// begin after it returns see what it brought.
+func (a *Authorizer) Apply(c *Changes) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	changed := map[string]bool{}
+	for _, p := range c.Plans {
+		a.plans[p.Name] = newPlan(p)
+		changed[p.Name] = true
+		if p.Name == AnonymousPlan && !a.noAnonymous {
+			a.tier.Store(newTier(p))
+		}
+	}
+	for _, name := range c.GonePlans {
+		// Accounts that are on it stay on what it was: who removes it moves them first.
+		delete(a.plans, name)
+		if name == AnonymousPlan {
+			a.tier.Store(nil)
+		}
+	}
+	for i := range c.Accounts {
+		a.setAccount(&c.Accounts[i])
+	}
+	if len(changed) > 0 {
+		for _, acc := range a.accounts {
+			if changed[acc.named] {
+				a.setPlan(acc)
+			}
+		}
+	}
+	slots := make([]slot, 0, len(c.Keys))
+	for i := range c.Keys {
+		slots = append(slots, a.slot(&c.Keys[i]))
+	}
+	if len(slots)+len(c.GoneKeys) > 0 {
+		a.table.replace(slots, c.GoneKeys)
+	}
+}
+
+// account returns the account of an identifier, made when it is not known yet.
+func (a *Authorizer) account(id customer.AccountID) *account {
+	acc := a.accounts[id]
+	if acc == nil {
+		acc = &account{id: id, standing: a.usage.Standing(usage.Subject{Account: id})}
+		acc.status.Store(uint32(customer.Suspended)) // until it is known
+		a.accounts[id] = acc
+	}
+	return acc
+}
+
+func (a *Authorizer) setAccount(c *customer.Account) {
+	acc := a.account(c.ID)
+	if acc.named != c.Plan || acc.plan.Load() == nil {
+		acc.named = c.Plan
+		a.setPlan(acc)
+	}
+	acc.status.Store(uint32(c.Status))
+}
+
+func (a *Authorizer) setPlan(acc *account) {
+	p := a.plans[acc.named]
+	if p == nil {
+		return // it comes, or the account was never on a plan that is
+	}
+	a.usage.SetTerms(usage.Subject{Account: acc.id}, p.terms())
+	acc.plan.Store(p)
+}
+
+// slot makes the slot of a key.
+func (a *Authorizer) slot(k *customer.Key) slot {
+	acc := a.account(k.Account)
+	s := slot{hash: words(k.Hash), id: k.ID, account: acc, standing: acc.standing, counts: a.usage.Key(k.ID, k.Account), flags: newFlags(k)}
+	var revoked bool
+	if s.ends, revoked = ends(k); revoked {
+		s.flags |= flagRevoked
+	}
+	var before *detail
+	if old := a.table.find(s.hash); old != nil {
+		before = old.detail
+	}
+	d, f := newDetail(k, before)
+	s.detail = d
+	s.flags |= f
+	window := customer.Calendar
+	if p := acc.plan.Load(); p != nil {
+		window = p.Window
+	}
+	if terms, ok := ownTerms(k, window); ok {
+		subject := usage.Subject{Account: k.Account, Key: k.ID}
+		a.usage.SetTerms(subject, terms)
+		d.standing = a.usage.Standing(subject)
+	}
+	return s
+}
+
+// Len is how many keys are known, revoked ones among them.
+func (a *Authorizer) Len() int { return int(a.table.n.Load()) }
+
+// Refused is how many calls were refused for each reason since the start.
+func (a *Authorizer) Refused(c Code) int64 { return a.counts[c].Load() }
+
+// Follow takes up changes until ctx ends: every interval, and at once when notify
+// says so, which may be nil. changes returns what changed after a revision, and the
+// newest one. The first error is returned, before anything is served; later ones are
+// logged, and what is known goes on to be used.
+func (a *Authorizer) Follow(ctx context.Context, changes func(ctx context.Context, since int64) (*Changes, int64, error), interval time.Duration, notify <-chan struct{}, log *slog.Logger) (done <-chan struct{}, err error) {
+	first, revision, err := changes(ctx, 0)
+	if err != nil {
+		return nil, err
+	}
+	a.Apply(first)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		tick := time.NewTicker(interval)
+		defer tick.Stop()
+		failing := false
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-tick.C:
+			case <-notify:
+			}
+			c, newest, err := changes(ctx, revision)
+			switch {
+			case ctx.Err() != nil:
+				return
+			case err != nil:
+				if !failing {
+					log.Error("changes of keys and plans cannot be read; what is known is used until they can", "error", err)
+				}
+				failing = true
+				continue
+			case failing:
+				failing = false
+				log.Info("changes of keys and plans can be read again")
+			}
+			a.Apply(c)
+			revision = newest
+		}
+	}()
+	return ended, nil
+}
