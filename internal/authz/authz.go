@@ -76,7 +76,7 @@ func New(cfg Config) (*Authorizer, error) {
 		errs = append(errs, errors.New("no Usage: make one with usage.NewMemory"))
 	}
 	if cfg.Networks < 0 {
-		errs = append(errs, fmt.Errorf("Networks is %d; it is 0 for the default, or a number of them", cfg.Networks))
+		errs = append(errs, fmt.Errorf("the number of Networks is %d; it is 0 for the default, or a number of them", cfg.Networks))
 	}
 	if len(errs) > 0 {
 		return nil, fmt.Errorf("authz: %w", errors.Join(errs...))

@@ -431,7 +431,7 @@ func TestNewMistakes(t *testing.T) {
 	}
 	a, _ := NewHasher(make([]byte, SecretLen))
 	b, _ := NewHasher(append(make([]byte, SecretLen-1), 1))
-	if text := customer.NewKeyText(customer.Secret, customer.Live); a.Hash(text) == b.Hash(text) || a.Hash(text) != a.Hash(text) {
-		t.Error("a hash does not depend on the secret, or on something else")
+	if text := customer.NewKeyText(customer.Secret, customer.Live); a.Hash(text) == b.Hash(text) {
+		t.Error("a hash does not depend on the secret")
 	}
 }
