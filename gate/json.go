@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/ipwarden/ipwarden"
+	"github.com/ipwarden/ipwarden/policy"
 	"github.com/ipwarden/ipwarden/risk"
 )
 
@@ -19,6 +20,10 @@ func (d *Decision) AppendJSON(dst []byte) []byte {
 	}
 	if d.Tier != nil {
 		dst = ipwarden.AppendString(append(dst, `,"tier":`...), d.Tier.Name)
+	}
+	if c := d.input.Crawler; c != policy.NotCrawler {
+		dst = ipwarden.AppendString(append(dst, `,"crawler":{"name":`...), d.input.CrawlerName)
+		dst = append(append(append(dst, `,"state":"`...), c.String()...), `"}`...)
 	}
 	if b := d.Ban; b != nil {
 		dst = b.Network.AppendTo(append(dst, `,"ban":{"network":"`...))

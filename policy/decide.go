@@ -42,8 +42,13 @@ func (p *Program) Decide(in *Input, d *Decision) {
 			d.Verdict, d.Reason = p.cfg.Default, ByDefault
 		}
 		p.noted(in, d)
-		if in.Crawler == Pending {
+		switch in.Crawler {
+		case Pending:
 			p.pending(d)
+		case Unanswered: // a client as any other, but for the limit
+			if !d.LiftLimits {
+				p.use(d, p.cfg.Crawlers.PendingLimit)
+			}
 		}
 	}
 	if ban != nil {

@@ -81,6 +81,33 @@ func TestPendingCrawlers(t *testing.T) {
 	}
 }
 
+// A claim that nobody answers is none, but for a limit.
+func TestUnansweredCrawler(t *testing.T) {
+	limits := []Limit{{Name: "pending", Limit: 1, Window: time.Minute, FromTier: true}}
+	pending := Expr{Op: OpCrawlerPending, Type: Bool}
+	failed := Expr{Op: OpCrawlerFailed, Type: Bool}
+	for name, c := range map[string]struct {
+		cfg    Config
+		want   ipwarden.Verdict
+		why    Reason
+		limits int
+	}{
+		"nothing said": {Config{}, ipwarden.Allow, ByDefault, 1},
+		"blocked":      {Config{Rules: []Rule{{Name: "r", Action: ipwarden.Block}}}, ipwarden.Block, ByRule, 0},
+		"let in":       {Config{Rules: []Rule{{Name: "r", Action: ipwarden.Allow, LiftLimits: true}}}, ipwarden.Allow, ByRule, 0},
+		"not pending":  {Config{Rules: []Rule{{Name: "r", Action: ipwarden.Block, When: pending}, {Name: "s", Action: ipwarden.Block, When: failed}}}, ipwarden.Allow, ByDefault, 1},
+	} {
+		c.cfg.Limits = limits
+		c.cfg.Crawlers.PendingLimit = 1
+		in := testInput("203.0.113.66", 0)
+		in.Crawler = Unanswered
+		d := decide(t, c.cfg, in)
+		if d.Verdict != c.want || d.Reason != c.why || len(d.Uses) != c.limits || d.Softened {
+			t.Errorf("%s: got %v by %v with %d limits", name, d.Verdict, d.Reason, len(d.Uses))
+		}
+	}
+}
+
 func TestCrawlersThatAreAllowed(t *testing.T) {
 	for name, c := range map[string]struct {
 		crawlers Crawlers

@@ -104,6 +104,7 @@ func (in *Input) appendMarks(to []uint16) []uint16 {
 	q := in.Request
 	to = append(to, uint16(markMethod+methodNumber(q.Method)), uint16(startMark(q.Path)), uint16(endMark(q.Path)))
 	to = append(to, uint16(countryMark(in.country)), uint16(asMark(in.asn)))
+	// One that is Unanswered is to all conditions as one that claims nothing.
 	to = append(to, markCrawler+uint16(in.Crawler&3), uint16(scoreMark(int64(in.score))))
 	if in.Shared {
 		to = append(to, markShared)

@@ -115,7 +115,7 @@ func TestIndex(t *testing.T) {
 			f := ipwarden.Full{Traits: pick(r, []ipwarden.Traits{0, ipwarden.VPN, ipwarden.Tor | ipwarden.Hosting, ipwarden.Mobile})}
 			f.Location.CountryCode, f.ASN.Number = pick(r, indexCountries), uint32(r.IntN(4))
 			in.Record = ipwarden.NewRecord(in.Client, f)
-			in.Score, in.Shared, in.Crawler = uint8(r.IntN(101)), r.IntN(2) == 0, Crawler(r.IntN(4))
+			in.Score, in.Shared, in.Crawler = uint8(r.IntN(101)), r.IntN(2) == 0, Crawler(r.IntN(5))
 			in.Request.Path, in.Request.Method = pick(r, indexPaths), pick(r, indexMethods)
 			if r.IntN(2) == 0 {
 				in.Request.Account = map[string]string{"plan": pick(r, []string{"", "free"})}

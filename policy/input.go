@@ -17,9 +17,10 @@ const (
 	Verified                  // by its published ranges, or its name both ways
 	Pending                   // the names are being asked for
 	Failed                    // it claims to be one and is none
+	Unanswered                // it claims to be one, and nobody tells though asked again and again
 )
 
-var crawlerNames = [...]string{"none", "verified", "pending", "failed"}
+var crawlerNames = [...]string{"none", "verified", "pending", "failed", "unanswered"}
 
 // String returns the word.
 func (c Crawler) String() string { return named(crawlerNames[:], int(c)) }

@@ -183,32 +183,48 @@ func (f *gateFlags) clients(d *data) (found clients, err error) {
 			return found, usagef("--behind: there is no preset %q; there are nginx, haproxy, alb, cloudfront, cloudflare, fastly, fly and vercel", f.Behind)
 		}
 		if cfg, err = preset.Apply(cfg, d.Dataset); err != nil {
-			return found, err
+			return found, inFlags(err)
 		}
 	}
 	if found.any, err = clientip.New(cfg); err != nil {
-		return found, usageError{err}
+		return found, inFlags(err)
 	}
 	// HAProxy tells its own peer, and the header as it came: the hop that it is
 	// itself has no element there, and with one hop no element is anybody's word.
 	told := cfg
 	told.Hops = max(cfg.Hops-1, 0)
 	if found.spoa, err = clientip.New(told); err != nil {
-		return found, usageError{err}
+		return found, inFlags(err)
 	}
 	// Whoever may ask the gate is a proxy.
 	asking := clientip.Config{Trusted: cfg.Trusted, TrustPeer: true, Header: f.ClientIPHeader}
 	if found.forward, err = clientip.New(asking); err != nil {
-		return found, usageError{err}
+		return found, inFlags(err)
 	}
 	if asking.Header == "" {
 		asking.Header = "X-Real-Ip"
 	}
 	if found.nginx, err = clientip.New(asking); err != nil {
-		return found, usageError{err}
+		return found, inFlags(err)
 	}
 	return found, nil
 }
+
+// flagWords are the flags for what clientip calls by the names of its Config.
+var flagWords = strings.NewReplacer(
+	"clientip: ", "",
+	"Trusted or TrustPeer ", "--trusted-proxies ",
+	"Trusted ", "--trusted-proxies ",
+	"(Hops)", "(--trusted-hops 1)",
+	"Hops ", "--trusted-hops ",
+	"Header ", "--client-ip-header ",
+	"set DangerouslyTrustAll", "say --dangerously-trust-all",
+	"DangerouslyTrustAll", "--dangerously-trust-all",
+)
+
+// inFlags says what is wrong with how clients are found in the words of who gave the
+// flags.
+func inFlags(err error) error { return usageError{errors.New(flagWords.Replace(err.Error()))} }
 
 // parseNetworks reads the value of a flag.
 func parseNetworks(flag string, texts []string) (networks []netip.Prefix, err error) {

@@ -26,7 +26,7 @@ type policyExplainCmd struct {
 	Path    string            `default:"/" help:"Of the request, with its query; default ${default}."`
 	Header  []string          `placeholder:"NAME:VALUE" sep:"none" help:"A header field; may be repeated."`
 	Account map[string]string `placeholder:"KEY=VALUE" help:"What the application says of the account; may be repeated."`
-	Crawler string            `enum:"auto,none,verified,pending,failed" default:"auto" help:"How far a claim to be a crawler was checked: ${enum}. auto checks that of the User-Agent by the published ranges."`
+	Crawler string            `enum:"auto,none,verified,pending,failed,unanswered" default:"auto" help:"How far a claim to be a crawler was checked: ${enum}. auto checks that of the User-Agent by the published ranges."`
 	Cleared bool              `help:"The request brings a valid clearance."`
 
 	CrawlerDNS       bool   `name:"crawler-dns" env:"IPWARDEN_CRAWLER_DNS" help:"Check a claim by the DNS names of the address too, now: DNS is asked."`
@@ -127,7 +127,7 @@ func (c *policyExplainCmd) input(p *compile.Policy, d *data) (in *policy.Input, 
 	}
 	q.Header = header
 	in = &policy.Input{Request: q, Cleared: c.Cleared, ClientStatus: "direct"}
-	for _, s := range []policy.Crawler{policy.NotCrawler, policy.Verified, policy.Pending, policy.Failed} {
+	for _, s := range []policy.Crawler{policy.NotCrawler, policy.Verified, policy.Pending, policy.Failed, policy.Unanswered} {
 		if s.String() == c.Crawler {
 			in.Crawler = s // auto is none of them
 		}

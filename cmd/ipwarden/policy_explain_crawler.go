@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/ipwarden/ipwarden"
+	"github.com/ipwarden/ipwarden/gate/crawler"
 	"github.com/ipwarden/ipwarden/policy"
 )
 
@@ -40,7 +41,7 @@ func (c *policyExplainCmd) crawler(ctx context.Context, in *policy.Input, d *dat
 	case name == "":
 		return "", nil
 	case unanswered != nil:
-		return fmt.Sprintf("pending: the request says that it is %s, and DNS did not tell: %v", name, unanswered), nil
+		return fmt.Sprintf("pending: the request says that it is %s, and DNS did not tell: %v; when it has not told %d times, that is a client as any other, under the limit of pending ones", name, unanswered, crawler.Tries), nil
 	case state == policy.NotCrawler:
 		return fmt.Sprintf("none: the request says that it is %s, which nothing here can tell; --crawler-dns asks for names", name), nil
 	case state == policy.Failed:

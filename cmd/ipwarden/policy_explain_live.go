@@ -24,6 +24,10 @@ type liveDecision struct {
 		Reset     int    `json:"reset"`
 		Source    string `json:"source"`
 	} `json:"limits"`
+	Crawler *struct {
+		Name  string `json:"name"`
+		State string `json:"state"`
+	} `json:"crawler"`
 	Ban *struct {
 		Network string    `json:"network"`
 		Until   time.Time `json:"until"`
@@ -62,6 +66,9 @@ func (w *explainWriter) live(server string, d *liveDecision) {
 		because += "; something that it wanted to know was away"
 	}
 	w.line("now", "%s says %s%s%s, by %s", server, w.green, printable(d.Verdict), w.reset, because)
+	if c := d.Crawler; c != nil {
+		w.line("", "crawler %s: %s there", printable(c.Name), printable(c.State))
+	}
 	if d.Ban != nil {
 		w.line("", "%s is banned until %s%s", printable(d.Ban.Network), d.Ban.Until.UTC().Format(time.RFC3339), said(", over the limit %q", d.Ban.Limit))
 	}

@@ -20,6 +20,7 @@ type entry struct {
 	asked bool          // it is in the queue, or somebody is at it
 	until time.Time     // then it is asked again
 	wait  time.Duration // after the last failure to ask
+	tries uint8         // that were not answered, in a row
 }
 
 // cache remembers claims. Those that were verified have a table of their own:
@@ -98,8 +99,9 @@ func (c *cache) settle(k key, state policy.Crawler, until time.Time) {
 }
 
 // postpone notes that k could not be asked for, and waits longer each time. What
-// was verified before holds no longer than that.
-func (c *cache) postpone(k key, now time.Time, first, most time.Duration) {
+// was verified before holds no longer than that. What was pending so often is no
+// longer.
+func (c *cache) postpone(k key, now time.Time, first, most time.Duration, tries uint8) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	delete(c.verified, k)
@@ -108,6 +110,9 @@ func (c *cache) postpone(k key, now time.Time, first, most time.Duration) {
 		e.state = policy.Pending
 	}
 	e.asked = false
+	if e.tries = min(e.tries+1, tries); e.tries == tries && e.state == policy.Pending {
+		e.state = policy.Unanswered
+	}
 	e.wait = min(max(2*e.wait, first), most)
 	e.until = now.Add(e.wait)
 	c.put(c.others, k, e)

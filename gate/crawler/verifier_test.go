@@ -368,3 +368,37 @@ func TestVerify(t *testing.T) {
 		}
 	})
 }
+
+// A claim that DNS never answers is not pending for ever; one that it answers in the
+// end is what it is.
+func TestUnansweredForEver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		z := &zone{
+			hang:  true,
+			names: map[string][]string{"66.249.66.1": {"crawl-66-249-66-1.googlebot.com."}},
+			addrs: map[string][]string{"crawl-66-249-66-1.googlebot.com.": {"66.249.66.1"}},
+		}
+		v := verifier(t, z, crawler.Config{})
+		begun := time.Now()
+		for z.asked.Load() < crawler.Tries {
+			check(t, v, "66.249.66.1", policy.Pending)
+			time.Sleep(5 * time.Second)
+		}
+		if took := time.Since(begun); took < 5*time.Minute || took > 15*time.Minute {
+			t.Errorf("%d tries took %s", crawler.Tries, took)
+		}
+		check(t, v, "66.249.66.1", policy.Unanswered)
+		time.Sleep(4 * time.Minute)
+		check(t, v, "66.249.66.1", policy.Unanswered)
+		if n := z.asked.Load(); n != crawler.Tries {
+			t.Errorf("asked %d times", n)
+		}
+		z.mu.Lock()
+		z.hang = false
+		z.mu.Unlock()
+		time.Sleep(10 * time.Minute)
+		check(t, v, "66.249.66.1", policy.Unanswered) // it is asked for behind
+		synctest.Wait()
+		check(t, v, "66.249.66.1", policy.Verified)
+	})
+}

@@ -18,6 +18,12 @@ const (
 	retryMost  = 10 * time.Minute
 )
 
+// Tries is how often DNS may leave a claim unanswered, over ten minutes at least: then
+// it is policy.Unanswered and not pending any more, and is asked for every
+// ten minutes when it comes. Whose address it is may see to it that its names never
+// answer, and being pending is better than being blocked.
+const Tries = 6
+
 // What an address's owner may make us ask: names of its address, and forward
 // look-ups of those that match, and what those bring.
 const (
@@ -40,7 +46,7 @@ func (v *Verifier) work() {
 			switch {
 			case err != nil:
 				v.unanswered.Add(1)
-				v.cache.postpone(k, now, retryFirst, retryMost)
+				v.cache.postpone(k, now, retryFirst, retryMost, Tries)
 			case confirmed:
 				v.verified.Add(1)
 				v.cache.settle(k, policy.Verified, now.Add(v.cfg.Good))

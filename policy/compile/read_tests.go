@@ -62,7 +62,7 @@ func (f *file) testKeys(t *Test) []key {
 		}},
 		{"safe", func(p yamldoc.Pair) { t.Safe, _ = f.Boolean(p.Value, "safe") }},
 		{"crawler", func(p yamldoc.Pair) {
-			t.Crawler = policy.Crawler(f.word(p.Value, "crawler", "none", "verified", "pending", "failed"))
+			t.Crawler = policy.Crawler(f.word(p.Value, "crawler", "none", "verified", "pending", "failed", "unanswered"))
 		}},
 		{"crawler_name", func(p yamldoc.Pair) { t.CrawlerName = f.sentence(p.Value, "crawler_name") }},
 		{"cleared", func(p yamldoc.Pair) { t.Cleared, _ = f.Boolean(p.Value, "cleared") }},
