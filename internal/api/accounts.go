@@ -1,10 +1,12 @@
 package api
 
 import (
+	"errors"
 	"net/http"
 	"net/netip"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/ipwarden/ipwarden"
 	"github.com/ipwarden/ipwarden/internal/authz"
@@ -13,14 +15,16 @@ import (
 
 // keyed is what an exchange keeps where accounts are on.
 type keyed struct {
-	call   authz.Call
-	asked  bool // whether there may be an answer: it is settled then
-	count  int  // look-ups that were answered
-	query  []byte
-	limit  []byte // RateLimit
-	policy []byte // RateLimit-Policy
-	allow  []byte // Access-Control-Allow-Origin
-	retry  []byte // Retry-After
+	call    authz.Call
+	asked   bool // whether there may be an answer
+	settled bool // what became of it was counted
+	count   int  // look-ups that were answered
+	several bool // in a dialect: it asks for several
+	query   []byte
+	limit   []byte // RateLimit
+	policy  []byte // RateLimit-Policy
+	allow   []byte // Access-Control-Allow-Origin
+	retry   []byte // Retry-After
 }
 
 // identify finds the key that a request carries and what else a decision about it
@@ -32,7 +36,7 @@ func (x *exchange) identify() {
 	}
 	k := x.keyed
 	k.call.Reset()
-	k.asked, k.count = false, 0
+	k.asked, k.settled, k.several, k.count = false, false, false, 0
 	c := &k.call
 	c.Now, c.Path = x.now, x.path
 	if x.header != nil {
@@ -152,10 +156,11 @@ func (x *exchange) answered(n int) {
 
 // settle counts what was answered, once the status is known.
 func (x *exchange) settle() {
-	if k := x.keyed; k.asked {
+	if k := x.keyed; k.asked && !k.settled {
 		if x.stream != nil {
 			return // it is counted as it goes
 		}
+		k.settled = true
 		x.api.cfg.Accounts.Settle(&k.call, x.status, k.count, false)
 	}
 }
@@ -212,6 +217,16 @@ func (x *exchange) mine(o *options) (*options, *problem) {
 	return mine, nil
 }
 
+// hasKey reports whether the request carries what is a key, perhaps mistyped, and no
+// token of another kind.
+func (x *exchange) hasKey() bool {
+	if x.keyed == nil {
+		return false
+	}
+	_, _, err := customer.ParseKey(x.keyed.call.Key)
+	return err == nil || errors.Is(err, customer.ErrChecksum)
+}
+
 // wantsHome reports whether a person asks for the page, who is told there.
 func (x *exchange) wantsHome() bool {
 	f, p := x.choose(anyFormat, offerHome)
@@ -239,6 +254,46 @@ func (x *exchange) admitItems(body []byte, limit int) *problem {
 	return x.admitMore(total)
 }
 
+// maxPace is how long a stream waits for a limit of the plan rather than end.
+const maxPace = 10 * time.Second
+
+// admitSome is admitMore for a stream: it says how many of n look-ups there may be,
+// and why not all. What a limit of seconds would refuse it waits for.
+func (x *exchange) admitSome(n int) (may int, why *problem) {
+	if x.keyed == nil {
+		return n, nil
+	}
+	a, c := x.api.cfg.Accounts, &x.keyed.call
+	for {
+		c.At(x.clock())
+		may, r := a.Some(c, n)
+		switch {
+		case r == nil:
+			return may, nil
+		case r.Code != authz.TooFast || time.Duration(r.Wait)*time.Second > maxPace:
+			return may, x.denied(r)
+		}
+		timer := time.NewTimer(time.Duration(r.Wait) * time.Second)
+		select {
+		case <-timer.C:
+		case <-x.ctx.Done():
+			timer.Stop()
+			return may, x.denied(r)
+		}
+	}
+}
+
+// batchBound is how many items of a stream are answered at once: a plan's bulk bounds
+// that, and not the stream.
+func (x *exchange) batchBound() int {
+	if x.keyed != nil {
+		if bulk := x.keyed.call.Bulk(); bulk > 0 {
+			return min(bulk, batchSize)
+		}
+	}
+	return batchSize
+}
+
 // settleSome counts what a stream has answered so far, and settleEnd ends it.
 func (x *exchange) settleSome(n int) {
 	if x.keyed != nil {
@@ -248,7 +303,7 @@ func (x *exchange) settleSome(n int) {
 
 func (x *exchange) settleEnd() {
 	if x.keyed != nil && x.keyed.asked {
-		x.keyed.asked = false
+		x.keyed.settled = true
 		x.api.cfg.Accounts.Settle(&x.keyed.call, http.StatusOK, 0, false)
 	}
 }

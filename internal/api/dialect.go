@@ -52,12 +52,19 @@ func (x *exchange) serveDialect(d *dialect.Dialect, path string) {
 		c.Data = x.st.data
 	}
 	c.Out = x.out[:0]
+	if x.api.cfg.Accounts != nil {
+		defer x.settle()
+	}
 	x.speak(d, c)
+	x.countDialect(c)
 	if c.Err != nil {
 		_ = x.failed(c.Err)
 	}
 	x.status, x.contentType, x.out = c.Status, c.ContentType, c.Out
 	x.cache = x.cacheOf(c)
+	if x.keyed != nil {
+		x.settle() // first, so that what is given back is told as left
+	}
 	x.finish()
 	for _, l := range c.Lines {
 		x.line(l.Name, l.Value)

@@ -17,6 +17,8 @@ import (
 	"github.com/ipwarden/ipwarden/gate"
 	"github.com/ipwarden/ipwarden/gate/ban"
 	"github.com/ipwarden/ipwarden/gate/challenge"
+	"github.com/ipwarden/ipwarden/internal/authz"
+	"github.com/ipwarden/ipwarden/internal/customer"
 )
 
 // GateConfig adds the gate's routes: /gate/nginx, /gate/forward-auth and
@@ -128,7 +130,17 @@ func (x *exchange) gated(path string) *problem {
 		return noGate(path)
 	}
 	x.readFields()
-	if !g.admits(x, path) {
+	byKey := (path == "/v1/decide" || path == "/v1/outcome") && x.hasKey()
+	if byKey {
+		n := 1
+		if path == "/v1/outcome" {
+			n = 0 // it belongs to a decision that was counted
+		}
+		if p := x.admit(customer.EndpointDecide, authz.Decide, n); p != nil {
+			return p
+		}
+	}
+	if !byKey && !g.admits(x, path) {
 		if g.refused.minute(x.now) {
 			x.api.cfg.Log.Warn("somebody who is not trusted asked the gate; name your proxy with --trusted-proxies, or use a Unix socket or a service token",
 				"route", routeNames[x.route])

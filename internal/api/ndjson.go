@@ -46,7 +46,7 @@ func (x *exchange) pump(w *streamWriter, o *options) error {
 	in := bufio.NewReaderSize(w.in, 32<<10)
 	b, v := x.batchMemory(), x.view(o)
 	text := make([]byte, 0, batchSize*maxLine) // of the lines of one batch
-	index, n := 0, 0
+	index, n, most := 0, 0, x.batchBound()
 	for {
 		line, long, err := readLine(in)
 		if len(line) > 0 {
@@ -55,16 +55,17 @@ func (x *exchange) pump(w *streamWriter, o *options) error {
 			b.queries[n], b.errs[n] = readItem(text[start:], long)
 			n++
 		}
-		if n > 0 && (n == batchSize || err != nil || !lineWaits(in)) {
+		if n > 0 && (n == most || err != nil || !lineWaits(in)) {
 			v.Now = x.clock()
-			ended := x.admitMore(n)
+			may, ended := x.admitSome(n)
 			x.out = x.out[:0]
-			if ended == nil {
-				good := b.look(x, n)
-				x.out = b.append(x.out, v, index, n, formatNDJSON)
+			if may > 0 {
+				good := b.look(x, may)
+				x.out = b.append(x.out, v, index, may, formatNDJSON)
 				x.settleSome(good)
-			} else {
-				x.out = x.appendEnd(x.out, index, ended)
+			}
+			if ended != nil {
+				x.out = x.appendEnd(x.out, index+may, ended)
 			}
 			if err := w.extend(); err != nil {
 				return err

@@ -161,7 +161,7 @@ func (x *exchange) headers(encoding, tag string) {
 	switch {
 	case x.status == http.StatusServiceUnavailable:
 		x.line("Retry-After", "5")
-	case keyed && x.status == http.StatusTooManyRequests:
+	case keyed:
 		x.retryLine()
 	}
 	x.line("Vary", x.varies())
@@ -264,6 +264,9 @@ func (x *exchange) refuse(p *problem) {
 	x.stream, x.page, x.csp, x.negotiated, x.done = nil, false, "", false, false
 	x.cache = neverKept
 	x.nLines = 0
+	if x.keyed != nil {
+		x.settle() // first, so that what is given back is told as left
+	}
 	if x.api.cfg.GateOnly && strings.Contains(p.example, exampleOwn) {
 		p.example = exampleGate // there are no look-ups
 	}

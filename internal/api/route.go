@@ -58,6 +58,9 @@ func (x *exchange) serve() {
 		x.refuse(p)
 		return
 	}
+	if x.keyed != nil {
+		x.settle() // first, so that what is given back is told as left
+	}
 	x.finish()
 }
 

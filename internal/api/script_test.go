@@ -22,9 +22,12 @@ var update = flag.Bool("update", false, "write the responses of testdata/*.txtar
 // TestScripts runs testdata/*.txtar, which read as documentation: requests and
 // the whole responses to them, but for the entity tag's value. The caller is
 // 81.2.69.142, the time is noon of 2026-11-20 in UTC, and the world is
-// ipwardentest.Sample.
+// ipwardentest.Sample. Those of testdata/accounts are played to keys: see shop.
 func TestScripts(t *testing.T) {
 	files, err := filepath.Glob("testdata/*.txtar")
+	if keyed, err := filepath.Glob("testdata/accounts/*.txtar"); err == nil {
+		files = append(files, keyed...)
+	}
 	if err != nil || len(files) == 0 {
 		t.Fatalf("no scripts: %v", err)
 	}
@@ -38,12 +41,17 @@ func TestScripts(t *testing.T) {
 			if strings.HasPrefix(string(archive.Comment), "# Without a dataset") {
 				a = newAPI(t, func(c *Config) { c.Data = func() Data { return nil } })
 			}
+			keys := strings.NewReplacer()
+			if strings.Contains(file, "accounts/") {
+				with, shop := withAccounts(t)
+				a, keys = with, shop.replacer()
+			}
 			for i := 0; i+1 < len(archive.Files); i += 2 {
 				request, response := &archive.Files[i], &archive.Files[i+1]
 				if !strings.HasPrefix(request.Name, "request") || !strings.HasPrefix(response.Name, "response") {
 					t.Fatalf("%s: sections %d and %d are %q and %q, want a request and its response", file, i, i+1, request.Name, response.Name)
 				}
-				got := play(t, a, string(request.Data))
+				got := play(t, a, keys.Replace(string(request.Data)))
 				if *update {
 					response.Data = []byte(got)
 				} else if want := string(response.Data); got != want {

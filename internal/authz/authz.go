@@ -103,12 +103,20 @@ func New(cfg Config) (*Authorizer, error) {
 
 // Changes is what changed in a store. What is in it is whole: a key as it is now.
 type Changes struct {
+	Plans     []customer.Plan
 	Accounts  []customer.Account
 	Keys      []customer.Key
-	Plans     []customer.Plan
 	GoneKeys  []customer.Hash // that are not even remembered as revoked
 	GonePlans []string
 }
+
+// ErrForgotten is what a feed of changes returns when it no longer knows what was
+// deleted since the revision that it was asked about.
+var ErrForgotten = errors.New("authz: the changes since then are forgotten")
+
+// A Feed calls f with what changed after a revision, in parts, and returns the newest
+// revision. After 0 that is everything there is.
+type Feed func(ctx context.Context, since int64, f func(*Changes) error) (newest int64, err error)
 
 // Apply takes up changes. Calls that are under way go on as they began; those that
 // begin after it returns see what it brought.
@@ -212,15 +220,13 @@ func (a *Authorizer) Len() int { return int(a.table.n.Load()) }
 func (a *Authorizer) Refused(c Code) int64 { return a.counts[c].Load() }
 
 // Follow takes up changes until ctx ends: every interval, and at once when notify
-// says so, which may be nil. changes returns what changed after a revision, and the
-// newest one. The first error is returned, before anything is served; later ones are
-// logged, and what is known goes on to be used.
-func (a *Authorizer) Follow(ctx context.Context, changes func(ctx context.Context, since int64) (*Changes, int64, error), interval time.Duration, notify <-chan struct{}, log *slog.Logger) (done <-chan struct{}, err error) {
-	first, revision, err := changes(ctx, 0)
+// says so, which may be nil. The first error is returned, before anything is served;
+// later ones are logged, and what is known goes on to be used.
+func (a *Authorizer) Follow(ctx context.Context, feed Feed, interval time.Duration, notify <-chan struct{}, log *slog.Logger) (done <-chan struct{}, err error) {
+	revision, err := feed(ctx, 0, a.take)
 	if err != nil {
 		return nil, err
 	}
-	a.Apply(first)
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
@@ -234,7 +240,10 @@ func (a *Authorizer) Follow(ctx context.Context, changes func(ctx context.Contex
 			case <-tick.C:
 			case <-notify:
 			}
-			c, newest, err := changes(ctx, revision)
+			newest, err := feed(ctx, revision, a.take)
+			if errors.Is(err, ErrForgotten) {
+				newest, err = a.renew(ctx, feed)
+			}
 			switch {
 			case ctx.Err() != nil:
 				return
@@ -248,9 +257,49 @@ func (a *Authorizer) Follow(ctx context.Context, changes func(ctx context.Contex
 				failing = false
 				log.Info("changes of keys and plans can be read again")
 			}
-			a.Apply(c)
 			revision = newest
 		}
 	}()
 	return ended, nil
+}
+
+func (a *Authorizer) take(c *Changes) error {
+	a.Apply(c)
+	return nil
+}
+
+// renew takes up everything there is, and forgets the keys and plans that are not
+// among it.
+func (a *Authorizer) renew(ctx context.Context, feed Feed) (revision int64, err error) {
+	keys, plans := map[[2]uint64]bool{}, map[string]bool{}
+	revision, err = feed(ctx, 0, func(c *Changes) error {
+		for i := range c.Keys {
+			keys[words(c.Keys[i].Hash)] = true
+		}
+		for i := range c.Plans {
+			plans[c.Plans[i].Name] = true
+		}
+		a.Apply(c)
+		return nil
+	})
+	if err != nil {
+		return 0, err
+	}
+	var gone Changes
+	for i := range a.table.shards {
+		for k := range a.table.shards[i].Load().all {
+			if !keys[k.hash] {
+				gone.GoneKeys = append(gone.GoneKeys, hashOf(k.hash))
+			}
+		}
+	}
+	a.mu.Lock()
+	for name := range a.plans {
+		if !plans[name] {
+			gone.GonePlans = append(gone.GonePlans, name)
+		}
+	}
+	a.mu.Unlock()
+	a.Apply(&gone)
+	return revision, nil
 }

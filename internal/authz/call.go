@@ -6,6 +6,7 @@ import (
 
 	"github.com/ipwarden/ipwarden"
 	"github.com/ipwarden/ipwarden/internal/customer"
+	"github.com/ipwarden/ipwarden/internal/usage"
 	"github.com/ipwarden/ipwarden/limit"
 )
 
@@ -45,6 +46,28 @@ func (c *Call) Account() customer.AccountID {
 	return c.key.account.id
 }
 
+// At says that the time is now: a call may last.
+func (c *Call) At(now time.Time) {
+	c.since += now.Sub(c.Now)
+	c.Now = now
+}
+
+// standingLeft is what is left of the quotas.
+func (c *Call) standingLeft() int64 {
+	if c.key == nil {
+		return 0
+	}
+	left := func(s *usage.Standing) int64 {
+		q := s.Quota()
+		return min(q.Day.Left(), q.Month.Left())
+	}
+	n := left(c.key.standing)
+	if d := c.key.detail; d != nil && d.standing != nil {
+		n = min(n, left(d.standing))
+	}
+	return n
+}
+
 // KeyID is the key's; 0 without one.
 func (c *Call) KeyID() customer.KeyID {
 	if c.key == nil {
@@ -59,6 +82,14 @@ func (c *Call) Fields() (f ipwarden.Fields, some bool) {
 		return f, false
 	}
 	return c.by.fields, c.by.some
+}
+
+// Bulk is how many items the plan has at once; 0 is no bound.
+func (c *Call) Bulk() int {
+	if c.by == nil {
+		return 0
+	}
+	return c.by.Bulk
 }
 
 // ForPage reports whether the key is for certain web pages: then the answer is for

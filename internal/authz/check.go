@@ -69,6 +69,36 @@ func (a *Authorizer) More(c *Call, n int) *Refusal {
 	return a.charge(c, n)
 }
 
+// Some is [Authorizer.More] for who can do with fewer: it says how many of n it has
+// charged, and why not all.
+func (a *Authorizer) Some(c *Call, n int) (may int, why *Refusal) {
+	for range 4 { // others may take of it meanwhile
+		c.refused = Refusal{}
+		r := a.More(c, n)
+		if r == nil || r.Code != OverQuota {
+			if r == nil {
+				may = n
+			}
+			break
+		}
+		left := c.standingLeft()
+		if left <= 0 || left >= int64(n) {
+			return 0, r
+		}
+		// The quota is charged for what is left of it; the refusal stays.
+		said := c.refused
+		c.refused = Refusal{}
+		if a.More(c, int(left)) == nil {
+			c.refused = said
+			return int(left), &c.refused
+		}
+	}
+	if may == 0 {
+		return 0, &c.refused
+	}
+	return may, nil
+}
+
 // charge takes n look-ups of everything that bounds the key, or of nothing.
 func (a *Authorizer) charge(c *Call, n int) *Refusal {
 	k, p := c.key, c.by
@@ -112,6 +142,7 @@ func (a *Authorizer) chargeLimits(c *Call, n int) *Refusal {
 			for j := range i {
 				d.limits[j].cell.Give(&d.limits[j].rate, cost)
 			}
+			c.refused.own = true
 			return a.tooFast(c, &l.rate, &res)
 		}
 	}
@@ -119,6 +150,7 @@ func (a *Authorizer) chargeLimits(c *Call, n int) *Refusal {
 		for i := range d.limits {
 			d.limits[i].cell.Give(&d.limits[i].rate, cost)
 		}
+		c.refused.own = true
 		return a.overQuota(c, d.standing, d.names, n)
 	}
 	return nil
@@ -150,6 +182,9 @@ func (a *Authorizer) Settle(c *Call, status, n int, more bool) {
 		return
 	}
 	class := classOf(status)
+	if c.refused.Code != Admitted {
+		class = c.refused.Code.Class()
+	}
 	if class == customer.Charged && c.key.flags&flagTest != 0 {
 		class = customer.Tested
 	}
@@ -197,7 +232,7 @@ func (a *Authorizer) refuse(c *Call, code Code) *Refusal {
 	if code == UnknownKey {
 		r.Key = 0 // of a deleted account nothing is told
 	}
-	if c.by != nil {
+	if c.by != nil && code != WrongAddress && code != WrongOrigin { // who has found a key is told little
 		r.Plan, r.Upgrade = c.by.title, c.by.Upgrade
 	}
 	switch code {

@@ -377,15 +377,19 @@ func TestFollow(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		var next *Changes
 		var away error
-		changes := func(_ context.Context, since int64) (*Changes, int64, error) {
+		changes := func(_ context.Context, since int64, f func(*Changes) error) (int64, error) {
 			if away != nil {
-				return nil, 0, away
+				err := away
+				if errors.Is(err, ErrForgotten) {
+					away = nil
+				}
+				return 0, err
 			}
 			c := next
 			if next = nil; c == nil {
 				c = &Changes{}
 			}
-			return c, since + 1, nil
+			return since + 1, f(c)
 		}
 		notify := make(chan struct{})
 		done, err := s.Follow(ctx, changes, 250*time.Millisecond, notify, slog.New(slog.DiscardHandler))
@@ -412,6 +416,16 @@ func TestFollow(t *testing.T) {
 		synctest.Wait()
 		if got, _ := s.ask(Call{Key: text}); got != Admitted {
 			t.Errorf("once notified: %q", got.Slug())
+		}
+		other, another := s.key(nil)
+		next, away = &Changes{Plans: []customer.Plan{{Name: "p"}}, Keys: []customer.Key{other}}, ErrForgotten
+		notify <- struct{}{}
+		synctest.Wait()
+		if got, _ := s.ask(Call{Key: text}); got != UnknownKey {
+			t.Errorf("a key that was deleted while nobody looked: %q", got.Slug())
+		}
+		if got, _ := s.ask(Call{Key: another}); got != Admitted {
+			t.Errorf("one that was not: %q", got.Slug())
 		}
 		cancel()
 		<-done

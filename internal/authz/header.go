@@ -36,7 +36,7 @@ func appendLeft(dst []byte, name string, r, t int64) []byte {
 //	"day";q=1500;w=86400, "second";q=10;w=1
 func (c *Call) AppendPolicy(dst []byte) []byte {
 	switch {
-	case c.by == nil:
+	case c.by == nil, c.refused.Code != Admitted && c.refused.Code < TooMany:
 	case c.anonymous:
 		dst = append(dst, c.by.policy...)
 	default:

@@ -86,6 +86,7 @@ type Refusal struct {
 
 	said      string    // the field that the plan lacks, the page or the address that the call is from
 	scope     Scope     // that it lacks
+	own       bool      // the limit is the key's
 	anonymous bool      // it is about calls without a key
 	at        time.Time // when the key ended
 }
@@ -157,9 +158,12 @@ func (r *Refusal) appendUse(dst []byte) []byte {
 	dst = strconv.AppendInt(dst, r.Used, 10)
 	dst = strconv.AppendInt(append(dst, " of "...), r.Max, 10)
 	dst = append(append(append(dst, " look-ups are used of the limit \""...), r.Limit...), '"')
-	if r.anonymous {
+	switch {
+	case r.anonymous:
 		dst = append(dst, " for calls without a key from this network"...)
-	} else {
+	case r.own:
+		dst = append(append(dst, " of the key "...), r.Key.String()...)
+	default:
 		dst = append(append(dst, " of the plan "...), r.Plan...)
 	}
 	if !r.Reset.IsZero() {
@@ -170,6 +174,7 @@ func (r *Refusal) appendUse(dst []byte) []byte {
 	}
 	dst = append(dst, '.')
 	switch {
+	case r.own:
 	case r.Upgrade != "":
 		dst = append(append(append(dst, " More: "...), r.Upgrade...), '.')
 	case r.anonymous:

@@ -55,6 +55,12 @@ func words(h customer.Hash) (w [2]uint64) {
 	return [2]uint64{binary.LittleEndian.Uint64(h[:8]), binary.LittleEndian.Uint64(h[8:])}
 }
 
+func hashOf(w [2]uint64) (h customer.Hash) {
+	binary.LittleEndian.PutUint64(h[:8], w[0])
+	binary.LittleEndian.PutUint64(h[8:], w[1])
+	return h
+}
+
 // shardOf, tagOf and groupOf take different bits of a hash.
 func shardOf(w [2]uint64) int  { return int(w[0] >> (64 - shardBits)) }
 func tagOf(w [2]uint64) uint64 { return w[0]&0x7f | 0x80 }

@@ -31,6 +31,23 @@ type Transport interface {
 	Body(limit int) ([]byte, error)
 }
 
+// An Admitter is a Transport that decides itself whether a credential may have an
+// answer, where [Config.Check] is nil: it is asked the same.
+type Admitter interface {
+	Admit(Credential, Facts) *Refusal
+	// Quota says how many look-ups of the quota that is nearest were used, and how
+	// many are left; false where there is none.
+	Quota() (used, left int64, ok bool)
+}
+
+// quota is that of who asks, where the vendor tells it.
+func (c *Call) quota() (used, left int64, ok bool) {
+	if a, is := c.Transport.(Admitter); is {
+		return a.Quota()
+	}
+	return 0, 0, false
+}
+
 // A Request is the neutral half of a request.
 type Request struct {
 	Ctx       context.Context
@@ -58,7 +75,8 @@ type Answer struct {
 	Zoned    bool            // tells the offset of a time zone
 	Private  bool            // about who asks, or for who has a key
 
-	Err error // of the source of the data, for the log
+	Looked int   // addresses that were looked up
+	Err    error // of the source of the data, for the log
 }
 
 // A Line is a header line.
@@ -94,6 +112,7 @@ func (d *Dialect) Serve(c *Call) {
 	c.d, c.charged, c.listed = d, false, 0
 	c.Status, c.ContentType, c.Out, c.Lines = http.StatusOK, typeJSON, c.Out[:0], c.Lines[:0]
 	c.Keep, c.Record, c.Volatile, c.Zoned, c.Private, c.Err = KeepNot, ipwarden.Record{}, false, false, d.set.cfg.Check != nil, nil
+	c.Looked = 0
 	if c.path = c.Path; c.path == "" {
 		c.path = "/"
 	}
@@ -179,10 +198,15 @@ func (c *Call) line(name, value string) { c.Lines = append(c.Lines, Line{name, v
 // refusal is written.
 func (c *Call) admit(n int) bool {
 	check := c.d.set.cfg.Check
+	if check == nil {
+		if a, ok := c.Transport.(Admitter); ok {
+			check = a.Admit
+		}
+	}
 	if check == nil || n <= 0 {
 		return true
 	}
-	f := Facts{Dialect: c.d.Name, Peer: c.Peer, Items: n, More: c.charged}
+	f := Facts{Dialect: c.d.Name, Prefix: c.d.prefix, Peer: c.Peer, Items: n, More: c.charged}
 	c.charged = true
 	if h := c.Transport.Fields(); h != nil {
 		f.Origin, f.Referer = first(h, "Origin"), first(h, "Referer")
@@ -212,6 +236,7 @@ func (c *Call) client() netip.Addr {
 // for a provider adds up there, so it gets what is known without, as our own bulk
 // route does.
 func (c *Call) look(addr netip.Addr) (rec ipwarden.Record, ok bool) {
+	c.Looked++
 	canonical, transition := ipwarden.Canonical(addr)
 	if c.Method == http.MethodPost {
 		c.addr[0] = canonical

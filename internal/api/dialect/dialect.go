@@ -58,6 +58,7 @@ type Dialect struct {
 	vendor vendor
 	set    *Set
 	index  int
+	prefix string // "/compat/ipinfo"
 }
 
 // dialects is the table of them.
@@ -104,7 +105,7 @@ func New(cfg Config) (*Set, error) {
 	s := &Set{cfg: cfg, all: dialects()}
 	for i := range s.all {
 		d := &s.all[i]
-		d.set, d.index = s, i
+		d.set, d.index, d.prefix = s, i, prefix+d.Name
 		d.Hosts = append(d.Hosts, d.Name+".localhost")
 		if cfg.Names != nil && !slices.Contains(cfg.Names, d.Name) {
 			continue

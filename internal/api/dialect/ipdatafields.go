@@ -2,6 +2,7 @@ package dialect
 
 import (
 	"net/http"
+	"strconv"
 	"strings"
 	"time"
 
@@ -122,7 +123,8 @@ func (ipdata) append(dst []byte, c *Call, rec ipwarden.Record, fields ipdataFiel
 		dst = appendIPDataThreat(dst, c, rec)
 	}
 	if fields&ipdataCount != 0 {
-		dst = append(dst, `,"count":"0"`...)
+		used, _, _ := c.quota()
+		dst = append(strconv.AppendInt(append(dst, `,"count":"`...), used, 10), '"')
 	}
 	return closeObject(dst, start)
 }

@@ -273,6 +273,9 @@ func (c *Call) registryCredits(n int) {
 		one = strconv.Itoa(n)
 	}
 	c.line("Ipregistry-Credits-Consumed", one)
+	if _, left, ok := c.quota(); ok {
+		c.line("Ipregistry-Credits-Remaining", strconv.FormatInt(left, 10))
+	}
 }
 
 // registryFilter leaves of the object that was written from a place on what the

@@ -29,6 +29,9 @@ func appendMaxMind(dst []byte, c *Call, rec ipwarden.Record, p product) []byte {
 		dst = text(dst, `"iso_code":`, cc)
 		dst = append(appendNames(dst, cc, loc.Country), `},`...)
 	}
+	if _, left, ok := c.quota(); ok {
+		dst = append(number(dst, `"maxmind":{"queries_remaining":`, left), `},`...)
+	}
 	if p >= mmCity {
 		dst = appendPlace(dst, &loc)
 		if loc.Postal != "" {

@@ -20,7 +20,7 @@ type Credential struct {
 
 // Facts are what a decision about a credential may rest on, besides it.
 type Facts struct {
-	Dialect         string
+	Dialect, Prefix string     // "ipinfo", "/compat/ipinfo"
 	Peer, Client    netip.Addr // Client may be invalid
 	Origin, Referer string     // as sent
 	Items           int        // look-ups that are asked for
@@ -48,7 +48,10 @@ type Refusal struct {
 	KeyID, Plan string // KeyID names the key without giving it away
 	Used, Limit int64  // look-ups
 	Reset       time.Time
+	Region      string    // where most of what was used came from
+	Upgrade     string    // URL that says how to get more
 	Now         time.Time // Default: that of the request
+	Told        bool      // the header lines about limits are sent by who refuses
 }
 
 // sentence says it to the owner of the key: what all vendors' own messages are
@@ -85,7 +88,13 @@ func (r *Refusal) sentence(c *Call) string {
 	if !r.Reset.IsZero() {
 		b.WriteString("; resets at " + r.Reset.UTC().Format(time.RFC3339) + ", in " + strconv.FormatInt(r.wait(c), 10) + " s")
 	}
+	if r.Region != "" {
+		b.WriteString("; most came from the region " + r.Region)
+	}
 	b.WriteByte('.')
+	if r.Upgrade != "" {
+		b.WriteString(" More: " + r.Upgrade)
+	}
 	return b.String()
 }
 
@@ -101,6 +110,9 @@ func (r *Refusal) wait(c *Call) int64 {
 // headers adds our own header lines, beside the vendor's: the fields of
 // draft-ietf-httpapi-ratelimit-headers, and Retry-After.
 func (r *Refusal) headers(c *Call) {
+	if r.Told {
+		return
+	}
 	if r.Limit > 0 {
 		policy := "quota"
 		if r.Code == TooFast {
