@@ -64,23 +64,28 @@ func (d *DB) Pool() *sql.DB { return d.pool }
 
 // Read runs f in a transaction that sees one state of the database.
 func (d *DB) Read(ctx context.Context, f func(context.Context, *sql.Tx) error) error {
-	return d.transact(ctx, &d.c.Read, false, f)
+	return d.transact(ctx, d.c.Timeout, &d.c.Read, false, f)
+}
+
+// ReadFor is [DB.Read] for what takes longer: at most timeout.
+func (d *DB) ReadFor(ctx context.Context, timeout time.Duration, f func(context.Context, *sql.Tx) error) error {
+	return d.transact(ctx, timeout, &d.c.Read, false, f)
 }
 
 // Write runs f in a transaction, and commits it unless f returns an error. Several
 // may run at once on PostgreSQL.
 func (d *DB) Write(ctx context.Context, f func(context.Context, *sql.Tx) error) error {
-	return d.transact(ctx, nil, false, f)
+	return d.transact(ctx, d.c.Timeout, nil, false, f)
 }
 
 // WriteAlone is [DB.Write] with no other WriteAlone beside it, in any process: what
 // f reads stays so until it commits, as far as only WriteAlone changes it.
 func (d *DB) WriteAlone(ctx context.Context, f func(context.Context, *sql.Tx) error) error {
-	return d.transact(ctx, nil, true, f)
+	return d.transact(ctx, d.c.Timeout, nil, true, f)
 }
 
-func (d *DB) transact(parent context.Context, o *sql.TxOptions, alone bool, f func(context.Context, *sql.Tx) error) error {
-	ctx, cancel := context.WithTimeout(parent, d.c.Timeout)
+func (d *DB) transact(parent context.Context, timeout time.Duration, o *sql.TxOptions, alone bool, f func(context.Context, *sql.Tx) error) error {
+	ctx, cancel := context.WithTimeout(parent, timeout)
 	defer cancel()
 	tx, err := d.pool.BeginTx(ctx, o)
 	if err != nil {

@@ -41,7 +41,7 @@ CREATE TABLE accounts (
     email_key TEXT NOT NULL, -- as compared
     verified  BIGINT NOT NULL,
     status    BIGINT NOT NULL,
-    plan      TEXT NOT NULL REFERENCES plans (name) DEFERRABLE INITIALLY DEFERRED,
+    plan      TEXT NOT NULL, -- plans.name; of a deleted account it may be gone
     plan_from BIGINT NOT NULL,
     created   BIGINT NOT NULL,
     revision  BIGINT NOT NULL
@@ -49,6 +49,7 @@ CREATE TABLE accounts (
 CREATE UNIQUE INDEX accounts_by_email ON accounts (email_key) WHERE email_key <> '';
 CREATE INDEX accounts_by_revision ON accounts (revision);
 CREATE INDEX accounts_by_plan ON accounts (plan);
+CREATE INDEX accounts_by_age ON accounts (created, id);
 
 CREATE TABLE keys (
     id        BIGINT NOT NULL PRIMARY KEY,
@@ -74,12 +75,13 @@ CREATE UNIQUE INDEX keys_by_hash ON keys (hash);
 CREATE INDEX keys_by_account ON keys (account, id);
 CREATE INDEX keys_by_revision ON keys (revision);
 
--- What is gone, so that who follows the changes hears of it.
+-- What is gone, so that who follows the changes hears of it. Accounts stay.
 CREATE TABLE deletions (
     revision BIGINT NOT NULL PRIMARY KEY,
-    kind     TEXT NOT NULL, -- account, key, plan
+    kind     TEXT NOT NULL, -- key, plan
     id       BIGINT NOT NULL,
-    name     TEXT NOT NULL,
+    hash     BYTEA NOT NULL, -- of a key
+    name     TEXT NOT NULL, -- of a plan
     at       BIGINT NOT NULL
 );
 
