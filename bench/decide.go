@@ -78,21 +78,33 @@ var fields = []struct{ name, value string }{
 const addressField = "X-Forwarded-For"
 
 // texts are lists of addresses as they come in a header.
-type texts map[*netip.Addr][]string
+type texts map[*netip.Addr]textList
 
-func (t texts) of(addrs []netip.Addr) []string {
-	if have := t[&addrs[0]]; have != nil {
+// A textList is one text and where each address of it ends: without a pointer for
+// each, which the collector would follow while the contestants run.
+type textList struct {
+	text string
+	ends []uint32
+}
+
+func (l *textList) at(i int) string {
+	start := uint32(0)
+	if i > 0 {
+		start = l.ends[i-1]
+	}
+	return l.text[start:l.ends[i]]
+}
+
+func (t texts) of(addrs []netip.Addr) textList {
+	if have, ok := t[&addrs[0]]; ok {
 		return have
 	}
-	all, ends := make([]byte, 0, 16*len(addrs)), make([]int, len(addrs))
+	all, ends := make([]byte, 0, 16*len(addrs)), make([]uint32, len(addrs))
 	for i, a := range addrs {
 		all = a.AppendTo(all)
-		ends[i] = len(all)
+		ends[i] = uint32(len(all))
 	}
-	text, list, start := string(all), make([]string, len(addrs)), 0
-	for i, end := range ends {
-		list[i], start = text[start:end], end
-	}
+	list := textList{string(all), ends}
 	t[&addrs[0]] = list
 	return list
 }
@@ -128,7 +140,9 @@ func (c *decider) check() error {
 func (c *decider) pass(addrs []netip.Addr) (sum uint64) {
 	ctx := context.Background()
 	req := ipwarden.Request{Peer: proxyAddr, Header: &c.lines, Method: "GET", Scheme: "http", Host: "www.example.org", Path: "/catalogue/shoes"}
-	for _, text := range c.texts.of(addrs) {
+	list := c.texts.of(addrs)
+	for i := range list.ends {
+		text := list.at(i)
 		c.lines.Reset()
 		for i := range fields {
 			c.lines.Add(fields[i].name, fields[i].value)
@@ -185,7 +199,9 @@ func newHandled(g *gate.Gate) (contestant, error) {
 
 func (c *handled) pass(addrs []netip.Addr) (sum uint64) {
 	before, h := c.passed, c.request.Header
-	for _, text := range c.texts.of(addrs) {
+	list := c.texts.of(addrs)
+	for i := range list.ends {
+		text := list.at(i)
 		clear(h)
 		for name, v := range c.values {
 			h[name] = v

@@ -30,10 +30,13 @@ func TestGatePolicy(t *testing.T) {
 
 func TestTexts(t *testing.T) {
 	addrs := []netip.Addr{netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("2001:db8::1"), netip.MustParseAddr("8.8.8.8")}
-	list := texts{}
+	lists := texts{}
 	for range 2 {
-		if got := strings.Join(list.of(addrs), " "); got != "192.0.2.1 2001:db8::1 8.8.8.8" {
-			t.Errorf("the addresses as text: %s", got)
+		list := lists.of(addrs)
+		for i, want := range addrs {
+			if got := list.at(i); got != want.String() {
+				t.Errorf("address %d as text: %s, want %s", i, got, want)
+			}
 		}
 	}
 }

@@ -39,19 +39,41 @@ func FromContext(ctx context.Context) (Summary, bool) {
 
 type summaryKey struct{}
 
-// decided is a request's context with what was decided about it, in one piece of
-// memory.
-type decided struct {
+// lasting is what stays of a decision with a request: its context with the summary,
+// and the header lines that were set. It is one piece of memory, since whoever
+// gets a context or a header may keep it.
+type lasting struct {
 	context.Context
 	summary Summary
+	values  [maxValues]string
+	n       int            // of values
+	text    [textRoom]byte // of values; longer ones lie elsewhere
 }
 
+const (
+	// What a request with every enrichment but tags needs; there may be more.
+	maxValues = 18
+	textRoom  = 200
+)
+
 // Value is of context.Context.
-func (c *decided) Value(key any) any {
+func (t *lasting) Value(key any) any {
 	if key == (summaryKey{}) {
-		return &c.summary
+		return &t.summary
 	}
-	return c.Context.Value(key)
+	return t.Context.Value(key)
+}
+
+// set sets a header line. The name is in canonical form; the value is in t.text, or
+// where nobody writes.
+func (t *lasting) set(h http.Header, name, value string) {
+	if t.n == len(t.values) {
+		h[name] = []string{value}
+		return
+	}
+	t.values[t.n] = value
+	h[name] = t.values[t.n : t.n+1 : t.n+1]
+	t.n++
 }
 
 // fields is the header of a request of net/http, whose names are in canonical
@@ -61,15 +83,10 @@ type fields map[string][]string
 // Values is of ipwarden.Header.
 func (f fields) Values(name string) []string { return f[name] }
 
-// maxValues is how many headers a visit sets: one allocation for all of them.
-const maxValues = len(Enrichments) + 2 + 3 + 6
-
 // A visit is one request of net/http, and the memory for it.
 type visit struct {
 	request  ipwarden.Request
 	decision Decision
-	reply    []clientip.Field // for the client
-	fields   []clientip.Field // for the application
 	body     []byte
 }
 
@@ -77,9 +94,8 @@ var visits = sync.Pool{New: func() any { return new(visit) }}
 
 func (v *visit) end() {
 	v.request = ipwarden.Request{}
-	clear(v.reply)
-	clear(v.fields)
 	v.decision.Reset()
+	v.decision.text = nil // it is the request's
 	visits.Put(v)
 }
 
@@ -87,22 +103,17 @@ func (v *visit) serve(g *Gate, next http.Handler, w http.ResponseWriter, r *http
 	d := &v.decision
 	RequestOf(r, &v.request)
 	g.Begin(r.Context(), &v.request, d)
-	v.reply, v.fields = v.reply[:0], v.fields[:0]
-	d.Reply(func(name, value string) { v.reply = append(v.reply, clientip.Field{Name: name, Value: value}) })
-	passes := d.Passes()
-	if passes {
-		d.enrich(func(name, value string) bool {
-			v.fields = append(v.fields, clientip.Field{Name: name, Value: value})
-			return true
-		})
-	}
-	values := setFields(w.Header(), v.reply, v.values())
-	if !passes {
+	t := new(lasting)
+	d.text = t.text[:0]
+	reply := w.Header()
+	d.Reply(func(name, value string) { t.set(reply, name, value) })
+	if !d.Passes() {
 		v.body = d.answer(w, r, v.body[:0])
 		return
 	}
-	v.pass(g, r, values)
-	r = r.WithContext(&decided{r.Context(), d.Summary()})
+	g.pass(r.Header, d, t)
+	t.Context, t.summary = r.Context(), d.Summary()
+	r = r.WithContext(t)
 	if len(d.pending) == 0 {
 		next.ServeHTTP(w, r)
 		return
@@ -140,40 +151,14 @@ func hostOf(field string) string {
 	return strings.ToLower(strings.TrimSuffix(host, "."))
 }
 
-// values makes strings of their own of the values of reply and fields, which are
-// one text in this order, and room for a slice of each: whoever gets a header may
-// keep it.
-func (v *visit) values() []string {
-	text := string(v.decision.text)
-	for _, list := range [...][]clientip.Field{v.reply, v.fields} {
-		for i := range list {
-			n := len(list[i].Value)
-			list[i].Value, text = text[:n], text[n:]
-		}
-	}
-	return make([]string, 0, maxValues)
-}
-
-// setFields sets fields in h. Their values lie in values, which it returns
-// longer.
-func setFields(h http.Header, fields []clientip.Field, values []string) []string {
-	for i := range fields {
-		values = append(values, fields[i].Value)
-		h[fields[i].Name] = values[len(values)-1 : len(values) : len(values)]
-	}
-	return values
-}
-
 // pass takes off a request what a client forged and puts on what is known.
-func (v *visit) pass(g *Gate, r *http.Request, values []string) {
-	h := r.Header
+func (g *Gate) pass(h http.Header, d *Decision, t *lasting) {
 	client := g.Client()
 	for name := range h {
 		if client.Removes(name) {
 			delete(h, name)
 		}
 	}
-	v.fields = client.AppendUpstream(v.fields, v.decision.Client)
 	// Hop-by-hop options are the client's word too: they must not take away what is
 	// set here.
 	for i, line := range h["Connection"] {
@@ -181,7 +166,14 @@ func (v *visit) pass(g *Gate, r *http.Request, values []string) {
 			h["Connection"][i] = rest
 		}
 	}
-	setFields(h, v.fields, values)
+	d.enrich(func(name, value string) bool {
+		t.set(h, name, value)
+		return true
+	})
+	var room [3]clientip.Field
+	for _, f := range client.AppendUpstream(room[:0], d.Client) {
+		t.set(h, f.Name, f.Value)
+	}
 }
 
 // Refuse answers a request that does not go on: a problem document or a page,

@@ -27,8 +27,10 @@ type recent struct {
 	mask   uint64        // odd, of this process
 	slots  []slot        // some 300 bytes each
 	events []events      // beside slots
-	waits  []waiting     // some 800 bytes each
-	locks  [recentLocks]recentLock
+	// waits are some 800 bytes each, which the collector looks through: they are made
+	// when a limit first waits for an outcome.
+	waits func() []waiting
+	locks [recentLocks]recentLock
 
 	waitLocks [recentLocks]recentLock
 }
@@ -97,7 +99,7 @@ const (
 )
 
 func newRecent(n int) *recent {
-	return &recent{mask: rand.Uint64() | 1, slots: make([]slot, n), events: make([]events, n), waits: make([]waiting, n)}
+	return &recent{mask: rand.Uint64() | 1, slots: make([]slot, n), events: make([]events, n), waits: sync.OnceValue(func() []waiting { return make([]waiting, n) })}
 }
 
 // newID makes an ID of which the last bits name the next slot. Who sees IDs does
@@ -134,11 +136,12 @@ func (s *slot) holds(id ID) bool { return s.id == id && !s.kept.at.IsZero() }
 // random bits of its ID, so that it is nobody's to choose.
 func (r *recent) waiting(id ID) (*waiting, *recentLock) {
 	hi, lo := id.words()
-	ways := min(waitWays, len(r.waits))
-	set := int(lo >> placeBits % uint64(len(r.waits)/ways))
+	waits := r.waits()
+	ways := min(waitWays, len(waits))
+	set := int(lo >> placeBits % uint64(len(waits)/ways))
 	lock := &r.waitLocks[set%recentLocks]
 	lock.Lock()
-	all := r.waits[set*ways : (set+1)*ways]
+	all := waits[set*ways : (set+1)*ways]
 	place, oldest := &all[0], hi
 	for i := range all {
 		w := &all[i]
