@@ -1,0 +1,96 @@
+package gate_test
+
+import (
+	"fmt"
+	"maps"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/ipwarden/ipwarden/gate"
+	"github.com/ipwarden/ipwarden/policy"
+)
+
+// Whoever got a header may keep it: what one request was told does not change with
+// the next, however long it is.
+func TestHeadersOutliveTheRequest(t *testing.T) {
+	for _, limits := range []int{1, 8} {
+		t.Run(fmt.Sprint(limits, " limits"), func(t *testing.T) {
+			var cfg policy.Config
+			for i := range limits {
+				cfg.Limits = append(cfg.Limits, perMinute(fmt.Sprintf("%s %d", strings.Repeat("long name ", 6), i), 1000))
+			}
+			g := newGate(t, cfg, func(c *gate.Config) { c.OlderHeaders = true })
+			var told, kept []http.Header // as they were, and as they are
+			note := func(h http.Header) { told, kept = append(told, h.Clone()), append(kept, maps.Clone(h)) }
+			copied := func(h http.Header) http.Header {
+				for _, values := range h {
+					for i := range values {
+						values[i] = strings.Clone(values[i])
+					}
+				}
+				return h
+			}
+			h := g.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if len(r.Header) < 8 || len(w.Header()) < 5 {
+					t.Errorf("the application is told %v, the client %v", r.Header, w.Header())
+				}
+				note(r.Header)
+				note(w.Header())
+				for i := len(told) - 2; i < len(told); i++ {
+					told[i] = copied(told[i])
+				}
+			}))
+			for i := range 40 {
+				r := httptest.NewRequest("GET", "/", nil)
+				r.RemoteAddr = fmt.Sprintf("8.8.%d.%d:1234", i, 3*i)
+				h.ServeHTTP(httptest.NewRecorder(), r)
+			}
+			for i := range told {
+				if !maps.EqualFunc(told[i], kept[i], slices.Equal) {
+					t.Fatalf("header %d was\n%v\nand is\n%v", i, told[i], kept[i])
+				}
+			}
+		})
+	}
+}
+
+// One value of a header is not the room of the next.
+func TestHeadersDoNotTouch(t *testing.T) {
+	g := newGate(t, policy.Config{Limits: []policy.Limit{perMinute("all", 1000)}}, nil)
+	h := g.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		before := r.Header.Clone()
+		for name := range before {
+			r.Header.Add(name, "added")
+		}
+		for name, values := range before {
+			if got := r.Header[name]; len(got) != 2 || got[0] != values[0] || got[1] != "added" {
+				t.Errorf("%s was %q and is %q", name, values, got)
+			}
+		}
+	}))
+	r := httptest.NewRequest("GET", "/", nil)
+	r.RemoteAddr = "8.8.8.8:1234"
+	h.ServeHTTP(httptest.NewRecorder(), r)
+}
+
+// The wrapper allocates its memory, the request with another context, and the text
+// of Forwarded; under the race detector pools forget some, too.
+func TestHandlerAllocates(t *testing.T) {
+	g := newGate(t, policy.Config{Limits: []policy.Limit{perMinute("all", 1<<30)}}, known)
+	h := g.Handler(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	r := httptest.NewRequest("GET", "/", nil)
+	r.RemoteAddr = "8.8.8.8:1234"
+	w := discard{http.Header{}}
+	if n := testing.AllocsPerRun(1000, func() { h.ServeHTTP(w, r) }); n > 8 {
+		t.Errorf("%v allocations a request; at most 8", n)
+	}
+}
+
+type discard struct{ header http.Header }
+
+func (d discard) Header() http.Header       { return d.header }
+func (discard) Write(b []byte) (int, error) { return len(b), nil }
+func (discard) WriteHeader(int)             {}
