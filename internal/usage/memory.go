@@ -8,13 +8,13 @@ import (
 	"time"
 
 	"github.com/ipwarden/ipwarden/internal/customer"
+	"github.com/ipwarden/ipwarden/internal/usage/ledger"
 )
 
 // A Key is where the calls of one key are counted on this node.
 type Key struct {
-	ID      customer.KeyID
-	Account customer.AccountID
-	counts  [customer.NumEndpoints][customer.NumClasses]atomic.Int64
+	ledger.Key
+	counts *[customer.NumEndpoints][customer.NumClasses]atomic.Int64 // of Memory
 }
 
 // Memory counts in this process alone, and forgets with it: for tests, and for who
@@ -47,7 +47,8 @@ func (m *Memory) Key(id customer.KeyID, account customer.AccountID) *Key {
 	defer m.mu.Unlock()
 	k := m.keys[id]
 	if k == nil {
-		k = &Key{ID: id, Account: account}
+		k = &Key{counts: new([customer.NumEndpoints][customer.NumClasses]atomic.Int64)}
+		k.ID, k.Account = id, account
 		m.keys[id] = k
 	}
 	return k

@@ -19,6 +19,8 @@ type Subject struct {
 type Terms struct {
 	PerDay, PerMonth int64 // 0 is no bound
 	Window           customer.Window
+	// Epoch is when the account got its plan: with another one alerts begin anew.
+	Epoch time.Time
 }
 
 // A Standing is where a Subject stands, in atomics: the request path reads and writes

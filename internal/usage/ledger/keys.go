@@ -59,7 +59,8 @@ type Key struct {
 	hot atomic.Uint64 // the place of the endpoint asked last: table+1, slot, endpoint
 }
 
-// Key returns a handle; two of one key count in the same place.
+// Key returns a handle; two of one key count in the same place. One made as
+// &Key{ID: id, Account: account} is as good.
 func (l *Ledger) Key(id customer.KeyID, account customer.AccountID) *Key {
 	return &Key{ID: id, Account: account}
 }

@@ -82,7 +82,7 @@ func small(t testing.TB, dir string, now func() time.Time) *Ledger {
 // Whatever is counted, frozen, and interrupted at the places where a process can die,
 // the batches add up to what was counted.
 func TestAgainstAMap(t *testing.T) {
-	for seed := range uint64(20) {
+	for seed := range uint64(6) {
 		r := rand.New(rand.NewPCG(seed, 1))
 		dir := t.TempDir()
 		now := time.Date(2026, 11, 21, 22, 0, 0, 0, time.UTC)

@@ -1,0 +1,487 @@
+package usage
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"math"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/ipwarden/ipwarden/internal/customer"
+	"github.com/ipwarden/ipwarden/internal/usage/ledger"
+)
+
+// aggregator adds up the batches of all regions, each once, and keeps where Subjects
+// stand. It is the same in every process: what it commits to the store it can read
+// again from the streams, if the process dies before.
+type aggregator struct {
+	c       *Config
+	node    uint64 // this process's
+	since   uint64 // its batches after this one are of this process, not of one before it
+	log     *slog.Logger
+	commits sync.Mutex // one commit at a time; taken before mu
+
+	mu        sync.Mutex // guards what follows
+	regions   []string   // by number: they are few
+	nodes     map[uint64]*nodeState
+	sources   []*sourceState
+	accounts  map[Subject]*account
+	pending   map[row]int64 // not yet in the store
+	moving    map[row]int64 // being committed
+	committed map[Mark]uint64
+	due       []Alert
+	stats     Stats
+	reloads   uint64 // how often it began anew from the store
+	spans     spans
+	rolled    customer.Hour // the hour that rolling months are reckoned for
+	shipping  time.Time     // when this process's batches last were known to leave
+}
+
+// row is a Row with its region's number.
+type row struct {
+	account  customer.AccountID
+	key      customer.KeyID
+	hour     customer.Hour
+	endpoint customer.Endpoint
+	class    customer.Class
+	region   uint8
+}
+
+// nodeState is how far a node's batches are in the sums.
+type nodeState struct {
+	region   string
+	sequence uint64
+	held     map[uint64]heldBatch // behind a gap
+}
+
+type heldBatch struct {
+	*ledger.Batch
+	source   int
+	position uint64
+}
+
+type sourceState struct {
+	Source
+	position uint64    // read up to here
+	heard    time.Time // of the stream
+	reached  bool      // heard of lately: see inTouch
+}
+
+// Bounds.
+const (
+	maxHeld    = 4096 // batches of a node that wait behind a gap
+	maxRegions = 255
+	// HoursAhead is how far a node's clock may be ahead: batches of later hours are
+	// counted into the present one.
+	HoursAhead = 1
+)
+
+// Stats says how the counting goes.
+type Stats struct {
+	Batches, Repeated, Bad uint64 // read from the streams
+	Gaps                   uint64 // batches that never came: the stream has lost them
+	Ahead                  uint64 // batches from nodes whose clock is ahead
+	Events                 uint64 // calls in them
+	Pending                int    // sums not yet in the store
+	Commits, Behind        uint64
+	CommitErr, ShipErr     error // of the last attempt
+	Unsent                 int   // batches in the spool
+	Ledger                 ledger.Stats
+}
+
+func newAggregator(c *Config, node, since uint64) *aggregator {
+	a := &aggregator{c: c, node: node, since: since, log: c.Logger, accounts: map[Subject]*account{}, shipping: c.Now()}
+	for _, s := range c.Sources {
+		a.sources = append(a.sources, &sourceState{Source: s, heard: c.Now(), reached: true})
+	}
+	return a
+}
+
+// load begins anew from the store: what was read since its last commit is forgotten,
+// and comes again.
+func (a *aggregator) load(ctx context.Context) error {
+	marks, err := a.c.Store.Marks(ctx)
+	if err != nil {
+		return err
+	}
+	now := a.c.Now()
+	first := min(customer.Calendar.Month(now).First, customer.Rolling.Month(now).First)
+	type sum struct {
+		s      Subject
+		h      customer.Hour
+		region string
+	}
+	sums := map[sum]int64{}
+	err = a.c.Store.Rows(ctx, Query{From: first, To: math.MaxUint32, Charged: true}, func(r Row, n int64) bool {
+		sums[sum{Subject{Account: r.Account}, r.Hour, r.Region}] += n
+		sums[sum{Subject{r.Account, r.Key}, r.Hour, r.Region}] += n
+		return true
+	})
+	if err != nil {
+		return err
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.reloads++
+	// What this process admitted so far is settled: its batches count as anybody's.
+	if n := a.nodes[a.node]; n != nil {
+		a.since = max(a.since, n.sequence)
+	}
+	for _, acc := range a.accounts {
+		if t := acc.tally; t != nil {
+			acc.spent.Add(-t.own)
+			acc.known.Store(0)
+			if acc.lease != nil {
+				acc.lease.allowed -= t.own
+				acc.lease.spent -= t.own
+				acc.lease.number++ // an answer on its way is of another count
+			}
+			acc.tally = nil
+		}
+	}
+	a.committed = marks
+	if a.committed == nil {
+		a.committed = map[Mark]uint64{}
+	}
+	a.pending, a.nodes = map[row]int64{}, map[uint64]*nodeState{}
+	for m, n := range marks {
+		if m.Node != 0 {
+			a.nodes[m.Node] = &nodeState{region: m.Region, sequence: n}
+		}
+	}
+	for _, s := range a.sources {
+		s.position = marks[Mark{Region: s.Region}]
+	}
+	a.rolled = customer.HourOf(now)
+	for s, n := range sums {
+		acc := a.accounts[s.s]
+		if acc == nil {
+			if s.s.Key != 0 {
+				continue // keys have a standing when they have limits
+			}
+			acc = a.make(s.s)
+		}
+		a.count(acc, s.h, n, a.region(s.region), now)
+	}
+	for _, acc := range a.accounts {
+		a.settle(acc, now)
+	}
+	return nil
+}
+
+// make makes an account. a.mu is held.
+func (a *aggregator) make(s Subject) *account {
+	acc := &account{subject: s}
+	acc.allowed.Store(math.MaxInt64)
+	a.accounts[s] = acc
+	return acc
+}
+
+// count adds to an account's tally. a.mu is held.
+func (a *aggregator) count(acc *account, h customer.Hour, n int64, region int, now time.Time) {
+	if acc.tally == nil {
+		acc.tally = newTally(acc.terms.Window, a.spans.at(now))
+	}
+	acc.tally.add(h, n, region)
+	if acc.recall != nil {
+		acc.recall.add(h, n, region)
+	}
+}
+
+// region is a region's number. a.mu is held.
+func (a *aggregator) region(name string) int {
+	i := slices.Index(a.regions, name)
+	if i < 0 {
+		if len(a.regions) == maxRegions {
+			return maxRegions - 1
+		}
+		// Atomics point into the array: it is made anew, and never moved under them.
+		a.regions = append(slices.Clip(a.regions), name)
+		i = len(a.regions) - 1
+	}
+	return i
+}
+
+// errReloaded is of a reader that is to begin at another position.
+var errReloaded = errors.New("the sums were read anew")
+
+// take takes what came out of a stream, for a reader that began when the store was read
+// for the reloads-th time.
+func (a *aggregator) take(source int, item Item, reloads uint64) error {
+	var b *ledger.Batch
+	var err error
+	if item.Data != nil {
+		b, err = ledger.ParseBatch(item.Data)
+	}
+	now := a.c.Now()
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if reloads != a.reloads {
+		return errReloaded
+	}
+	s := a.sources[source]
+	s.heard = now
+	if !s.reached {
+		s.reached = true
+		a.settleNear(now)
+	}
+	if item.Data == nil {
+		return nil
+	}
+	s.position = item.Position
+	if err != nil {
+		a.stats.Bad++
+		a.log.Warn("usage: a stream has something that is no batch; it is left out", "region", s.Region, "position", item.Position, "error", err)
+		return nil
+	}
+	n := a.nodes[b.Node]
+	if n == nil {
+		n = &nodeState{region: b.Region}
+		a.nodes[b.Node] = n
+	}
+	switch {
+	case b.Sequence <= n.sequence || n.held[b.Sequence].Batch != nil:
+		a.stats.Repeated++
+		return nil
+	case b.Sequence != n.sequence+1:
+		if n.held == nil {
+			n.held = map[uint64]heldBatch{}
+		}
+		n.held[b.Sequence] = heldBatch{b, source, item.Position}
+		if len(n.held) <= maxHeld {
+			return nil
+		}
+		// The stream has lost batches: for ever, or those behind them would not be here.
+		first := slices.Min(slices.Collect(maps.Keys(n.held)))
+		a.stats.Gaps += first - n.sequence - 1
+		a.log.Error("usage: batches of a node never came, and the calls they counted are lost", "node", fmt.Sprintf("%016x", b.Node), "from", n.sequence+1, "to", first-1)
+		n.sequence = first - 1
+	default:
+		a.apply(n, b, now)
+	}
+	for {
+		next, ok := n.held[n.sequence+1]
+		if !ok {
+			return nil
+		}
+		delete(n.held, n.sequence+1)
+		a.apply(n, next.Batch, now)
+	}
+}
+
+// apply adds a batch to the sums. a.mu is held.
+func (a *aggregator) apply(n *nodeState, b *ledger.Batch, now time.Time) {
+	n.sequence = b.Sequence
+	hour := b.Hour
+	if present := customer.HourOf(now); hour > present+HoursAhead {
+		hour = present
+		a.stats.Ahead++
+	}
+	a.stats.Batches++
+	own := b.Node == a.node && b.Sequence > a.since
+	region := a.region(b.Region)
+	b.Each(ledger.Visitor{Key: func(k *ledger.KeyCounts) {
+		for c, n := range k.Counts {
+			if n != 0 {
+				a.pending[row{k.Account, k.Key, hour, k.Endpoint, customer.Class(c), uint8(region)}] += int64(n)
+				a.stats.Events += n
+			}
+		}
+		n := int64(k.Counts[customer.Charged])
+		if n == 0 {
+			return
+		}
+		acc := a.accounts[Subject{Account: k.Account}]
+		if acc == nil {
+			acc = a.make(Subject{Account: k.Account})
+		}
+		a.charge(acc, hour, n, region, own, now)
+		if acc := a.accounts[Subject{k.Account, k.Key}]; acc != nil && k.Key != 0 {
+			a.charge(acc, hour, n, region, own, now)
+		}
+	}})
+}
+
+func (a *aggregator) charge(acc *account, h customer.Hour, n int64, region int, own bool, now time.Time) {
+	a.count(acc, h, n, region, now)
+	if own {
+		acc.tally.own += n
+	}
+	a.settle(acc, now)
+}
+
+// settle reckons anew how far an account's calls are admitted here. a.mu is held.
+func (a *aggregator) settle(acc *account, now time.Time) {
+	acc.turn(a.spans.at(now))
+	acc.publish(a.allow(acc), a.regions)
+	a.alert(acc, now)
+}
+
+// settleNear settles those whose bound depends on who is in touch. a.mu is held.
+func (a *aggregator) settleNear(now time.Time) {
+	for _, acc := range a.accounts {
+		if acc.limited {
+			a.settle(acc, now)
+		}
+	}
+}
+
+// tick does what time does: spans that begin anew, streams that are silent.
+func (a *aggregator) tick(ctx context.Context) {
+	now := a.c.Now()
+	a.mu.Lock()
+	lost := false
+	for _, s := range a.sources {
+		if s.reached && now.Sub(s.heard) > a.c.Patience {
+			s.reached, lost = false, true
+		}
+	}
+	hour := customer.HourOf(now)
+	turned := hour != a.rolled
+	if lost || turned {
+		for _, acc := range a.accounts {
+			if turned || acc.limited {
+				a.settle(acc, now)
+			}
+		}
+	}
+	from := a.rolled
+	a.mu.Unlock()
+	if hour > from+24 {
+		// It stood still for so long that the hours it keeps do not tell what it missed.
+		if err := a.load(ctx); err != nil {
+			a.log.Warn("usage: the sums cannot be read anew", "error", err)
+		}
+		return
+	}
+	if turned && hour > from {
+		if err := a.fallOut(ctx, from, hour); err != nil {
+			a.log.Warn("usage: what falls out of rolling months is not known yet", "error", err)
+		}
+	}
+}
+
+// fallOut takes from rolling months the hours that are out of them. They are so long
+// ago that the store has them.
+func (a *aggregator) fallOut(ctx context.Context, from, to customer.Hour) error {
+	a.commits.Lock()
+	defer a.commits.Unlock()
+	first := customer.Rolling.Month(from.Time()).First
+	gone := map[Subject]int64{}
+	err := a.c.Store.Rows(ctx, Query{From: first, To: customer.Rolling.Month(to.Time()).First - 1, Charged: true}, func(r Row, n int64) bool {
+		gone[Subject{Account: r.Account}] += n
+		gone[Subject{r.Account, r.Key}] += n
+		return true
+	})
+	if err != nil {
+		return err
+	}
+	now := a.c.Now()
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.rolled = to
+	for s, acc := range a.accounts {
+		if t := acc.tally; t != nil && acc.terms.Window == customer.Rolling {
+			t.month = max(0, t.month-gone[s])
+			t.monthFirst = customer.Rolling.Month(now).First
+			a.settle(acc, now)
+		}
+	}
+	return nil
+}
+
+// commit writes what is pending into the store, with how far it goes.
+func (a *aggregator) commit(ctx context.Context) error {
+	a.commits.Lock()
+	defer a.commits.Unlock()
+	a.mu.Lock()
+	if len(a.pending) == 0 {
+		a.mu.Unlock()
+		return nil
+	}
+	a.moving, a.pending = a.pending, make(map[row]int64, len(a.pending))
+	add := make(map[Row]int64, len(a.moving))
+	for r, n := range a.moving {
+		add[Row{r.account, r.key, r.hour, r.endpoint, r.class, a.regions[r.region]}] = n
+	}
+	was, marks := map[Mark]uint64{}, map[Mark]uint64{}
+	move := func(m Mark, to uint64) {
+		if from := a.committed[m]; from != to {
+			was[m], marks[m] = from, to
+		}
+	}
+	for id, n := range a.nodes {
+		move(Mark{Node: id, Region: n.region}, n.sequence)
+	}
+	for i, s := range a.sources {
+		position := s.position
+		for _, n := range a.nodes { // what waits behind a gap is to be read again
+			for _, h := range n.held {
+				if h.source == i {
+					position = min(position, h.position-1)
+				}
+			}
+		}
+		move(Mark{Region: s.Region}, position)
+	}
+	a.mu.Unlock()
+
+	err := a.c.Store.Commit(ctx, add, was, marks)
+	a.mu.Lock()
+	a.stats.CommitErr = err
+	if err == nil {
+		maps.Copy(a.committed, marks)
+		a.stats.Commits++
+	} else if !errors.Is(err, ErrBehind) {
+		for r, n := range a.moving {
+			a.pending[r] += n
+		}
+	}
+	a.moving = nil
+	a.mu.Unlock()
+	if errors.Is(err, ErrBehind) {
+		a.mu.Lock()
+		a.stats.Behind++
+		a.mu.Unlock()
+		return err
+	}
+	return err
+}
+
+// rows calls yield with sums of the store and with what is not yet in it. If there is
+// something to begin with, it is done at the moment that the sums are of.
+func (a *aggregator) rows(ctx context.Context, q Query, begin func(), yield func(Row, int64) bool) error {
+	a.commits.Lock() // else a sum could be in both, or in neither
+	defer a.commits.Unlock()
+	a.mu.Lock()
+	if begin != nil {
+		begin()
+	}
+	fresh := map[Row]int64{}
+	for r, n := range a.pending {
+		if full := (Row{r.account, r.key, r.hour, r.endpoint, r.class, a.regions[r.region]}); q.Has(full) {
+			fresh[full] += n
+		}
+	}
+	a.mu.Unlock()
+	more := true
+	err := a.c.Store.Rows(ctx, q, func(r Row, n int64) bool {
+		n += fresh[r]
+		delete(fresh, r)
+		more = yield(r, n)
+		return more
+	})
+	if err != nil || !more {
+		return err
+	}
+	for r, n := range fresh {
+		if !yield(r, n) {
+			return nil
+		}
+	}
+	return nil
+}

@@ -1,0 +1,73 @@
+package usage
+
+import (
+	"context"
+	"time"
+
+	"github.com/ipwarden/ipwarden/internal/customer"
+)
+
+// thresholds are the percentages of a plan that its owner is told of.
+var thresholds = [...]int{100, 90, 50}
+
+// alert notes what an account has come past. a.mu is held.
+func (a *aggregator) alert(acc *account, now time.Time) {
+	t := acc.tally
+	if t == nil || a.c.Alert == nil || acc.subject.Key != 0 || !acc.limited || !a.c.home(acc.subject.Account) {
+		return
+	}
+	for i, p := range [...]struct {
+		period      customer.Period
+		used, limit int64
+		first       customer.Hour
+	}{
+		{customer.PerDay, t.day, acc.terms.PerDay, acc.terms.Window.Day(now).First},
+		{customer.PerMonth, t.month, acc.terms.PerMonth, acc.terms.Window.Month(now).First},
+	} {
+		if p.limit <= 0 {
+			continue
+		}
+		if acc.terms.Window == customer.Rolling {
+			// A rolling span has no beginning: its alerts are those of the calendar's.
+			if p.first = customer.Calendar.Day(now).First; i == 1 {
+				p.first = customer.Calendar.Month(now).First
+			}
+		}
+		for _, threshold := range thresholds {
+			if acc.alerted[i] >= threshold {
+				break
+			}
+			// used/limit >= threshold/100, without a product that turns over
+			if p.used/100*100 < p.limit/100*int64(threshold) && p.used*100 < p.limit*int64(threshold) {
+				continue
+			}
+			acc.alerted[i] = threshold
+			if len(a.due) < maxDue {
+				a.due = append(a.due, Alert{acc.subject.Account, acc.terms.Epoch, p.period, p.first, threshold, p.used, p.limit})
+			}
+			break // of several come past at once the highest is told
+		}
+	}
+}
+
+const maxDue = 1 << 16
+
+// raise hands on the alerts that are new.
+func (a *aggregator) raise(ctx context.Context) {
+	a.mu.Lock()
+	due := a.due
+	a.due = nil
+	a.mu.Unlock()
+	for i, alert := range due {
+		fresh, err := a.c.Store.Raise(ctx, alert)
+		if err != nil {
+			a.mu.Lock()
+			a.due = append(a.due, due[i:]...)
+			a.mu.Unlock()
+			return
+		}
+		if fresh {
+			a.c.Alert(ctx, alert)
+		}
+	}
+}

@@ -1,0 +1,191 @@
+package usage
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"os"
+	"time"
+)
+
+// freeze puts what was counted into batches, again and again, and at each full hour.
+func (m *Meter) freeze(ctx context.Context) {
+	flushed := m.c.Now()
+	for {
+		now := m.c.Now()
+		wait := min(m.c.Freeze, now.Truncate(time.Hour).Add(time.Hour).Sub(now))
+		if !pause(ctx, wait) {
+			return
+		}
+		err := m.ledger.Freeze(func(uint64) {
+			select {
+			case m.frozen <- struct{}{}:
+			default:
+			}
+		})
+		if err != nil {
+			m.c.Logger.Error("usage: what was counted cannot be written; it stays in the ledger", "error", err)
+			pause(ctx, time.Second)
+		}
+		m.agg.tick(ctx)
+		if now.Sub(flushed) > 10*time.Second {
+			flushed = now
+			if err := m.ledger.Flush(); err != nil {
+				m.c.Logger.Error("usage: the ledger cannot be written", "error", err)
+			}
+		}
+	}
+}
+
+// ship appends batches to the stream, in their order, those of processes before first.
+func (m *Meter) ship(ctx context.Context) {
+	next := uint64(0)
+	backoff := 20 * time.Millisecond
+	for ctx.Err() == nil {
+		sequence, ok := m.waiting(next)
+		if !ok {
+			m.shipped(nil)
+			select {
+			case <-ctx.Done():
+				return
+			case <-m.frozen:
+			case <-time.After(500 * time.Millisecond):
+			}
+			continue
+		}
+		data, err := m.ledger.Frozen(sequence)
+		if errors.Is(err, os.ErrNotExist) {
+			next = sequence + 1
+			continue
+		}
+		if err == nil {
+			once, cancel := context.WithTimeout(ctx, 2*time.Second)
+			err = m.c.Stream.Append(once, Sealed{m.ledger.Node(), sequence, data})
+			cancel()
+		}
+		if err != nil {
+			m.shipped(err)
+			// All nodes of a region see their stream stop at once: they do not all come back
+			// at once.
+			pause(ctx, backoff+rand.N(backoff))
+			backoff = min(2*backoff, time.Second)
+			continue
+		}
+		backoff = 20 * time.Millisecond
+		m.shipped(nil)
+		m.ledger.Sent(sequence)
+		next = sequence + 1
+	}
+}
+
+// waiting is the first batch of the spool from a number on.
+func (m *Meter) waiting(next uint64) (uint64, bool) {
+	if next > m.ledger.Sequence() {
+		return 0, false
+	}
+	if next > 0 {
+		return next, true
+	}
+	all, err := m.ledger.Waiting()
+	if err != nil || len(all) == 0 {
+		return 0, false
+	}
+	return all[0], true
+}
+
+func (m *Meter) shipped(err error) {
+	m.agg.mu.Lock()
+	defer m.agg.mu.Unlock()
+	if err == nil {
+		m.agg.shipping = m.c.Now()
+		if m.agg.stats.ShipErr != nil {
+			m.c.Logger.Info("usage: the stream takes batches again")
+		}
+	} else if m.agg.stats.ShipErr == nil {
+		m.c.Logger.Warn("usage: the stream takes no batches; they wait in the spool", "error", err)
+	}
+	m.agg.stats.ShipErr = err
+}
+
+// read follows the stream of a region.
+func (m *Meter) read(ctx context.Context, source int) {
+	s := m.agg.sources[source]
+	backoff := 50 * time.Millisecond
+	for ctx.Err() == nil {
+		m.agg.mu.Lock()
+		after, again := s.position, m.agg.reloads
+		m.agg.mu.Unlock()
+		err := s.Stream.Read(ctx, after, func(i Item) error {
+			backoff = 50 * time.Millisecond
+			return m.agg.take(source, i, again)
+		})
+		if ctx.Err() != nil {
+			return
+		}
+		if err != nil && !errors.Is(err, errReloaded) {
+			m.c.Logger.Debug("usage: a region's stream cannot be read", "region", s.Region, "error", err)
+			pause(ctx, backoff+rand.N(backoff))
+			backoff = min(2*backoff, time.Second)
+		}
+	}
+}
+
+// books commits, and tells of alerts. Committing takes a twentieth of the time: with
+// many sums it is done less often, and what is not yet in the store is in memory.
+func (m *Meter) books(ctx context.Context) {
+	wait := m.c.Commit
+	for pause(ctx, wait) {
+		began := time.Now()
+		once, cancel := context.WithTimeout(ctx, time.Minute)
+		err := m.agg.commit(once)
+		if errors.Is(err, ErrBehind) {
+			// Another process keeps these books too. What it wrote is read, and the streams
+			// from there.
+			m.c.Logger.Debug("usage: another process commits to the same store")
+			err = m.agg.load(once)
+			began = began.Add(-rand.N(500 * time.Millisecond)) // let it go on: see wait
+		}
+		if err != nil && ctx.Err() == nil {
+			m.c.Logger.Warn("usage: sums cannot be written; they stay in memory and in the streams", "error", err)
+		}
+		m.agg.raise(once)
+		cancel()
+		wait = max(m.c.Commit, 20*time.Since(began))
+	}
+}
+
+// renew keeps leases.
+func (m *Meter) renew(ctx context.Context) {
+	for pause(ctx, m.c.LeasePause/2) {
+		m.agg.mu.Lock()
+		all := m.agg.reports(m.c.Now())
+		m.agg.mu.Unlock()
+		for region, reports := range all {
+			if region == m.c.Region && m.c.GivesLeases {
+				m.agg.granted(reports, m.Grant(m.ledger.Node(), reports))
+				continue
+			}
+			m.done.Go(func() {
+				once, cancel := context.WithTimeout(ctx, 2*time.Second)
+				defer cancel()
+				grants, err := m.c.Lessor(once, region, m.ledger.Node(), reports)
+				if err != nil {
+					pause(ctx, 100*time.Millisecond)
+				}
+				m.agg.granted(reports, grants)
+			})
+		}
+	}
+}
+
+// pause waits, and says whether to go on.
+func pause(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-t.C:
+		return true
+	}
+}

@@ -1,0 +1,135 @@
+package usage
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"sync"
+	"time"
+
+	"github.com/ipwarden/ipwarden/internal/customer"
+)
+
+// A Row is what is counted by itself.
+type Row struct {
+	Account  customer.AccountID
+	Key      customer.KeyID
+	Hour     customer.Hour
+	Endpoint customer.Endpoint
+	Class    customer.Class
+	Region   string
+}
+
+// A Mark is how far something is in the sums: a node, up to its sequence, or the
+// stream of a region (Node is 0), up to a position.
+type Mark struct {
+	Node   uint64
+	Region string
+}
+
+// A Query says which rows are asked for: From and To are hours, with both. Zero of an
+// Account or a Key is all.
+type Query struct {
+	Account  customer.AccountID
+	Key      customer.KeyID
+	From, To customer.Hour
+	Charged  bool // only what counts toward quotas
+}
+
+// An Alert is that an account has used so many percent of its plan. All of it but
+// Used and Limit is its name: it is raised once.
+type Alert struct {
+	Account     customer.AccountID
+	Epoch       time.Time // since when the account has its plan
+	Period      customer.Period
+	Span        customer.Hour // first hour of the day or month
+	Threshold   int           // percent
+	Used, Limit int64
+}
+
+// ErrBehind is of a commit that did not begin where the store is: another aggregator
+// wrote to it.
+var ErrBehind = errors.New("another process has added to these sums")
+
+// A Store keeps sums.
+type Store interface {
+	// Marks says how far everything is.
+	Marks(context.Context) (map[Mark]uint64, error)
+	// Commit adds to the sums and moves marks, all or nothing. was are the marks as the
+	// caller knows them, of those it moves; where the store has others nothing is done
+	// and the error is ErrBehind.
+	Commit(ctx context.Context, add map[Row]int64, was, marks map[Mark]uint64) error
+	// Rows calls yield with what was asked for, in no order, until it says no.
+	Rows(ctx context.Context, q Query, yield func(Row, int64) bool) error
+	// Raise says whether an alert is new, and remembers it.
+	Raise(context.Context, Alert) (bool, error)
+}
+
+// MemoryStore forgets with the process: for tests, and for measuring.
+type MemoryStore struct {
+	mu     sync.Mutex
+	sums   map[Row]int64
+	marks  map[Mark]uint64
+	alerts map[Alert]bool
+}
+
+var _ Store = (*MemoryStore)(nil)
+
+// Marks says how far everything is.
+func (s *MemoryStore) Marks(context.Context) (map[Mark]uint64, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return maps.Clone(s.marks), nil
+}
+
+// Commit adds.
+func (s *MemoryStore) Commit(_ context.Context, add map[Row]int64, was, marks map[Mark]uint64) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for m := range marks {
+		if s.marks[m] != was[m] {
+			return ErrBehind
+		}
+	}
+	if s.sums == nil {
+		s.sums, s.marks = map[Row]int64{}, map[Mark]uint64{}
+	}
+	for r, n := range add {
+		s.sums[r] += n
+	}
+	maps.Copy(s.marks, marks)
+	return nil
+}
+
+// Rows calls yield.
+func (s *MemoryStore) Rows(_ context.Context, q Query, yield func(Row, int64) bool) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for r, n := range s.sums {
+		if q.Has(r) && !yield(r, n) {
+			return nil
+		}
+	}
+	return nil
+}
+
+// Has says whether a row is asked for.
+func (q Query) Has(r Row) bool {
+	return (q.Account == 0 || q.Account == r.Account) && (q.Key == 0 || q.Key == r.Key) &&
+		q.From <= r.Hour && r.Hour <= q.To && (!q.Charged || r.Class == customer.Charged)
+}
+
+// Raise remembers.
+func (s *MemoryStore) Raise(_ context.Context, a Alert) (bool, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	a.Used, a.Limit = 0, 0
+	if s.alerts[a] {
+		return false, nil
+	}
+	if s.alerts == nil {
+		s.alerts = map[Alert]bool{}
+	}
+	s.alerts[a] = true
+	return true, nil
+}

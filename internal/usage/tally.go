@@ -1,0 +1,183 @@
+package usage
+
+import (
+	"math"
+	"time"
+
+	"github.com/ipwarden/ipwarden/internal/customer"
+)
+
+// account is a Subject with what is reckoned of it. The request path sees its
+// Standing alone.
+type account struct {
+	Standing
+	subject Subject
+	terms   Terms
+	limited bool
+	tally   *tally // nil until something was counted
+	lease   *lease // nil while the quota is far
+	alerted [2]int // percent, of the day and of the month
+	recall  *tally // being reckoned anew: see Meter.recall
+}
+
+// tally is what a Subject used, as far as it came out of the streams.
+type tally struct {
+	day, month           int64
+	dayFirst, monthFirst customer.Hour
+	own                  int64 // of it, admitted by this process
+	recent               recent
+	regions              []int64 // of the month, by number of the region
+}
+
+// recent are counts by hour of the newest hours, for spans that begin anew.
+type recent struct {
+	newest customer.Hour
+	hours  [recentHours]int64
+}
+
+const recentHours = 32 // a power of two, and more than a day
+
+func (r *recent) add(h customer.Hour, n int64) {
+	if h > r.newest {
+		for gone := max(r.newest+1, h-min(h, recentHours-1)); gone <= h; gone++ {
+			r.hours[gone%recentHours] = 0
+		}
+		r.newest = h
+	}
+	if h+recentHours > r.newest {
+		r.hours[h%recentHours] += n
+	}
+}
+
+// since are the counts from an hour on.
+func (r *recent) since(first customer.Hour) (n int64) {
+	for h := max(first, r.newest-min(r.newest, recentHours-1)); h <= r.newest; h++ {
+		n += r.hours[h%recentHours]
+	}
+	return n
+}
+
+// add counts n more in an hour.
+func (t *tally) add(h customer.Hour, n int64, region int) {
+	t.recent.add(h, n)
+	if h >= t.dayFirst {
+		t.day += n
+	}
+	if h >= t.monthFirst {
+		t.month += n
+		for len(t.regions) <= region {
+			t.regions = append(t.regions, 0)
+		}
+		t.regions[region] += n
+	}
+}
+
+// most is the region with most of the month; -1 is none.
+func (t *tally) most() int {
+	best := -1
+	for i, n := range t.regions {
+		if n > 0 && (best < 0 || n > t.regions[best]) {
+			best = i
+		}
+	}
+	return best
+}
+
+// spans are those of the present hour, of each kind of window: they are asked for with
+// each sum, and change once an hour.
+type spans struct {
+	hour       customer.Hour
+	day, month [2]customer.Span
+}
+
+func (s *spans) at(now time.Time) *spans {
+	if h := customer.HourOf(now); s.hour != h {
+		s.hour = h
+		for _, w := range [...]customer.Window{customer.Calendar, customer.Rolling} {
+			s.day[w], s.month[w] = w.Day(now), w.Month(now)
+		}
+	}
+	return s
+}
+
+func (s *spans) of(w customer.Window) (day, month customer.Span) { return s.day[w&1], s.month[w&1] }
+
+// newTally is an empty one of a kind of window.
+func newTally(w customer.Window, now *spans) *tally {
+	day, month := now.of(w)
+	return &tally{dayFirst: day.First, monthFirst: month.First}
+}
+
+// turn begins the spans that have passed. A rolling month moves when the aggregator
+// knows what falls out of it: see fallOut.
+func (a *account) turn(now *spans) {
+	day, month := now.of(a.terms.Window)
+	a.dayReset.Store(day.Reset.Unix())
+	a.monthReset.Store(month.Reset.Unix())
+	t := a.tally
+	if t == nil {
+		return
+	}
+	if t.dayFirst != day.First {
+		t.dayFirst = day.First
+		t.day = t.recent.since(day.First)
+		a.alerted[0] = 0
+	}
+	if a.terms.Window == customer.Calendar && t.monthFirst != month.First {
+		t.monthFirst = month.First
+		t.month = t.recent.since(month.First)
+		clear(t.regions)
+		a.alerted[1] = 0
+	}
+}
+
+// left is how many calls of all nodes the quota has left, as far as the sums know.
+func (a *account) left() int64 {
+	left := int64(math.MaxInt64)
+	var day, month int64
+	if a.tally != nil {
+		day, month = a.tally.day, a.tally.month
+	}
+	if a.terms.PerDay > 0 {
+		left = min(left, a.terms.PerDay-day)
+	}
+	if a.terms.PerMonth > 0 {
+		left = min(left, a.terms.PerMonth-month)
+	}
+	return left
+}
+
+// limit is the smallest bound.
+func (a *account) limit() int64 {
+	switch d, m := a.terms.PerDay, a.terms.PerMonth; {
+	case d == 0:
+		return m
+	case m == 0:
+		return d
+	default:
+		return min(d, m)
+	}
+}
+
+// known is how much of what this process admitted is in the sums.
+func (a *account) inSums() int64 {
+	if a.tally == nil {
+		return 0
+	}
+	return a.tally.own
+}
+
+// publish writes what is known into the atomics. allowed comes last of what widens.
+func (a *account) publish(allowed int64, regions []string) {
+	if t := a.tally; t != nil {
+		a.known.Store(t.own)
+		a.day.Store(t.day)
+		a.month.Store(t.month)
+		if i := t.most(); i >= 0 {
+			if r := a.region.Load(); r == nil || *r != regions[i] {
+				a.region.Store(&regions[i])
+			}
+		}
+	}
+	a.allowed.Store(allowed)
+}
