@@ -38,7 +38,7 @@ type aggregator struct {
 	reloads   uint64 // how often it began anew from the store
 	spans     spans
 	rolled    customer.Hour // the hour that rolling months are reckoned for
-	shipping  time.Time     // when this process's batches last were known to leave
+	stuck     time.Time     // since when this process's batches do not leave; zero is that they do
 }
 
 // row is a Row with its region's number.
@@ -94,7 +94,7 @@ type Stats struct {
 }
 
 func newAggregator(c *Config, node, since uint64) *aggregator {
-	a := &aggregator{c: c, node: node, since: since, log: c.Logger, accounts: map[Subject]*account{}, shipping: c.Now()}
+	a := &aggregator{c: c, node: node, since: since, log: c.Logger, accounts: map[Subject]*account{}}
 	for _, s := range c.Sources {
 		a.sources = append(a.sources, &sourceState{Source: s, heard: c.Now(), reached: true})
 	}

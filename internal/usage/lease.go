@@ -29,6 +29,7 @@ type lease struct {
 	asked   time.Time
 	spent   int64 // when it asked
 	waits   bool  // for an answer
+	dry     bool  // the last answer brought nothing
 	back    bool  // what it did not spend goes back with the next report
 	share   bool  // allowed is the share of a node that is out of touch
 }
@@ -95,7 +96,7 @@ func (a *aggregator) inTouch() bool {
 			return false
 		}
 	}
-	return a.c.Now().Sub(a.shipping) <= a.c.Patience
+	return a.stuck.IsZero() || a.c.Now().Sub(a.stuck) <= a.c.Patience
 }
 
 // home is the region that gives an account's leases and tells of its alerts: the one
@@ -149,13 +150,13 @@ func (a *aggregator) reports(now time.Time) map[string][]LeaseReport {
 			continue
 		}
 		spent := acc.spent.Load()
-		wants := spent > l.spent || spent >= l.allowed && now.Sub(l.asked) < 10*time.Second
+		wants := spent > l.spent || acc.starved.Load()
 		unspent := l.allowed - spent
 		due := now.Sub(l.asked)
 		switch {
 		case l.number == 0 || l.back:
 			l.back = false
-		case wants && unspent <= (l.allowed-acc.inSums())/2 && due >= a.c.LeasePause:
+		case wants && !l.dry && unspent <= (l.allowed-acc.inSums())/2 && due >= a.c.LeasePause:
 		case wants && due >= renewEvery:
 		case !wants && unspent > 0 && due >= idleAfter:
 			// Nobody spends here: it goes back, so that it can be spent elsewhere. The report
@@ -171,7 +172,8 @@ func (a *aggregator) reports(now time.Time) map[string][]LeaseReport {
 		l.number++
 		l.asked, l.spent, l.waits = now, spent, true
 		home := a.c.homeOf(acc.subject.Account)
-		all[home] = append(all[home], LeaseReport{acc.subject, max(l.allowed, spent), acc.inSums(), sequence, wants || spent >= l.allowed, l.number})
+		all[home] = append(all[home], LeaseReport{acc.subject, max(l.allowed, spent, acc.inSums()), acc.inSums(), sequence, wants, l.number})
+		acc.starved.Store(false)
 	}
 	return all
 }
@@ -188,6 +190,7 @@ func (a *aggregator) granted(reports []LeaseReport, grants []LeaseGrant) {
 		}
 		acc.lease.waits = false
 		if i < len(grants) && grants[i].OK && grants[i].Number == r.Number {
+			acc.lease.dry = grants[i].Allowed <= r.Allowed
 			acc.lease.allowed = grants[i].Allowed
 			a.settle(acc, now)
 		}
@@ -202,6 +205,7 @@ type lessor struct {
 
 // given is what nodes hold of one Subject.
 type given struct {
+	began time.Time
 	nodes map[uint64]*holding
 }
 
@@ -236,7 +240,7 @@ func (a *aggregator) grant(l *lessor, node uint64, reports []LeaseReport) []Leas
 		}
 		g := l.given[r.Subject]
 		if g == nil {
-			g = &given{nodes: map[uint64]*holding{}}
+			g = &given{began: now, nodes: map[uint64]*holding{}}
 			l.given[r.Subject] = g
 		}
 		h := g.nodes[node]
@@ -268,6 +272,11 @@ const maxNodes = 4096
 // but never so much that leases add up to more than there is.
 func (a *aggregator) share(acc *account, g *given, h *holding, now time.Time) int64 {
 	left := acc.left()
+	if now.Sub(g.began) < a.c.Patience {
+		// Others may not know yet that leases are needed, and admit calls that are not in
+		// the sums here: half of the zone is for them.
+		left -= zone(acc.limit()) / 2
+	}
 	others, wanting := int64(0), int64(0)
 	pool := left // what those that want some hold, and what nobody holds
 	for id, o := range g.nodes {

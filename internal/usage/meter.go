@@ -268,3 +268,15 @@ func (m *Meter) Isolated() bool {
 	defer m.agg.mu.Unlock()
 	return !m.agg.inTouch()
 }
+
+// Unheard are the regions that this node is out of touch with.
+func (m *Meter) Unheard() (regions []string) {
+	m.agg.mu.Lock()
+	defer m.agg.mu.Unlock()
+	for _, s := range m.agg.sources {
+		if !s.reached {
+			regions = append(regions, s.Region)
+		}
+	}
+	return regions
+}

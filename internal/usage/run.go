@@ -97,11 +97,12 @@ func (m *Meter) shipped(err error) {
 	m.agg.mu.Lock()
 	defer m.agg.mu.Unlock()
 	if err == nil {
-		m.agg.shipping = m.c.Now()
 		if m.agg.stats.ShipErr != nil {
 			m.c.Logger.Info("usage: the stream takes batches again")
 		}
+		m.agg.stuck = time.Time{}
 	} else if m.agg.stats.ShipErr == nil {
+		m.agg.stuck = m.c.Now()
 		m.c.Logger.Warn("usage: the stream takes no batches; they wait in the spool", "error", err)
 	}
 	m.agg.stats.ShipErr = err

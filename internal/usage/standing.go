@@ -31,6 +31,7 @@ type Terms struct {
 type Standing struct {
 	spent   atomic.Int64 // admitted by this node since it started, less what was given back
 	allowed atomic.Int64 // spent may go up to here
+	starved atomic.Bool  // somebody was refused since it last asked for more
 	known   atomic.Int64 // how much of spent the sums below contain
 
 	day, month           atomic.Int64 // used in the running spans, of all nodes as far as known
@@ -45,6 +46,7 @@ func (s *Standing) Take(n int64) bool {
 	for {
 		spent := s.spent.Load()
 		if spent+n > s.allowed.Load() {
+			s.starve()
 			return false
 		}
 		if s.spent.CompareAndSwap(spent, spent+n) {
@@ -59,11 +61,19 @@ func (s *Standing) TakeUpTo(n int64) int64 {
 		spent := s.spent.Load()
 		take := min(n, s.allowed.Load()-spent)
 		if take <= 0 {
+			s.starve()
 			return 0
 		}
 		if s.spent.CompareAndSwap(spent, spent+take) {
 			return take
 		}
+	}
+}
+
+// starve notes that there was not enough; it writes once, however many are refused.
+func (s *Standing) starve() {
+	if !s.starved.Load() {
+		s.starved.Store(true)
 	}
 }
 

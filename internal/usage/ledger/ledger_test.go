@@ -319,8 +319,12 @@ func poke(file string, at int64, c byte) error {
 
 func TestClientKey(t *testing.T) {
 	for _, c := range []struct{ addr, want string }{
-		{"192.0.2.7", "192.0.2.7/32"}, {"::ffff:192.0.2.7", "192.0.2.7/32"}, {"0.0.0.0", "0.0.0.0/32"},
-		{"2001:db8:1:2:3::4", "2001:db8:1:2::/64"}, {"::1", "invalid Prefix"}, {"ff02::1", "invalid Prefix"},
+		{"192.0.2.7", "192.0.2.7/32"},
+		{"::ffff:192.0.2.7", "192.0.2.7/32"},
+		{"0.0.0.0", "0.0.0.0/32"},
+		{"2001:db8:1:2:3::4", "2001:db8:1:2::/64"},
+		{"::1", "invalid Prefix"},
+		{"ff02::1", "invalid Prefix"},
 		{"1:c000:207::", "1:c000:207::/64"},
 	} {
 		if got := Client(ClientKey(netip.MustParseAddr(c.addr))).String(); got != c.want && c.addr != "1:c000:207::" {
