@@ -16,10 +16,11 @@ import (
 // keyed is what an exchange keeps where accounts are on.
 type keyed struct {
 	call    authz.Call
-	asked   bool // whether there may be an answer
-	settled bool // what became of it was counted
-	count   int  // look-ups that were answered
-	several bool // in a dialect: it asks for several
+	asked   bool    // whether there may be an answer
+	settled bool    // what became of it was counted
+	count   int     // look-ups that were answered
+	several bool    // in a dialect: it asks for several
+	problem problem // of a refusal
 	query   []byte
 	limit   []byte // RateLimit
 	policy  []byte // RateLimit-Policy
@@ -167,7 +168,8 @@ func (x *exchange) settle() {
 
 // denied is the problem of a refusal.
 func (x *exchange) denied(r *authz.Refusal) *problem {
-	return &problem{status: r.Code.Status(), slug: r.Code.Slug(), title: r.Code.Title(), refusal: r, example: exampleKey}
+	x.keyed.problem = problem{status: r.Code.Status(), slug: r.Code.Slug(), title: r.Code.Title(), refusal: r, example: exampleKey}
+	return &x.keyed.problem
 }
 
 const exampleKey = `GET /v1/ip/8.8.8.8 with Authorization: Bearer ipw_sk_live_…`

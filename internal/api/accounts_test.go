@@ -43,10 +43,11 @@ func newShop(t testing.TB) *shop {
 		{Name: "starter", Title: "Starter", PerDay: 1000, PerMonth: 10000, PerSecond: 100, Burst: 200, Bulk: 5, Upgrade: "https://ip.example/plans"},
 		{Name: "tiny", Title: "Tiny", PerDay: 2, Upgrade: "https://ip.example/plans"},
 		{Name: "slow", Title: "Slow", PerSecond: 1},
+		{Name: "fast", PerDay: 1 << 50, PerMonth: 1 << 51, PerSecond: 1 << 30, Burst: 1 << 31},
 		{Name: "place", Title: "Place", Fields: []string{"ip", "location"}},
 	}}
 	accounts := map[string]customer.AccountID{}
-	for i, name := range []string{"starter", "tiny", "slow", "place", "suspended"} {
+	for i, name := range []string{"starter", "tiny", "slow", "place", "suspended", "fast"} {
 		acc := customer.Account{ID: customer.AccountID(i + 1), Plan: name}
 		if name == "suspended" {
 			acc.Plan, acc.Status = "starter", customer.Suspended
@@ -79,6 +80,7 @@ func newShop(t testing.TB) *shop {
 	add("SLOW", "slow", nil)
 	add("PLACE", "place", nil)
 	add("OWN", "starter", func(k *customer.Key) { k.Limits = []customer.Limit{{Name: "minute", Per: customer.PerMinute, N: 2}} })
+	add("FAST", "fast", nil)
 	s.Apply(c)
 	s.keys["UNKNOWN"] = customer.NewKeyText(customer.Secret, customer.Live)
 	good := []byte(s.keys["GOOD"])
@@ -88,12 +90,17 @@ func newShop(t testing.TB) *shop {
 }
 
 // withAccounts makes an API that answers to keys.
-func withAccounts(t testing.TB) (*API, *shop) {
+func withAccounts(t testing.TB, changes ...func(*Config)) (*API, *shop) {
 	t.Helper()
 	s := newShop(t)
 	set, err := dialect.New(dialect.Config{Scores: sampleScores})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return newAPI(t, func(c *Config) { c.Accounts, c.Dialects = s.Authorizer, set }), s
+	return newAPI(t, func(c *Config) {
+		c.Accounts, c.Dialects = s.Authorizer, set
+		for _, change := range changes {
+			change(c)
+		}
+	}), s
 }

@@ -36,7 +36,18 @@ type Call struct {
 }
 
 // Reset forgets the call.
-func (c *Call) Reset() { *c = Call{} }
+func (c *Call) Reset() {
+	c.Key, c.Path, c.Origin, c.Referer = "", "", "", ""
+	c.Client, c.Peer = netip.Addr{}, netip.Addr{}
+	c.Endpoint, c.Scope, c.Items, c.Now = 0, 0, 0, time.Time{}
+	c.key, c.by, c.anonymous, c.since, c.taken, c.left = nil, nil, false, 0, 0, 0
+	if c.refused.Code != Admitted { // else it is as it was
+		c.refused = Refusal{}
+	}
+	if c.limits > 0 {
+		c.requests, c.results, c.limits = [2]limit.Request{}, [2]limit.Result{}, 0
+	}
+}
 
 // Account is on whose account the call is; 0 without a key.
 func (c *Call) Account() customer.AccountID {

@@ -271,7 +271,7 @@ func (a *Authorizer) tooFast(c *Call, rate *limit.Rate, res *limit.Result) *Refu
 		r.Used = r.Max - int64(res.Remaining)
 	}
 	r.Wait = seconds(res.RetryAfter)
-	r.Reset = c.Now.Add(res.RetryAfter)
+	r.Reset = c.Now.Add(res.RetryAfter + time.Second - 1).Truncate(time.Second)
 	return a.refuse(c, TooFast)
 }
 

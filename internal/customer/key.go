@@ -121,25 +121,45 @@ var (
 // ParseKey says what text would be if it is a key; whether it is anybody's is for
 // others to say. It allocates nothing. The error is [ErrNotKey] or [ErrChecksum].
 func ParseKey(text string) (Kind, Mode, error) {
-	if len(text) != KeyLen {
+	if len(text) != KeyLen || text[:4] != "ipw_" || text[5:7] != "k_" {
 		return 0, 0, ErrNotKey
 	}
-	for k := range prefixes {
-		for m := range prefixes[k] {
-			if !strings.HasPrefix(text, prefixes[k][m]) {
-				continue
-			}
-			for i := prefixLen; i < KeyLen; i++ {
-				if c := text[i]; c-'0' > 9 && c-'A' > 25 && c-'a' > 25 {
-					return 0, 0, ErrNotKey
-				}
-			}
-			// No secret is compared: the checksum is computed from the text alone.
-			if want := checksum(text[:KeyLen-checksumLen]); string(want[:]) != text[KeyLen-checksumLen:] {
-				return 0, 0, ErrChecksum
-			}
-			return Kind(k), Mode(m), nil
+	var k Kind
+	switch text[4] {
+	case 's':
+	case 'p':
+		k = Publishable
+	default:
+		return 0, 0, ErrNotKey
+	}
+	var m Mode
+	switch text[7:prefixLen] {
+	case "live_":
+	case "test_":
+		m = Test
+	default:
+		return 0, 0, ErrNotKey
+	}
+	bad := byte(0)
+	for i := prefixLen; i < KeyLen; i++ {
+		bad |= notIn62[text[i]]
+	}
+	if bad != 0 {
+		return 0, 0, ErrNotKey
+	}
+	// No secret is compared: the checksum is computed from the text alone.
+	if want := checksum(text[:KeyLen-checksumLen]); string(want[:]) != text[KeyLen-checksumLen:] {
+		return 0, 0, ErrChecksum
+	}
+	return k, m, nil
+}
+
+// notIn62 is 0 for the characters of the alphabet.
+var notIn62 = func() (t [256]byte) {
+	for i := range t {
+		if strings.IndexByte(alphabet62, byte(i)) < 0 {
+			t[i] = 1
 		}
 	}
-	return 0, 0, ErrNotKey
-}
+	return t
+}()
