@@ -35,19 +35,27 @@ type Header interface {
 type Lines struct {
 	names, values []string
 	many          []string // of the last answer with several values
+	// sizes has a bit for the length of each name, and again for those that came
+	// more than once: most names that are asked for are not there, or alone.
+	sizes, again uint64
 }
+
+// sizeBit is the bit of a name's length.
+func sizeBit(name string) uint64 { return 1 << (len(name) & 63) }
 
 // Add appends a field line. The name may be in any case.
 func (l *Lines) Add(name, value string) {
 	l.names = append(l.names, name)
 	l.values = append(l.values, value)
+	bit := sizeBit(name)
+	l.sizes, l.again = l.sizes|bit, l.again|l.sizes&bit
 }
 
 // Reset empties l and keeps its memory.
 func (l *Lines) Reset() {
 	clear(l.names)
 	clear(l.values)
-	l.names, l.values = l.names[:0], l.values[:0]
+	l.names, l.values, l.sizes, l.again = l.names[:0], l.values[:0], 0, 0
 }
 
 // Len counts the field lines.
@@ -59,28 +67,37 @@ func (l *Lines) At(i int) (name, value string) { return l.names[i], l.values[i] 
 // Values returns the values of the field called name, in any case. It does not
 // allocate but when a field has more lines than any asked for before.
 func (l *Lines) Values(name string) []string {
-	first, n := 0, 0
-	for i, have := range l.names {
-		if len(have) != len(name) || !equalFold(have, name) {
-			continue
-		}
-		switch n {
-		case 0:
-			first = i
-		case 1:
-			l.many = append(l.many[:0], l.values[first], l.values[i])
-		default:
-			l.many = append(l.many, l.values[i])
-		}
-		n++
-	}
-	switch n {
-	case 0:
+	bit := sizeBit(name)
+	if l.sizes&bit == 0 {
 		return nil
-	case 1:
+	}
+	first := l.find(name, 0)
+	if first < 0 {
+		return nil
+	}
+	i := -1
+	if l.again&bit != 0 {
+		i = l.find(name, first+1)
+	}
+	if i < 0 {
 		return l.values[first : first+1 : first+1]
 	}
+	l.many = append(l.many[:0], l.values[first])
+	for ; i >= 0; i = l.find(name, i+1) {
+		l.many = append(l.many, l.values[i])
+	}
 	return l.many
+}
+
+// find returns the first line from i on whose field is called name, or -1. Most
+// others are told by their lengths.
+func (l *Lines) find(name string, i int) int {
+	for names := l.names; i < len(names); i++ {
+		if have := names[i]; len(have) == len(name) && equalFold(have, name) {
+			return i
+		}
+	}
+	return -1
 }
 
 // equalFold compares field names of one length, which are ASCII (RFC 9110

@@ -1,6 +1,7 @@
 package clientip
 
 import (
+	"encoding/binary"
 	"net/netip"
 	"strings"
 )
@@ -90,28 +91,42 @@ func withoutPort(s string) (string, bool) {
 // (as RFC 3986 section 3.2.2 has it), and returns how many bytes it took; 0
 // when there is none.
 func parse4(s string) (addr netip.Addr, n int) {
-	var b [4]byte
+	var u uint32
 	for part := range 4 {
 		if part > 0 {
-			if n == len(s) || s[n] != '.' {
+			if n >= len(s) || s[n] != '.' {
 				return addr, 0
 			}
 			n++
 		}
-		v, digits := uint(0), 0
-		for n < len(s) && s[n]-'0' <= 9 {
-			if digits > 0 && v == 0 || digits == 3 {
-				return addr, 0
-			}
-			v = v*10 + uint(s[n]-'0')
-			digits++
-			n++
-		}
-		if digits == 0 || v > 255 {
+		if n >= len(s) {
 			return addr, 0
 		}
-		b[part] = byte(v)
+		v := uint32(s[n] - '0')
+		if v > 9 {
+			return addr, 0
+		}
+		n++
+		for end := n + 2; n < len(s) && n < end; n++ { // two digits more, unless the first is 0
+			d := uint32(s[n] - '0')
+			if d > 9 {
+				break
+			}
+			if v == 0 {
+				return addr, 0
+			}
+			v = v*10 + d
+		}
+		if v > 255 {
+			return addr, 0
+		}
+		u = u<<8 | v
 	}
+	if n < len(s) && s[n]-'0' <= 9 {
+		return addr, 0
+	}
+	var b [4]byte
+	binary.BigEndian.PutUint32(b[:], u)
 	return netip.AddrFrom4(b), n
 }
 

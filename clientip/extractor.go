@@ -69,7 +69,9 @@ func (x *Extractor) walk(f form, lines []string, peer place) (place, Status) {
 				return near, Unresolved
 			}
 			p, ok := place{hop: uint8(n)}, false
-			if f == list {
+			if a, lone := lone4(f, rest); lone {
+				p.addr, ok, more = a, true, false
+			} else if f == list {
 				var element string
 				element, rest, more = lastElement(rest)
 				p.addr, p.zone, ok = parseNode(element)
@@ -99,6 +101,15 @@ func (x *Extractor) walk(f form, lines []string, peer place) (place, Status) {
 		return near, Forwarded
 	}
 	return near, Internal
+}
+
+// lone4 reads a list that is one IPv4 address and nothing else, as most are.
+func lone4(f form, s string) (addr netip.Addr, ok bool) {
+	if f != list || len(s) > len("255.255.255.255") {
+		return addr, false
+	}
+	addr, n := parse4(s)
+	return addr, n > 0 && n == len(s)
 }
 
 // one reads a header that a proxy overwrites, so that a second line or element

@@ -144,11 +144,25 @@ func (p *Program) buildRules(b *builder) {
 		r.reputation, r.salt = r.When.Reputation(), salt(r.Name)
 		p.rules = append(p.rules, builtRule{b.optional(&r.When), r})
 	}
-	p.index = newRuleIndex(p.rules, p.sets)
 	for i := range p.cfg.Lists {
 		b.where = "list " + p.cfg.Lists[i].Name
 		p.response(b, p.cfg.Lists[i].Response)
 	}
+}
+
+// buildIndex comes after all conditions.
+func (p *Program) buildIndex() {
+	var all []*Expr
+	for i := range p.tiers {
+		all = append(all, &p.tiers[i].tier.When)
+	}
+	for i := range p.rules {
+		all = append(all, &p.rules[i].rule.When)
+	}
+	for _, l := range p.general {
+		all = append(all, &l.When)
+	}
+	p.index = newIndex(all, p.sets)
 }
 
 func (p *Program) buildThresholds(b *builder) {

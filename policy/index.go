@@ -2,17 +2,19 @@ package policy
 
 import (
 	"math/bits"
+	"net/netip"
 
 	"github.com/ipwarden/ipwarden"
 )
 
-// The rules are indexed by what a request must have for them to hold: a trait, a
-// method, a path that begins or ends in a certain way, a country, an AS. A
-// request has some eight such marks; one row of bits for each says which rules
-// are worth asking. The marks of paths, countries and systems are hashed into
-// few rows: two may share one, and then a rule is asked in vain.
+// The conditions of tiers, rules and limits are indexed by what a request must
+// have for them to hold: a trait, a method, a path that begins or ends in a certain
+// way, a country, an AS, a network, a user agent. A request has some ten such
+// marks; one row of bits for each says which conditions are worth asking. The marks
+// of paths, countries, systems, networks and user agents are hashed into few rows:
+// two may share one, and then a condition is asked in vain.
 //
-// A rule may need two things at once (a path and a trait). It has then two
+// A condition may need two things at once (a path and a trait). It has then two
 // needs, each of which the request must meet with one of its marks.
 
 // Rows of the index.
@@ -30,8 +32,11 @@ const (
 	markShared  = markCrawler + 4      //
 	markAccount = markShared + 1       // the application said something
 	markScore   = markAccount + 1      // 16, of the score's upper bits
-	numMarks    = markScore + 16       //
-	maxMarks    = 32 + 9               // of one request
+	markNet     = markScore + 16       // 64, of an address's first byte
+	markAgent   = markNet + 64         // 64, of a user agent's first two bytes
+	markNoAgent = markAgent + 64       // less than two bytes of it
+	numMarks    = markNoAgent + 1      //
+	maxMarks    = 32 + 11              // of one request
 	scoreStep   = 8                    // scores a row
 	needs       = 2                    // of one rule
 	marksWords  = (numMarks + 63) / 64 //
@@ -55,28 +60,29 @@ func markOf(row int) (m marks) {
 	return m
 }
 
-// ruleIndex says which rules are worth asking. Row r, word w, need n is at
-// ((r*words)+w)*needs+n.
-type ruleIndex struct {
-	words  int      // of 64 rules
-	rows   []uint64 // which rules' need a mark meets
-	always []uint64 // which rules have no such need
+// index says which conditions are worth asking. Row r, word w is at r*words+w.
+type index struct {
+	words  int             // of 64 conditions
+	rows   [][needs]uint64 // which conditions' needs a mark meets
+	always [][needs]uint64 // which conditions have no such need
+	agents bool            // some condition needs a user agent
 }
 
-func newRuleIndex(rules []builtRule, sets []*Set) *ruleIndex {
-	words := (len(rules) + 63) / 64
-	x := &ruleIndex{words: words, rows: make([]uint64, numMarks*words*needs), always: make([]uint64, words*needs)}
-	for i := range rules {
+func newIndex(conditions []*Expr, sets []*Set) *index {
+	words := (len(conditions) + 63) / 64
+	x := &index{words: words, rows: make([][needs]uint64, numMarks*words), always: make([][needs]uint64, words)}
+	for i, e := range conditions {
 		w, bit := i/64, uint64(1)<<(i%64)
-		has := needsOf(&rules[i].rule.When, sets)
+		has := needsOf(e, sets)
 		for n := range needs {
 			if n >= len(has) {
-				x.always[w*needs+n] |= bit
+				x.always[w][n] |= bit
 				continue
 			}
 			for row := range numMarks {
 				if has[n].has(row) {
-					x.rows[(row*words+w)*needs+n] |= bit
+					x.rows[row*words+w][n] |= bit
+					x.agents = x.agents || row >= markAgent
 				}
 			}
 		}
@@ -84,20 +90,41 @@ func newRuleIndex(rules []builtRule, sets []*Set) *ruleIndex {
 	return x
 }
 
-// worth returns which of the rules of word w are worth asking for a request that
-// has the given marks.
-func (x *ruleIndex) worth(w int, has []uint16) uint64 {
-	first, second := x.always[w*needs], x.always[w*needs+1]
+// worth returns which of the conditions of word w are worth asking for a request
+// that has the given marks.
+func (x *index) worth(w int, has []uint16) uint64 {
+	all := x.always[w]
 	for _, row := range has {
-		at := (int(row)*x.words + w) * needs
-		first |= x.rows[at]
-		second |= x.rows[at+1]
+		met := &x.rows[int(row)*x.words+w]
+		all[0] |= met[0]
+		all[1] |= met[1]
 	}
-	return first & second
+	return all[0] & all[1]
 }
 
-// appendMarks appends the marks of a request.
-func (in *Input) appendMarks(to []uint16) []uint16 {
+// worth returns which of the conditions from..to that are in word w are worth
+// asking.
+func (p *Program) worth(in *Input, w, from, to int) uint64 {
+	if in.nMarks == 0 {
+		in.nMarks = len(in.appendMarks(in.marks[:0], p.index.agents))
+		in.scratch = in.scratch[:0]
+		in.worth = p.index.worth(0, in.marks[:in.nMarks])
+	}
+	left := in.worth
+	if w > 0 {
+		left = p.index.worth(w, in.marks[:in.nMarks])
+	}
+	if first := from - w*64; first > 0 {
+		left &= ^uint64(0) << first
+	}
+	if end := to - w*64; end < 64 {
+		left &= 1<<end - 1
+	}
+	return left
+}
+
+// appendMarks appends the marks of a request, of which there are never none.
+func (in *Input) appendMarks(to []uint16, agents bool) []uint16 {
 	for t := uint32(in.traits); t != 0; t &= t - 1 {
 		to = append(to, uint16(markTrait+bits.TrailingZeros32(t)))
 	}
@@ -112,7 +139,21 @@ func (in *Input) appendMarks(to []uint16) []uint16 {
 	if len(q.Account) > 0 {
 		to = append(to, markAccount)
 	}
+	if in.addr.IsValid() {
+		to = append(to, uint16(netMark(firstByte(in.addr))))
+	}
+	if agents {
+		to = append(to, uint16(agentMark(in.Header(userAgent))))
+	}
 	return to
+}
+
+// firstByte is that of a valid address.
+func firstByte(a netip.Addr) byte {
+	if a.Is4() {
+		return a.As4()[0]
+	}
+	return a.As16()[0]
 }
 
 // methodNumber numbers the methods that people write rules about; 0 is any other.
@@ -173,6 +214,32 @@ func asMark(n uint32) int {
 	return markAS + int(n*0x9e3779b1>>26)
 }
 
+func netMark(first byte) int { return markNet + int(first&63) }
+
+// netMarks are those of the addresses in some networks.
+func netMarks(networks []netip.Prefix) (m marks) {
+	for _, p := range networks {
+		first := int(firstByte(p.Masked().Addr()))
+		for b := range 1 << max(0, 8-p.Bits()) {
+			m.add(netMark(byte(first + b)))
+		}
+	}
+	return m
+}
+
+// userAgent is the field that most policies ask for.
+const userAgent = "User-Agent"
+
+// agentMark is of the first two bytes, and the same for all that begins with them.
+func agentMark(agent string) int {
+	if len(agent) < 2 {
+		return markNoAgent
+	}
+	return markAgent + int((agent[0]*11+agent[1])&63)
+}
+
+func (e *Expr) isAgent() bool { return e.Op == OpHeader && e.Text == userAgent }
+
 func scoreMark(score int64) int { return markScore + int(min(max(score, 0), 127)/scoreStep) }
 
 // needsOf returns at most two sets of marks. A request that has no mark of one of
@@ -224,9 +291,16 @@ func needsOf(e *Expr, sets []*Set) []marks {
 		if len(e.Args) == 0 && e.Int >= 0 && e.Int < int64(len(sets)) {
 			return sets[e.Int].needs()
 		}
+	case OpWithin:
+		return []marks{netMarks(e.Prefixes)}
 	case OpStartsWith:
-		if c := constOf(e); c != nil && e.Args[0].Op == OpPath && len(c.Text) >= 3 {
+		c := constOf(e)
+		switch {
+		case c == nil:
+		case e.Args[0].Op == OpPath && len(c.Text) >= 3:
 			return []marks{markOf(startMark(c.Text))}
+		case e.Args[0].isAgent() && len(c.Text) >= 2:
+			return []marks{markOf(agentMark(c.Text))}
 		}
 	case OpEndsWith:
 		if c := constOf(e); c != nil && e.Args[0].Op == OpPath && len(c.Text) >= 2 {
@@ -312,6 +386,8 @@ func textMark(x *Expr, text string) (m marks, ok bool) {
 		return markOf(startMark(text)), true
 	case x.Op == OpMethod:
 		return markOf(markMethod + methodNumber(text)), true
+	case x.isAgent():
+		return markOf(agentMark(text)), true
 	case x.Op == OpField && x.Field == ipwarden.FieldCountryCode:
 		return markOf(countryMark(text)), true
 	case x.Op == OpAccount && text != "":
@@ -320,13 +396,13 @@ func textMark(x *Expr, text string) (m marks, ok bool) {
 	return m, false
 }
 
-// needs are those of a list that holds countries and systems alone, those that
-// end by themselves among them.
+// needs are those of a list that holds networks, countries and systems alone,
+// those that end by themselves among them.
 func (s *Set) needs() []marks {
-	if !s.networks.empty() || s.crawlers != nil || s.timed != nil && !s.timed.networks.empty() {
+	if s.crawlers != nil {
 		return nil
 	}
-	var any marks
+	any := s.nets
 	for i, word := range s.countries {
 		for ; word != 0; word &= word - 1 {
 			any.add(markCountry + (i*64+bits.TrailingZeros64(word))&63)

@@ -70,6 +70,10 @@ type Input struct {
 	over    bool   // a condition met a text that is too long for it
 	scratch []byte // texts that were put together
 	program *Program
+	// What the index made of it; marks are none until the first condition is asked.
+	marks  [maxMarks]uint16
+	nMarks int
+	worth  uint64 // of the first 64 conditions
 	// The field that was asked for last: conditions ask for one several times.
 	field, value string
 }
@@ -99,7 +103,7 @@ func (in *Input) prepare(p *Program) {
 	}
 	in.tier, in.errors, in.over = nil, 0, false
 	in.field, in.value = "", ""
-	in.program = p
+	in.program, in.nMarks = p, 0
 }
 
 // Bounds of texts, in bytes.

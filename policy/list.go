@@ -54,6 +54,7 @@ type Set struct {
 	crawlers  map[string]struct{}
 	expires   time.Time
 	timed     *timedSet // nil when no entry has an end of its own
+	nets      marks     // of all its networks
 }
 
 func newSet(l *List) *Set {
@@ -67,6 +68,12 @@ func newSet(l *List) *Set {
 	s.crawlers = textSet(l.Crawlers)
 	s.texts = textSet(slices.Concat(l.Crawlers, l.Values, l.Countries))
 	s.timed = newTimedSet(l.Timed)
+	s.nets = netMarks(l.Prefixes)
+	for i := range l.Timed {
+		if p := l.Timed[i].Prefix; p.IsValid() {
+			s.nets = s.nets.union(netMarks([]netip.Prefix{p}))
+		}
+	}
 	return s
 }
 
@@ -89,7 +96,7 @@ func (s *Set) Holds(in *Input) bool {
 	if s.expired(in.Now) {
 		return false
 	}
-	if s.networks.find(in.addr) >= 0 || s.countries.has(in.country) || s.timed != nil && s.timed.holds(in) {
+	if !s.networks.empty() && s.networks.find(in.addr) >= 0 || s.countries.has(in.country) || s.timed != nil && s.timed.holds(in) {
 		return true
 	}
 	if s.asns != nil {

@@ -94,27 +94,53 @@ func (p Paths) Normalize(raw string) (string, error) {
 	return string(out), nil
 }
 
-// plain reports whether a path is already what Normalize makes of it.
+// plain reports whether a path is already what Normalize makes of it. It begins
+// with a slash.
 func (p Paths) plain(raw string) bool {
-	slash := false
 	for i := range len(raw) {
-		c := raw[i]
-		switch {
-		case c == '/':
-			if slash {
+		switch inPath[raw[i]] {
+		case plainByte:
+		case slashByte:
+			if i > 0 && raw[i-1] == '/' {
 				return false
 			}
-			slash = true
-			continue
-		case c == '.' && slash && dotSegment(raw[i:]):
-			return false
-		case c == '%' || c == '\\' || c == ';' || c == '#' || c == '?' || c <= ' ' || c >= 0x7f || p.FoldCase && 'A' <= c && c <= 'Z':
+		case dotByte:
+			if raw[i-1] == '/' && dotSegment(raw[i:]) {
+				return false
+			}
+		case capitalByte:
+			if p.FoldCase {
+				return false
+			}
+		default:
 			return false
 		}
-		slash = false
 	}
 	return true
 }
+
+// What the bytes of a path are; all others need a closer look.
+const (
+	otherByte = iota
+	plainByte
+	slashByte
+	dotByte
+	capitalByte
+)
+
+var inPath = func() (kinds [256]uint8) {
+	for c := '!'; c < 0x7f; c++ {
+		kinds[c] = plainByte
+		if 'A' <= c && c <= 'Z' {
+			kinds[c] = capitalByte
+		}
+	}
+	for _, c := range `%\;#?` {
+		kinds[c] = otherByte
+	}
+	kinds['/'], kinds['.'] = slashByte, dotByte
+	return kinds
+}()
 
 // dotSegment reports whether s begins with a segment of one or two dots.
 func dotSegment(s string) bool {

@@ -51,7 +51,7 @@ type Program struct {
 	sets       []*Set
 	entries    *entries
 	rules      []builtRule
-	index      *ruleIndex
+	index      *index // of the conditions of tiers, rules and general, in this order
 	tiers      []builtTier
 	thresholds []Threshold // the highest score first
 	limits     []*Limit
@@ -117,6 +117,7 @@ func New(cfg Config) (*Program, error) {
 	p.buildLimits(b)
 	p.buildTiers(b)
 	p.buildRules(b)
+	p.buildIndex()
 	p.buildThresholds(b)
 	p.checkCrawlers(b)
 	for i, e := range b.errs {
