@@ -19,7 +19,7 @@ func (g *Gate) Decide(ctx context.Context, req *ipwarden.Request, d *Decision) {
 
 // run is Decide, or Begin.
 func (g *Gate) run(ctx context.Context, req *ipwarden.Request, d *Decision, begun bool) {
-	now := g.cfg.Now()
+	now := g.now()
 	d.reset()
 	d.flights, d.begun = &g.flights, begun
 	d.Time = now

@@ -74,7 +74,8 @@ type Config struct {
 	// wait for their outcome; some 1 KiB for each. Default: 8192; at most 1,048,576; negative: none.
 	Remember int
 
-	// Now is the clock. Default: time.Now.
+	// Now is the clock. Default: the system's, of at most a millisecond ago while there
+	// is much to do and nothing waits for others.
 	Now func() time.Time
 }
 
@@ -131,7 +132,8 @@ type core struct {
 	recent  *recent
 	flights flights
 	stats   stats
-	waits   bool // the Limiter or the Attempts may wait for somebody
+	waits   bool   // the Limiter or the Attempts may wait for somebody
+	clock   *clock // for when nobody does; nil is Config.Now
 	denier  denier
 	banner  Banner // the Bans, if they are one
 }
@@ -189,7 +191,8 @@ func New(cfg Config) (*Gate, error) {
 	if cfg.Program == nil {
 		errs = append(errs, errors.New("Program is missing: load a policy with compile.Load"))
 	}
-	if cfg.Now == nil {
+	exact := cfg.Now != nil
+	if !exact {
 		cfg.Now = time.Now
 	}
 	if cfg.Client == nil {
@@ -228,6 +231,9 @@ func New(cfg Config) (*Gate, error) {
 		c.hasty = &hasty{cfg.Source, make(chan struct{}, maxAsking)}
 	}
 	c.toucher, _ = cfg.Limiter.(toucher)
+	if !exact && !c.waits && c.asker == nil { // what waits has to know how long it did
+		c.clock = newClock()
+	}
 	if cfg.Remember > 0 {
 		c.recent = newRecent(cfg.Remember)
 	}
@@ -237,6 +243,14 @@ func New(cfg Config) (*Gate, error) {
 		return nil, err
 	}
 	return g, nil
+}
+
+// now is the time of a decision.
+func (c *core) now() time.Time {
+	if c.clock != nil {
+		return c.clock.now()
+	}
+	return c.cfg.Now()
 }
 
 // With returns a view of the gate that finds clients in another way, for a door
