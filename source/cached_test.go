@@ -1,12 +1,18 @@
 package source_test
 
 import (
+	"bufio"
+	"compress/gzip"
 	"context"
 	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
+	"os"
+	"path/filepath"
+	"regexp"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -533,6 +539,83 @@ func TestDayOfALog(t *testing.T) {
 		}
 		t.Logf("%d calls for %d networks in %d requests", calls, len(seen), requests)
 		for _, c := range all {
+			c.Close()
+		}
+		synctest.Wait()
+	})
+}
+
+// Three days of a real access log, at its own times, over two processes: each network
+// is asked about when somebody comes from it and what is known is no longer fresh.
+func TestDaysOfARealLog(t *testing.T) {
+	dir := os.Getenv("IPWARDEN_TEST_DATA")
+	if dir == "" {
+		t.Skip("IPWARDEN_TEST_DATA is not set: the access log is not there")
+	}
+	f, err := os.Open(filepath.Join(dir, "logs", "apache_logs.first7000.gz"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	z, err := gzip.NewReader(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	type request struct {
+		addr netip.Addr
+		at   time.Time
+	}
+	var all []request
+	line := regexp.MustCompile(`^(\S+) \S+ \S+ \[([^\]]+)\]`)
+	for in := bufio.NewScanner(z); in.Scan(); {
+		if m := line.FindStringSubmatch(in.Text()); m != nil {
+			at, err := time.Parse("02/Jan/2006:15:04:05 -0700", m[2])
+			if err != nil {
+				t.Fatal(err)
+			}
+			all = append(all, request{netip.MustParseAddr(m[1]), at})
+		}
+	}
+	slices.SortStableFunc(all, func(a, b request) int { return a.at.Compare(b.at) })
+	// need is how many look-ups there are when each answer is good for so long.
+	need := func(ttl time.Duration) (n int64) {
+		until := map[netip.Prefix]time.Time{}
+		for _, r := range all {
+			if p, _ := r.addr.Prefix(24); r.at.After(until[p]) {
+				until[p] = r.at.Add(ttl)
+				n++
+			}
+		}
+		return n
+	}
+	synctest.Test(t, func(t *testing.T) {
+		v := vpn()
+		v.delay = 20 * time.Millisecond
+		v.bits4 = 24
+		store := &ipwardentest.Store{}
+		var nodes []*source.Layered
+		var kept []*source.Cached
+		for range 2 {
+			c := cached(t, source.CachedConfig{Source: v, Store: store, TTL: source.TTL{Anonymous: 6 * time.Hour}})
+			kept = append(kept, c)
+			nodes = append(nodes, layered(t, source.LayeredConfig{Providers: []*source.Cached{c}}))
+		}
+		start := time.Now()
+		for i, r := range all {
+			time.Sleep(time.Until(start.Add(r.at.Sub(all[0].at))))
+			if _, _, err := nodes[i%2].Ask(ctx, r.addr, ipwarden.IntelligenceAsync, 0); err != nil {
+				t.Fatal(err)
+			}
+		}
+		synctest.Wait()
+		// Fresh for 6 hours less a tenth at most; and before that is over one of those who
+		// come may ask early.
+		calls, least, most := v.calls.Load(), need(6*time.Hour), need(5*time.Hour)
+		if calls < least || calls > most {
+			t.Errorf("%d calls for %d requests; want %d to %d", calls, len(all), least, most)
+		}
+		t.Logf("%d calls for %d requests of %v; %d if answers never aged", calls, len(all), all[len(all)-1].at.Sub(all[0].at), need(1000*time.Hour))
+		for _, c := range kept {
 			c.Close()
 		}
 		synctest.Wait()
