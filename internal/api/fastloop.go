@@ -9,6 +9,8 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"github.com/ipwarden/ipwarden/internal/socket"
 )
 
 // A loopConn is a connection in the fast loop. One goroutine serves it, inside
@@ -101,7 +103,7 @@ func (c *loopConn) ready(fd uintptr) bool {
 	}
 	for {
 		n := copy(x.loop.in[:], c.unread)
-		came, errno := receive(fd, x.loop.in[n:])
+		came, errno := socket.Receive(fd, x.loop.in[n:])
 		switch {
 		case errno == syscall.EINTR:
 			continue
@@ -166,7 +168,7 @@ func (c *loopConn) answer(fd uintptr, x *exchange, now time.Time, n int) (letGo 
 
 func sendAll(fd uintptr, out []byte) (sent int, errno syscall.Errno) {
 	for sent < len(out) {
-		n, errno := send(fd, out[sent:])
+		n, errno := socket.Send(fd, out[sent:])
 		if errno == syscall.EINTR {
 			continue
 		}

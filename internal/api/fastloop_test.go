@@ -14,6 +14,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/ipwarden/ipwarden/internal/socket"
 )
 
 // Many connections at once, each with requests of many kinds, cut and joined at
@@ -169,7 +171,7 @@ func TestLoopWaitsForSlowReaders(t *testing.T) {
 // looping starts a fast server whose patience is moved by hand.
 func looping(t *testing.T) (s *fastServer, addr net.Addr) {
 	t.Helper()
-	if !loopWorks {
+	if !socket.Works {
 		t.Skip("there is no loop here")
 	}
 	ln, err := net.Listen("tcp", "127.0.0.1:0")

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/valyala/fasthttp"
+
+	"github.com/ipwarden/ipwarden/internal/socket"
 )
 
 // fastServer serves the fast listener: the loop (loopConn) takes the
@@ -75,7 +77,7 @@ func (s *fastServer) start(c net.Conn) {
 
 // loopSocket returns the socket of a connection that the loop can serve, else nil.
 func loopSocket(c net.Conn) syscall.RawConn {
-	if !loopWorks {
+	if !socket.Works {
 		return nil
 	}
 	switch c := c.(type) {

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"sync"
 	"sync/atomic"
+	"syscall"
 )
 
 // Peers says who may connect to a door.
@@ -119,6 +120,14 @@ func (l *Listener) Close() error {
 type conn struct {
 	net.Conn
 	free func()
+}
+
+// SyscallConn is of syscall.Conn, for connections that are one.
+func (c *conn) SyscallConn() (syscall.RawConn, error) {
+	if s, ok := c.Conn.(syscall.Conn); ok {
+		return s.SyscallConn()
+	}
+	return nil, errors.ErrUnsupported
 }
 
 // Close ends the connection and frees its slot.

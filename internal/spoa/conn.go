@@ -9,6 +9,8 @@ import (
 	"runtime/debug"
 	"sync"
 	"time"
+
+	"github.com/ipwarden/ipwarden/internal/socket"
 )
 
 const (
@@ -48,7 +50,7 @@ type conn struct {
 }
 
 func newConn(a *Agent, nc net.Conn) *conn {
-	return &conn{agent: a, nc: nc, in: make([]byte, firstBuffer)}
+	return &conn{agent: a, nc: socket.Quick(nc), in: make([]byte, firstBuffer)}
 }
 
 // serve runs until the connection ends, which is not an error: HAProxy opens and
@@ -139,7 +141,7 @@ func (c *conn) notify(ctx context.Context, f *frame) error {
 	c.mu.Unlock()
 	if c.from < c.to {
 		// More has come: how long does that wait for this?
-		if now := time.Now(); now.Sub(c.came) > slowDecision {
+		if time.Since(c.came) > slowDecision {
 			c.parallel.quick.Store(0)
 			c.parallel.slow.Store(true)
 			full = true
@@ -285,8 +287,8 @@ func (c *conn) flush() error {
 	if len(c.out) == 0 || c.err != nil {
 		return c.err
 	}
-	if now := time.Now(); c.writeBy.Sub(now) < c.agent.cfg.Patience {
-		c.writeBy = now.Add(2 * c.agent.cfg.Patience)
+	if time.Until(c.writeBy) < c.agent.cfg.Patience {
+		c.writeBy = time.Now().Add(2 * c.agent.cfg.Patience)
 		_ = c.nc.SetWriteDeadline(c.writeBy)
 	}
 	_, c.err = c.nc.Write(c.out)
