@@ -145,7 +145,7 @@ func NewShared(ctx context.Context, c SharedConfig) (*Shared, error) {
 		s.lease = uint64(c.Lease)
 	}
 	s.ctx, s.cancel = context.WithCancel(context.WithoutCancel(ctx))
-	if err := s.ping(ctx); err != nil {
+	if err := s.greet(ctx); err != nil {
 		s.breaker.mu.Lock()
 		s.breaker.last = err
 		s.breaker.trip()
@@ -166,6 +166,19 @@ func (s *Shared) Close() error {
 
 // connecting is how long a probe may take to connect.
 const connecting = time.Second
+
+// greet is the first ping. A store that answers late, as one that is busy with nodes
+// that begin together, is asked again until it is in time, for as long as connecting
+// may take: what begins while the store is taken to be away counts alone.
+func (s *Shared) greet(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, connecting)
+	defer cancel()
+	for {
+		if err := s.ping(ctx); !errors.Is(err, errLate) || ctx.Err() != nil {
+			return err
+		}
+	}
+}
 
 // ping connects if need be, and then asks whether the store answers within the
 // budget.

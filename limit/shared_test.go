@@ -578,3 +578,23 @@ func TestDeadlineBeforeTheBudget(t *testing.T) {
 		})
 	}
 }
+
+// A store that is slow while nodes begin is waited for, as long as connecting may
+// take; one that stays slow is away.
+func TestSlowAtTheStart(t *testing.T) {
+	for slow, away := range map[time.Duration]bool{0: false, 700 * time.Millisecond: false, time.Hour: true} {
+		synctest.Test(t, func(t *testing.T) {
+			store, begun := newFakeStore(), time.Now()
+			store.delay = func() time.Duration {
+				if time.Since(begun) < slow {
+					return 50 * time.Millisecond
+				}
+				return time.Millisecond
+			}
+			s := shared(t, SharedConfig{Store: store})
+			if s.Away() != away || time.Since(begun) > 2*time.Second {
+				t.Errorf("slow for %s: away is %v after %s", slow, s.Away(), time.Since(begun))
+			}
+		})
+	}
+}

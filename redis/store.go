@@ -67,6 +67,7 @@ func (s *store) connect() (rueidis.Client, error) {
 	if err != nil {
 		return nil, limit.NotApplied(err)
 	}
+	s.load(client)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
@@ -75,6 +76,21 @@ func (s *store) connect() (rueidis.Client, error) {
 	}
 	s.client = client
 	return client, nil
+}
+
+// load lets the server read the scripts before somebody waits for it to. What it does
+// not take is sent with the first question, as after it was started again.
+func (s *store) load(client rueidis.Client) {
+	if s.config.Cluster { // each node reads them when they are asked for there
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), s.config.DialTimeout)
+	defer cancel()
+	var cmds rueidis.Commands
+	for _, text := range []string{s.script.text, enterLua, settleLua} {
+		cmds = append(cmds, client.B().ScriptLoad().Script(text).Build())
+	}
+	client.DoMulti(ctx, cmds...)
 }
 
 // dialServer makes a client of a server.
