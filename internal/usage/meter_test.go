@@ -374,3 +374,8 @@ func TestAlertsOnce(t *testing.T) {
 		}
 	}
 }
+
+func TestMemoryStore(t *testing.T) {
+	var s usage.MemoryStore
+	usagetest.TestStore(t, &s, &s)
+}

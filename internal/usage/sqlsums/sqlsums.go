@@ -1,0 +1,223 @@
+// Package sqlsums keeps the sums of usage in the database of accounts: usage.Store on
+// SQLite or PostgreSQL.
+//
+// The call most people want:
+//
+//	store := sqlsums.New(db, "eu-west")
+//
+// The name is of whose sums they are: aggregators that share a database and are to keep
+// sums of their own have names of their own. Those of one name take turns: who finds
+// that another one committed reads its sums anew.
+package sqlsums
+
+import (
+	"cmp"
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/ipwarden/ipwarden/internal/customer"
+	"github.com/ipwarden/ipwarden/internal/database"
+	"github.com/ipwarden/ipwarden/internal/usage"
+)
+
+// Store is the sums of one aggregator.
+type Store struct {
+	db   *database.DB
+	name string
+}
+
+var _ usage.Store = (*Store)(nil)
+
+// New returns the store of an aggregator.
+func New(db *database.DB, name string) *Store { return &Store{db, name} }
+
+// streams stand beside nodes in the table of marks, under this name and the region.
+const streams = "stream "
+
+func nodeName(m usage.Mark) string {
+	if m.Node == 0 {
+		return streams + m.Region
+	}
+	return fmt.Sprintf("%016x", m.Node)
+}
+
+// Marks says how far everything is.
+func (s *Store) Marks(ctx context.Context) (map[usage.Mark]uint64, error) {
+	marks := map[usage.Mark]uint64{}
+	err := s.db.Read(ctx, func(ctx context.Context, tx *sql.Tx) error {
+		rows, err := tx.QueryContext(ctx, `SELECT node, region, sequence FROM usage_watermarks WHERE aggregator = $1`, s.name)
+		if err != nil {
+			return err
+		}
+		defer rows.Close()
+		for rows.Next() {
+			var node, region string
+			var sequence int64
+			if err := rows.Scan(&node, &region, &sequence); err != nil {
+				return err
+			}
+			m := usage.Mark{Region: region}
+			if !strings.HasPrefix(node, streams) {
+				if m.Node, err = strconv.ParseUint(node, 16, 64); err != nil {
+					return fmt.Errorf("the table usage_watermarks has a node %q: %w", node, err)
+				}
+			}
+			marks[m] = uint64(sequence)
+		}
+		return rows.Err()
+	})
+	return marks, err
+}
+
+// perStatement is how many rows are written at once.
+const perStatement = 250
+
+// Commit adds to the sums and moves the marks, in one transaction.
+func (s *Store) Commit(ctx context.Context, add map[usage.Row]int64, was, marks map[usage.Mark]uint64) error {
+	// What is much takes longer than other transactions may.
+	tx, err := s.db.Pool().BeginTx(ctx, nil)
+	if err != nil {
+		return s.db.Sorted(ctx, err)
+	}
+	defer func() { _ = tx.Rollback() }() // does nothing after a commit
+	if err := s.move(ctx, tx, was, marks); err != nil {
+		return s.sorted(ctx, err)
+	}
+	rows := make([]usage.Row, 0, len(add))
+	for r := range add {
+		rows = append(rows, r)
+	}
+	// In the order of the primary key: of two processes neither waits for the other's rows
+	// while the other waits for its.
+	slices.SortFunc(rows, func(a, b usage.Row) int {
+		return cmp.Or(cmp.Compare(a.Key, b.Key), cmp.Compare(a.Hour, b.Hour), cmp.Compare(a.Endpoint, b.Endpoint), cmp.Compare(a.Class, b.Class), cmp.Compare(a.Region, b.Region))
+	})
+	for part := range slices.Chunk(rows, perStatement) {
+		if err := s.add(ctx, tx, part, add); err != nil {
+			return s.sorted(ctx, err)
+		}
+	}
+	return s.sorted(ctx, tx.Commit())
+}
+
+func (s *Store) sorted(ctx context.Context, err error) error {
+	if errors.Is(err, usage.ErrBehind) {
+		return err
+	}
+	return s.db.Sorted(ctx, err)
+}
+
+func (s *Store) move(ctx context.Context, tx *sql.Tx, was, marks map[usage.Mark]uint64) error {
+	names := make([]usage.Mark, 0, len(marks))
+	for m := range marks {
+		names = append(names, m)
+	}
+	slices.SortFunc(names, func(a, b usage.Mark) int { return cmp.Compare(nodeName(a), nodeName(b)) })
+	now := time.Now().UnixMicro()
+	for _, m := range names {
+		var result sql.Result
+		var err error
+		if was[m] == 0 {
+			result, err = tx.ExecContext(ctx, `INSERT INTO usage_watermarks (aggregator, node, region, sequence, at) VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING`,
+				s.name, nodeName(m), m.Region, int64(marks[m]), now)
+		} else {
+			result, err = tx.ExecContext(ctx, `UPDATE usage_watermarks SET sequence = $1, at = $2 WHERE aggregator = $3 AND node = $4 AND sequence = $5`,
+				int64(marks[m]), now, s.name, nodeName(m), int64(was[m]))
+		}
+		if err != nil {
+			return err
+		}
+		if n, err := result.RowsAffected(); err != nil || n != 1 {
+			return errors.Join(usage.ErrBehind, err)
+		}
+	}
+	return nil
+}
+
+func (s *Store) add(ctx context.Context, tx *sql.Tx, rows []usage.Row, add map[usage.Row]int64) error {
+	var q strings.Builder
+	q.WriteString(`INSERT INTO usage_hours (aggregator, api_key, hour, endpoint, class, region, account, n) VALUES `)
+	args := make([]any, 0, 8*len(rows))
+	for i, r := range rows {
+		if i > 0 {
+			q.WriteString(", ")
+		}
+		q.WriteByte('(')
+		for c := range 8 {
+			if c > 0 {
+				q.WriteString(", ")
+			}
+			q.WriteByte('$')
+			q.WriteString(strconv.Itoa(8*i + c + 1))
+		}
+		q.WriteByte(')')
+		args = append(args, s.name, int64(r.Key), int64(r.Hour), int64(r.Endpoint), int64(r.Class), r.Region, int64(r.Account), add[r])
+	}
+	q.WriteString(` ON CONFLICT (aggregator, api_key, hour, endpoint, class, region) DO UPDATE SET n = usage_hours.n + excluded.n`)
+	_, err := tx.ExecContext(ctx, q.String(), args...)
+	return err
+}
+
+// Rows calls yield with what was asked for.
+func (s *Store) Rows(ctx context.Context, q usage.Query, yield func(usage.Row, int64) bool) error {
+	text := `SELECT account, api_key, hour, endpoint, class, region, n FROM usage_hours WHERE aggregator = $1 AND hour >= $2 AND hour <= $3`
+	args := []any{s.name, int64(q.From), int64(q.To)}
+	also := func(column string, v int64) {
+		args = append(args, v)
+		text += fmt.Sprintf(" AND %s = $%d", column, len(args))
+	}
+	if q.Account != 0 {
+		also("account", int64(q.Account))
+	}
+	if q.Key != 0 {
+		also("api_key", int64(q.Key))
+	}
+	if q.Charged {
+		also("class", int64(customer.Charged))
+	}
+	rows, err := s.db.Pool().QueryContext(ctx, text, args...)
+	if err != nil {
+		return s.db.Sorted(ctx, err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var account, key, hour, endpoint, class, n int64
+		var region string
+		if err := rows.Scan(&account, &key, &hour, &endpoint, &class, &region, &n); err != nil {
+			return err
+		}
+		r := usage.Row{
+			Account: customer.AccountID(account), Key: customer.KeyID(key), Hour: customer.Hour(hour),
+			Endpoint: customer.Endpoint(endpoint), Class: customer.Class(class), Region: region,
+		}
+		if !yield(r, n) {
+			return nil
+		}
+	}
+	return s.db.Sorted(ctx, rows.Err())
+}
+
+// Raise says whether an alert is new, and remembers it.
+func (s *Store) Raise(ctx context.Context, a usage.Alert) (fresh bool, err error) {
+	err = s.db.Write(ctx, func(ctx context.Context, tx *sql.Tx) error {
+		epoch := int64(0)
+		if !a.Epoch.IsZero() {
+			epoch = a.Epoch.UnixMicro()
+		}
+		result, err := tx.ExecContext(ctx, `INSERT INTO alerts (account, plan_from, period, span, threshold, at) VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING`,
+			int64(a.Account), epoch, int64(a.Period), int64(a.Span), int64(a.Threshold), time.Now().UnixMicro())
+		if err != nil {
+			return err
+		}
+		n, err := result.RowsAffected()
+		fresh = n == 1
+		return err
+	})
+	return fresh, err
+}

@@ -1,0 +1,97 @@
+package usagetest
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"github.com/ipwarden/ipwarden/internal/customer"
+	"github.com/ipwarden/ipwarden/internal/usage"
+)
+
+// TestStore checks that a store keeps its promises; it begins empty. again opens the
+// same one once more, as another process does.
+func TestStore(t *testing.T, store, again usage.Store) {
+	ctx := t.Context()
+	r := rand.New(rand.NewPCG(3, 4))
+	want, marks := map[usage.Row]int64{}, map[usage.Mark]uint64{}
+	check := func(s usage.Store) {
+		t.Helper()
+		got, err := s.Marks(ctx)
+		if err != nil || !maps.Equal(got, marks) && len(marks) > 0 {
+			t.Fatalf("marks %v, %v; want %v", got, err, marks)
+		}
+		for _, q := range []usage.Query{
+			{To: 1<<32 - 1},
+			{From: 100, To: 150},
+			{Account: 3, To: 1<<32 - 1},
+			{Account: 3, Key: 13, To: 1<<32 - 1, Charged: true},
+			{Key: 14, From: 120, To: 1<<32 - 1},
+		} {
+			some := map[usage.Row]int64{}
+			for row, n := range want {
+				if q.Has(row) {
+					some[row] = n
+				}
+			}
+			found := map[usage.Row]int64{}
+			err := s.Rows(ctx, q, func(row usage.Row, n int64) bool { found[row] += n; return true })
+			if err != nil || !maps.Equal(found, some) {
+				t.Fatalf("%+v: %d rows, %v; want %d", q, len(found), err, len(some))
+			}
+		}
+	}
+	check(store)
+	for round := range 8 {
+		add, to := map[usage.Row]int64{}, map[usage.Mark]uint64{}
+		for range 400 {
+			key := customer.KeyID(r.IntN(20) + 1)
+			row := usage.Row{
+				Account: customer.AccountID(key % 10), Key: key, Hour: customer.Hour(100 + r.IntN(60)),
+				Endpoint: customer.Endpoint(r.IntN(int(customer.NumEndpoints))), Class: customer.Class(r.IntN(int(customer.NumClasses))), Region: fmt.Sprint("r", r.IntN(3)),
+			}
+			add[row] += int64(r.IntN(1000))
+		}
+		to[usage.Mark{Node: 1<<62 + uint64(round%3), Region: "r1"}] = uint64(round + 1)
+		to[usage.Mark{Region: "r1"}] = uint64(round+1) * 10
+		s := store
+		if round%2 == 1 {
+			s = again
+		}
+		if err := s.Commit(ctx, add, maps.Clone(marks), to); err != nil {
+			t.Fatal(err)
+		}
+		for row, n := range add {
+			want[row] += n
+		}
+		maps.Copy(marks, to)
+		check(store)
+		// Who is behind changes nothing.
+		stale := maps.Clone(marks)
+		stale[usage.Mark{Region: "r1"}]--
+		if err := again.Commit(ctx, add, stale, map[usage.Mark]uint64{{Region: "r1"}: 1000}); !errors.Is(err, usage.ErrBehind) {
+			t.Fatalf("a commit from a mark that has moved: %v", err)
+		}
+		check(again)
+	}
+	n := 0
+	if err := store.Rows(ctx, usage.Query{To: 1<<32 - 1}, func(usage.Row, int64) bool { n++; return false }); err != nil || n != 1 {
+		t.Errorf("%d rows, %v, after enough was said", n, err)
+	}
+	a := usage.Alert{Account: 4, Epoch: time.Unix(5, 0), Period: customer.PerMonth, Span: 7, Threshold: 90, Used: 1, Limit: 2}
+	b := a
+	b.Epoch = time.Unix(6, 0)
+	for i, c := range []struct {
+		s     usage.Store
+		a     usage.Alert
+		fresh bool
+	}{{store, a, true}, {again, a, false}, {again, b, true}, {store, b, false}} {
+		c.a.Used += int64(i)
+		if fresh, err := c.s.Raise(ctx, c.a); fresh != c.fresh || err != nil {
+			t.Errorf("alert %d: %v, %v", i, fresh, err)
+		}
+	}
+}
