@@ -19,6 +19,8 @@ type report struct {
 	notServed string // why HTTP was left out
 	limits    []*limitRow
 	providers []*providerRow
+	dialects  []*dialectRow
+	notSpoken string // why dialects were left out
 
 	decisions  []*lookupRow
 	proxied    []*proxyRow
@@ -54,6 +56,9 @@ func (r *report) write(w io.Writer) error {
 	}
 	if r.providers != nil {
 		r.writeProviders(b)
+	}
+	if r.dialects != nil || r.notSpoken != "" {
+		r.writeDialects(b)
 	}
 	_, err := io.WriteString(w, b.String())
 	return err

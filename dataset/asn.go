@@ -23,9 +23,17 @@ func (d *Dataset) AS(number uint32) (ipwarden.ASN, bool) {
 }
 
 func (d *Dataset) asIndex(number uint32) (uint32, bool) {
-	n := len(d.as) / asSize
-	i := sort.Search(n, func(i int) bool { return d.numberAt(uint32(i)) >= number })
-	return uint32(i), number != 0 && i < n && d.numberAt(uint32(i)) == number
+	// sort.Search by hand: every answer of a vendor's format asks for this.
+	n := uint32(len(d.as) / asSize)
+	from, to := uint32(0), n
+	for from < to {
+		if mid := (from + to) / 2; d.numberAt(mid) < number {
+			from = mid + 1
+		} else {
+			to = mid
+		}
+	}
+	return from, number != 0 && from < n && d.numberAt(from) == number
 }
 
 // routes holds the announced prefixes, by AS. It is collected from the answers

@@ -172,8 +172,8 @@ func BenchmarkAnswers(b *testing.B) {
 	}
 }
 
-// A question that the shared store answers, through the whole cache: nothing is in
-// this process's memory, and 64 ask at once.
+// A question that the shared store answers, through the cache and through the whole
+// chain: nothing is in this process's memory, and 64 ask at once.
 func BenchmarkSharedHit(b *testing.B) {
 	addr := os.Getenv("IPWARDEN_BENCH_REDIS")
 	if addr == "" {
@@ -182,28 +182,29 @@ func BenchmarkSharedHit(b *testing.B) {
 	const networks = 20_000
 	at := func(i int64) netip.Addr { return netip.AddrFrom4([4]byte{52, byte(i >> 8), byte(i), 1}) }
 	v := &vendor{}
-	node := func() *source.Cached {
+	node := func() (c *source.Cached, end func()) {
 		a, err := NewAnswers(AnswersConfig{Server: Config{Addresses: []string{addr}}})
 		if err != nil {
 			b.Fatal(err)
 		}
-		b.Cleanup(func() { _ = a.Close() })
-		c, err := source.NewCached(source.CachedConfig{Name: "vendor", Source: v, Store: a, StoreTimeout: 5 * time.Second, Memory: 64 << 20})
+		c, err = source.NewCached(source.CachedConfig{Name: "vendor", Source: v, Store: a, StoreTimeout: 5 * time.Second, Memory: 64 << 20})
 		if err != nil {
 			b.Fatal(err)
 		}
-		b.Cleanup(c.Close)
-		return c
+		return c, func() {
+			c.Close()
+			_ = a.Close()
+		}
 	}
 	ctx, cancel := context.WithTimeout(b.Context(), 5*time.Minute)
 	defer cancel()
-	ask := func(c *source.Cached) {
+	ask := func(s ipwarden.Source) {
 		var next atomic.Int64
 		var wg sync.WaitGroup
 		for range 64 {
 			wg.Go(func() {
 				for i := next.Add(1); i <= networks; i = next.Add(1) {
-					if _, err := c.Lookup(ctx, at(i)); err != nil {
+					if _, err := s.Lookup(ctx, at(i)); err != nil {
 						b.Error(err)
 						return
 					}
@@ -212,23 +213,58 @@ func BenchmarkSharedHit(b *testing.B) {
 		}
 		wg.Wait()
 	}
-	first := node()
+	first, end := node()
+	defer end()
 	ask(first)
 	for first.Stats().Flights > 0 {
 		time.Sleep(time.Millisecond)
 	}
 	calls := v.calls.Load()
-	var cpu, n int64
-	for b.Loop() {
-		c := node()
-		_, _ = c.Lookup(ctx, at(1)) // connects
-		var before, after syscall.Rusage
-		_ = syscall.Getrusage(syscall.RUSAGE_SELF, &before)
-		ask(c)
-		_ = syscall.Getrusage(syscall.RUSAGE_SELF, &after)
-		cpu += after.Utime.Nano() + after.Stime.Nano() - before.Utime.Nano() - before.Stime.Nano()
-		n += networks
+	for _, chain := range []string{"cached", "layered"} {
+		b.Run(chain, func(b *testing.B) {
+			var cpu, n int64
+			for b.Loop() {
+				c, end := node()
+				_, _ = c.Lookup(ctx, at(1)) // connects
+				var s ipwarden.Source = c
+				if chain == "layered" {
+					l, err := source.NewLayered(source.LayeredConfig{
+						Source: newOneAnswer(), Providers: []*source.Cached{c}, Intelligence: ipwarden.IntelligenceStrict, Budget: time.Minute,
+					})
+					if err != nil {
+						b.Fatal(err)
+					}
+					s = l
+				}
+				var before, after syscall.Rusage
+				_ = syscall.Getrusage(syscall.RUSAGE_SELF, &before)
+				ask(s)
+				_ = syscall.Getrusage(syscall.RUSAGE_SELF, &after)
+				cpu += after.Utime.Nano() + after.Stime.Nano() - before.Utime.Nano() - before.Stime.Nano()
+				n += networks
+				end()
+			}
+			b.ReportMetric(float64(cpu)/float64(n), "cpu-ns/look-up")
+			b.ReportMetric(float64(v.calls.Load()-calls)/float64(n), "calls/look-up")
+		})
 	}
-	b.ReportMetric(float64(cpu)/float64(n), "cpu-ns/look-up")
-	b.ReportMetric(float64(v.calls.Load()-calls)/float64(n), "calls/look-up")
+}
+
+// oneAnswer is a dataset that says the same of every address.
+type oneAnswer struct {
+	ipwarden.Backing
+	store *ipwarden.Store
+}
+
+func (*oneAnswer) Answers() int { return 1 }
+
+func newOneAnswer() *oneAnswer {
+	b, _ := ipwarden.NewRecord(netip.MustParseAddr("52.0.0.1"), ipwarden.Full{Location: ipwarden.Location{CountryCode: "SE"}, Network: netip.MustParsePrefix("52.0.0.0/8")}).Answer()
+	d := &oneAnswer{Backing: b}
+	d.store = ipwarden.NewStore(d, nil)
+	return d
+}
+
+func (d *oneAnswer) Lookup(_ context.Context, a netip.Addr) (ipwarden.Record, error) {
+	return ipwarden.MakeRecord(a, d.store, 0), nil
 }

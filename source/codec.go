@@ -289,7 +289,7 @@ func zone(id string) *time.Location {
 //	asked, fresh, stale, took | failed or not | answer
 const (
 	valueVersion = 1
-	checksumAt   = 1 + 8
+	checksumAt   = 1 + tagSize
 	valueHead    = checksumAt + checksumSize
 )
 
@@ -297,8 +297,8 @@ const (
 func (k *keyer) appendValue(dst []byte, provider string, a *answer) ([]byte, bool) {
 	at := len(dst)
 	dst = append(dst, valueVersion)
-	tag := k.sum(keyTag, provider, netip.Prefix{})
-	dst = append(dst, tag[:8]...)
+	tag := k.tag(provider)
+	dst = append(dst, tag[:]...)
 	dst = append(dst, make([]byte, checksumSize)...)
 	c := codec{b: dst}
 	c.times(a)
@@ -330,8 +330,7 @@ func (k *keyer) readValue(b []byte, provider string, now int64) (*answer, error)
 	if len(b) < valueHead || len(b) > MaxValue || b[0] != valueVersion {
 		return nil, errValue
 	}
-	tag := k.sum(keyTag, provider, netip.Prefix{})
-	if [8]byte(b[1:]) != [8]byte(tag[:]) || [checksumSize]byte(b[checksumAt:]) != k.checksum(b) {
+	if [tagSize]byte(b[1:]) != k.tag(provider) || [checksumSize]byte(b[checksumAt:]) != k.checksum(b) {
 		return nil, errValue
 	}
 	c := codec{reading: true, b: b[valueHead:]}

@@ -29,9 +29,10 @@ type frontEntry struct {
 }
 
 type mergeEntry struct {
-	id     uint32
-	bits   int // of the dataset's network
-	merged *merged
+	id      uint32
+	bits    int    // of the dataset's network
+	serials uint64 // of the parts, in one word
+	merged  *merged
 }
 
 const (
@@ -78,11 +79,11 @@ func (f *front) merge(id uint32, bits int, parts []part, make func() *merged) *m
 		serials = serials*0x9E3779B97F4A7C15 + parts[i].serial
 	}
 	at := &f.merges[f.place(sum, serials, mergePlaces)]
-	if e := at.Load(); e != nil && e.id == id && e.bits == bits && sameParts(e.merged.parts, parts) {
+	if e := at.Load(); e != nil && e.serials == serials && e.id == id && e.bits == bits && sameParts(e.merged.parts, parts) {
 		return e.merged
 	}
 	m := make()
-	at.Store(&mergeEntry{id, bits, m})
+	at.Store(&mergeEntry{id, bits, serials, m})
 	return m
 }
 

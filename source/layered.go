@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -51,6 +52,8 @@ type Layered struct {
 
 	front     atomic.Pointer[front]
 	strangers atomic.Int32 // Records of another dataset than front's
+
+	timers sync.Pool // of *time.Timer, stopped
 
 	stats layeredStats
 }
@@ -243,8 +246,16 @@ func (q *question) note(a *answer) {
 
 // wait waits until all flights have landed, or the budget is over.
 func (q *question) wait(ctx context.Context, budget time.Duration) {
-	over := time.NewTimer(budget)
-	defer over.Stop()
+	over, _ := q.l.timers.Get().(*time.Timer)
+	if over == nil {
+		over = time.NewTimer(budget)
+	} else {
+		over.Reset(budget)
+	}
+	defer func() {
+		over.Stop() // nothing is left in its channel (Go 1.23)
+		q.l.timers.Put(over)
+	}()
 	for i, f := range q.flights {
 		for f != nil && q.answers[i] == nil {
 			select {

@@ -16,18 +16,16 @@ type said struct {
 	full   *ipwarden.Full
 }
 
-// merge lays what several say together, field by field. all are in no special
-// order. What follows from something else is taken only from those who agree about
+// merge lays what several say together into out, which is empty, field by field. all
+// are in no special order. What follows from something else is taken only from those who agree about
 // that: the city from those who name the same country.
-func merge(rules *ruleTable, all []said) ipwarden.Full {
-	var out ipwarden.Full
-	m := merger{rules: rules, all: all, out: &out}
+func merge(rules *ruleTable, all []said, out *ipwarden.Full) {
+	m := merger{rules: rules, all: all, out: out}
 	m.location()
 	m.asn()
 	m.company()
 	m.carrier()
 	m.security()
-	return out
 }
 
 type merger struct {
@@ -230,11 +228,14 @@ func (m *merger) security() {
 			m.text(f, same)
 		}
 	}
-	seen := map[ipwarden.Listing]bool{}
+	var seen map[ipwarden.Listing]bool
 	for i := range m.all {
 		for _, l := range m.all[i].full.Security.Listings {
 			key := ipwarden.Listing{Name: l.Name, Type: l.Type}
 			if !seen[key] && len(out.Listings) < maxListings {
+				if seen == nil {
+					seen = map[ipwarden.Listing]bool{}
+				}
 				seen[key] = true
 				out.Listings = append(out.Listings, l)
 			}

@@ -3,6 +3,7 @@ package source
 import (
 	"fmt"
 	"net/netip"
+	"sync"
 	"time"
 
 	"github.com/ipwarden/ipwarden"
@@ -27,6 +28,7 @@ type merged struct {
 	network   netip.Prefix // the narrowest of the parts'
 	rules     *ruleTable
 	store     *ipwarden.Store
+	hot       [1]ipwarden.Hot
 }
 
 var (
@@ -34,16 +36,23 @@ var (
 	_ ipwarden.Asserter = (*merged)(nil)
 )
 
+// mergeRoom is what merging needs beside the answer; it is used again.
+type mergeRoom struct {
+	under ipwarden.Full
+	all   []said
+}
+
+var mergeRooms = sync.Pool{New: func() any { return new(mergeRoom) }}
+
 // newMerged merges the answer of a dataset with those of providers.
 func newMerged(rules *ruleTable, rec ipwarden.Record, underRank int, parts []part) *merged {
 	m := &merged{parts: parts, rules: rules, underRank: underRank}
 	m.under, m.underID = rec.Answer()
-	under := ipwarden.Full{
-		Network: rec.Network(), Traits: rec.Traits(), Location: rec.Location(), ASN: rec.ASN(),
-		Company: rec.Company(), Carrier: rec.Carrier(), Security: rec.Security(), Date: rec.Date(),
-	}
-	all := make([]said, 0, len(parts)+1)
-	all = append(all, said{name: DatasetName, rank: underRank, date: under.Date.UnixNano(), bits: under.Network.Bits(), full: &under})
+	room := mergeRooms.Get().(*mergeRoom)
+	under := &room.under
+	under.Network, under.Traits, under.Location, under.ASN = rec.Network(), rec.Traits(), rec.Location(), rec.ASN()
+	under.Company, under.Carrier, under.Security, under.Date = rec.Company(), rec.Carrier(), rec.Security(), rec.Date()
+	all := append(room.all[:0], said{name: DatasetName, rank: underRank, date: under.Date.UnixNano(), bits: under.Network.Bits(), full: under})
 	for i := range parts {
 		p := &parts[i]
 		all = append(all, said{name: p.name, rank: p.rank, date: p.asked, bits: p.full.Network.Bits(), denies: p.denies, full: &p.full})
@@ -54,13 +63,16 @@ func newMerged(rules *ruleTable, rec ipwarden.Record, underRank int, parts []par
 	if under.Date.IsZero() {
 		all[0].date = 0
 	}
-	m.full = merge(rules, all)
+	merge(rules, all, &m.full)
 	m.full.Traits |= under.Traits & ipwarden.Bogon
 	m.full.Security.Bogon = under.Security.Bogon
 	m.full.Date = under.Date
 	m.underAS = m.full.ASN.Number == under.ASN.Number && m.full.ASN.Route == under.ASN.Route
-	hot := ipwarden.HotOf(m.full.ASN.Number, m.full.Location.CountryCode, m.full.Traits).WithKind(m.full.ASN.Kind)
-	m.store = ipwarden.NewStore(m, []ipwarden.Hot{hot})
+	clear(all) // it keeps nobody's answer alive
+	*room = mergeRoom{all: all[:0]}
+	mergeRooms.Put(room)
+	m.hot[0] = ipwarden.HotOf(m.full.ASN.Number, m.full.Location.CountryCode, m.full.Traits).WithKind(m.full.ASN.Kind)
+	m.store = ipwarden.NewStore(m, m.hot[:])
 	return m
 }
 

@@ -11,6 +11,7 @@ import (
 	"net/netip"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -87,8 +88,9 @@ const (
 // its address enciphered: no two prefixes have one, and it costs a block of AES.
 type keyer struct {
 	seed    []byte
-	macs    sync.Pool // of *mac
-	ciphers sync.Map  // tuple → cipher.Block
+	tagged  atomic.Pointer[providerTag] // of the last
+	macs    sync.Pool                   // of *mac
+	ciphers sync.Map                    // tuple → cipher.Block
 }
 
 type tuple struct {
@@ -125,6 +127,24 @@ func (k *keyer) sum(kind, name string, p netip.Prefix) (sum [16]byte) {
 	block.(cipher.Block).Encrypt(sum[:], sum[:])
 	return sum
 }
+
+// providerTag says in a value whose answer it is.
+type providerTag struct {
+	provider string
+	tag      [tagSize]byte
+}
+
+func (k *keyer) tag(provider string) [tagSize]byte {
+	t := k.tagged.Load()
+	if t == nil || t.provider != provider {
+		sum := k.sum(keyTag, provider, netip.Prefix{})
+		t = &providerTag{provider, [tagSize]byte(sum[:])}
+		k.tagged.Store(t)
+	}
+	return t.tag
+}
+
+const tagSize = 8
 
 func (k *keyer) cipher(t tuple) cipher.Block {
 	m := hmac.New(sha256.New, k.seed)

@@ -85,8 +85,8 @@ func (a ipapi) serve(c *Call) {
 		c.ContentType = typeScript
 		c.Out = append(append(c.Out, callback...), '(')
 	}
-	ans, ok := a.find(c, &q)
-	if !ok {
+	var ans apiAnswer
+	if !a.find(c, &q, &ans) {
 		return
 	}
 	c.Out = ans.append(c.Out, q.fields, format)
@@ -116,8 +116,8 @@ type apiQuestion struct {
 	own    bool // who asks
 }
 
-// find answers a question; on false a failure is written.
-func (ipapi) find(c *Call, q *apiQuestion) (ans apiAnswer, ok bool) {
+// find answers a question into ans, which is empty; on false a failure is written.
+func (ipapi) find(c *Call, q *apiQuestion, ans *apiAnswer) (ok bool) {
 	ans.query, ans.now = q.text, c.Now
 	var rec ipwarden.Record
 	if q.own {
@@ -125,19 +125,19 @@ func (ipapi) find(c *Call, q *apiQuestion) (ans apiAnswer, ok bool) {
 		c.Private = true
 		if !addr.IsValid() {
 			ans.failed = "invalid query"
-			return ans, true
+			return true
 		}
 		rec, ok = c.look(addr)
 	} else {
 		var addr netip.Addr
 		if addr, ok = parseAddr(q.text); !ok {
 			ans.failed, ans.query = "invalid query", clip(q.text)
-			return ans, true
+			return true
 		}
 		rec, ok = c.look(addr)
 	}
 	if !ok {
-		return ans, false
+		return false
 	}
 	if q.own {
 		ans.query = rec.Addr().String()
@@ -147,10 +147,10 @@ func (ipapi) find(c *Call, q *apiQuestion) (ans apiAnswer, ok bool) {
 		if rec.Addr().IsPrivate() {
 			ans.failed = "private range"
 		}
-		return ans, true
+		return true
 	}
 	ans.read(rec, q)
-	return ans, true
+	return true
 }
 
 // apiLimits tells what is left of a minute, in the vendor's header lines.

@@ -210,8 +210,8 @@ func FuzzAPIFields(f *testing.F) {
 		}
 		q := apiQuestion{fields: fields, tongue: english, text: "126.1.2.3"}
 		c := newCall("ip-api", http.MethodGet, "/json", "")
-		ans, ok := ipapi{}.find(c, &q)
-		if !ok || ans.failed != "" {
+		var ans apiAnswer
+		if !(ipapi{}).find(c, &q, &ans) || ans.failed != "" {
 			t.Fatal(ans.failed)
 		}
 		if out := ans.append(nil, fields, apiJSON); !json.Valid(out) {

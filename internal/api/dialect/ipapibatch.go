@@ -40,8 +40,8 @@ func (a ipapi) batch(c *Call) {
 		if !q.item(item) {
 			q.text = ""
 		}
-		ans, ok := a.find(c, &q)
-		if !ok {
+		var ans apiAnswer
+		if !a.find(c, &q, &ans) {
 			return
 		}
 		out = ans.append(out, q.fields, apiJSON)

@@ -44,7 +44,8 @@ const (
 
 	ipdataAll = ipdataOrganisation - 1
 	// From is_eu to emoji_unicode.
-	ipdataOfPlace = ipdataASN - ipdataIsEU
+	ipdataOfPlace   = ipdataASN - ipdataIsEU
+	ipdataOfCountry = ipdataLanguages | ipdataCurrency | ipdataTimeZone
 )
 
 var ipdataNames = [...]string{
@@ -89,8 +90,11 @@ func (ipdata) append(dst []byte, c *Call, rec ipwarden.Record, fields ipdataFiel
 	if fields&ipdataIP != 0 {
 		dst = address(dst, `,"ip":`, rec.Addr())
 	}
+	var loc ipwarden.Location
+	if fields&(ipdataOfPlace|ipdataOfCountry) != 0 {
+		loc = rec.Location()
+	}
 	if fields&ipdataOfPlace != 0 {
-		loc := rec.Location()
 		dst = appendIPDataPlace(dst, c, &loc, fields)
 	}
 	if fields&(ipdataASN|ipdataOrganisation) != 0 {
@@ -115,8 +119,7 @@ func (ipdata) append(dst []byte, c *Call, rec ipwarden.Record, fields ipdataFiel
 			dst = append(nullable(dst, `,"mnc":`, ca.MNC), '}')
 		}
 	}
-	if fields&(ipdataLanguages|ipdataCurrency|ipdataTimeZone) != 0 {
-		loc := rec.Location()
+	if fields&ipdataOfCountry != 0 {
 		dst = appendIPDataCountry(dst, c, &loc, fields)
 	}
 	if fields&ipdataThreat != 0 {

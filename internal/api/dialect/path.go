@@ -16,13 +16,19 @@ const maxSegments = 6
 // clients put a slash too much there. n is 0 for "/", and -1 for a path that is
 // too deep or not well encoded.
 func segments(path string, into *[maxSegments]string) (n int) {
+	encoded := strings.IndexByte(path, '%') >= 0
 	path = strings.Trim(path, "/")
 	for path != "" {
 		var s string
 		s, path, _ = strings.Cut(path, "/")
-		s, err := url.PathUnescape(s)
-		if err != nil || n == len(into) {
+		if n == len(into) {
 			return -1
+		}
+		if encoded {
+			var err error
+			if s, err = url.PathUnescape(s); err != nil {
+				return -1
+			}
 		}
 		into[n] = s
 		n++
