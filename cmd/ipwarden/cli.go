@@ -29,6 +29,10 @@ type cli struct {
 	Data       dataCmd       `cmd:"" help:"Fetch feeds, and build, check and export datasets." example:"ipwarden data update"`
 	Provider   providerCmd   `cmd:"" help:"Try and compare providers." example:"ipwarden provider compare --providers providers.yaml --sample 500 access.log"`
 	CIDR       cidrCmd       `cmd:"" name:"cidr" help:"Compute with networks, and find addresses in text." example:"ipwarden cidr aggregate networks.txt"`
+	Account    accountCmd    `cmd:"" help:"Look after accounts." example:"ipwarden account add ada@example.com"`
+	Key        keyCmd        `cmd:"" help:"Make, list, rotate, revoke and restrict keys." example:"ipwarden key new ada@example.com --name web"`
+	Plan       planCmd       `cmd:"" help:"Look after plans." example:"ipwarden plan list"`
+	Migrate    migrateCmd    `cmd:"" help:"Move an installation to another database." example:"ipwarden migrate sqlite-to-postgres --accounts-url postgres://ipwarden@db.example.com/ipwarden"`
 	Bench      benchCmd      `cmd:"" help:"Measure what is promised." example:"ipwarden bench overshoot --nodes 4 --redis redis://127.0.0.1:6379"`
 	Version    versionCmd    `cmd:"" help:"Print the version." example:"ipwarden version"`
 	Completion completionCmd `cmd:"" help:"Print the completion of a shell." example:"ipwarden completion bash"`

@@ -94,6 +94,8 @@ var known = map[string]shape{
 	"providers":       text, // file of providers to ask
 	"cache":           text, // URL of the store that their answers are shared through
 	"cache_seed_file": text, // keys and signs what is shared
+
+	"accounts_url": text, // PostgreSQL with the accounts, instead of a file
 }
 
 // Get returns the setting that the flag called name ("data-dir") stands for.

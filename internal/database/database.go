@@ -34,9 +34,9 @@ type Config struct {
 	Read sql.TxOptions
 	// Sort says what an error of the driver is: [ErrUnavailable], [ErrExists] or nil.
 	Sort func(error) error
-	// Tables is a query for the names of all tables, and Columns one for the names
-	// of the columns of table $1, and those for its order, which are its primary key.
-	Tables, Columns, Keys string
+	// Tables is a query for the names of all tables, and Columns one for those of the
+	// columns of table $1, in their order.
+	Tables, Columns string
 }
 
 // DB is a database that has the tables of this version.

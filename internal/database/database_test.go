@@ -93,6 +93,26 @@ func TestSchemasAgree(t *testing.T) {
 	}
 }
 
+// Nothing is NULL: Go has no such value, and the copy of a database relies on it.
+func TestNothingIsNull(t *testing.T) {
+	pg, err := postgres.Open(t.Context(), proxytest.NewPostgres(t).Create(t, "test"), time.Minute)
+	must(t, pg, err)
+	lite, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "accounts.db"), time.Minute)
+	must(t, lite, err)
+	for _, c := range []struct {
+		db    *database.DB
+		query string
+	}{
+		{lite, `SELECT coalesce(max(m.name || '.' || c.name), '') FROM sqlite_master m, pragma_table_info(m.name) c WHERE m.type = 'table' AND m.name NOT LIKE 'sqlite%' AND m.name <> 'goose_db_version' AND c."notnull" = 0`},
+		{pg, `SELECT coalesce(max(table_name || '.' || column_name), '') FROM information_schema.columns WHERE table_schema = 'public' AND table_name <> 'goose_db_version' AND is_nullable = 'YES'`},
+	} {
+		var name string
+		if err := c.db.Pool().QueryRowContext(t.Context(), c.query).Scan(&name); err != nil || name != "" {
+			t.Errorf("%s: %s may be NULL, %v", c.db.Name(), name, err)
+		}
+	}
+}
+
 // Processes that start at once make the tables once.
 func TestOpenAtOnce(t *testing.T) {
 	both(t, func(t *testing.T, open func() (*database.DB, error)) {

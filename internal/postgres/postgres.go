@@ -76,9 +76,6 @@ func Open(ctx context.Context, url string, timeout time.Duration) (*database.DB,
 		Read:    sql.TxOptions{ReadOnly: true, Isolation: sql.LevelRepeatableRead},
 		Tables:  `SELECT table_name FROM information_schema.tables WHERE table_schema = current_schema() AND table_type = 'BASE TABLE' ORDER BY table_name COLLATE "C"`,
 		Columns: `SELECT column_name FROM information_schema.columns WHERE table_schema = current_schema() AND table_name = $1 ORDER BY ordinal_position`,
-		Keys: `SELECT k.column_name FROM information_schema.table_constraints c
-			JOIN information_schema.key_column_usage k USING (constraint_schema, constraint_name)
-			WHERE c.table_schema = current_schema() AND c.table_name = $1 AND c.constraint_type = 'PRIMARY KEY' ORDER BY k.ordinal_position`,
 	})
 	starting, cancel := context.WithTimeout(ctx, timeout)
 	err = d.Sorted(ctx, pool.PingContext(starting))

@@ -74,7 +74,6 @@ func Open(ctx context.Context, name string, timeout time.Duration) (*database.DB
 		Read:    sql.TxOptions{ReadOnly: true},
 		Tables:  `SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite\_%' ESCAPE '\' ORDER BY name`,
 		Columns: `SELECT name FROM pragma_table_info($1) ORDER BY cid`,
-		Keys:    `SELECT name FROM pragma_table_info($1) WHERE pk > 0 ORDER BY pk`,
 	}), nil
 }
 
