@@ -200,6 +200,66 @@ func TestAsyncProvider(t *testing.T) {
 	}
 }
 
+// Names, paths and URLs are no addresses, nobody's addresses are nobody's business
+// outside, and a header that nobody vouches for names nobody (G1, G8): the provider is
+// not asked. All spellings of one address are one question, of its canonical text (G2).
+func TestG1G2G8WithAProvider(t *testing.T) {
+	v := startVendor(t)
+	a := startAsker(t, v, "", "intelligence: strict\nbudget: 20s\n")
+	get := func(path string) int {
+		t.Helper()
+		q, err := http.NewRequestWithContext(t.Context(), "GET", a.url, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		q.URL.Opaque = path // as it is, without being cleaned
+		for _, name := range []string{"X-Forwarded-For", "X-Real-Ip", "True-Client-Ip", "Cf-Connecting-Ip"} {
+			q.Header.Set(name, "52.93.9.9")
+		}
+		q.Header.Set("Forwarded", "for=52.93.9.9")
+		r, err := patient.Transport.RoundTrip(q)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _ = io.Copy(io.Discard, r.Body)
+		r.Body.Close()
+		return r.StatusCode
+	}
+	for _, what := range []string{
+		"localhost", "metadata.google.internal", "http://10.0.0.1/", "http:%2f%2f10.0.0.1", "..%2fadmin", "52.93.9.9.", "0x34.93.9.9", "878512393", "52.93.009.9",
+		"52.93.9.9%00", "52.93.9.9%0d%0aX-A:%20b", "52.93.9.9@10.0.0.1", "52.93.9.9,52.93.9.10", "[52.93.9.9]",
+	} {
+		if status := get("/v1/ip/" + what); status < 400 || status >= 500 {
+			t.Errorf("%s: %d", what, status)
+		}
+	}
+	for _, what := range []string{
+		"169.254.169.254", "100.64.0.1", "0.0.0.0", "255.255.255.255", "224.0.0.1", "198.51.100.1", "::1", "fc00::1", "fe80::1%25eth0", "::ffff:169.254.169.254",
+		"64:ff9b::a9fe:a9fe", "2002:a9fe:a9fe::1", "", // who asks
+	} {
+		path := "/v1/ip/" + what
+		if what == "" {
+			path = "/v1/ip"
+		}
+		if status := get(path); status != http.StatusOK {
+			t.Errorf("%s: %d", what, status)
+		}
+	}
+	if n := v.calls.Load(); n != 0 {
+		t.Errorf("asked %d times: %v", n, v.asked)
+	}
+	for _, what := range []string{"52.93.9.9", "::ffff:52.93.9.9", "::FFFF:345D:0909", "64:ff9b::345d:909", "2002:345d:909:1::1", "52.93.9.10"} {
+		if status := get("/v1/ip/" + what); status != http.StatusOK {
+			t.Errorf("%s: %d", what, status)
+		}
+	}
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if len(v.asked) != 1 || v.asked["52.93.9.9"] != 1 {
+		t.Errorf("asked %v", v.asked)
+	}
+}
+
 // A provider that hangs costs each request its budget until it is left alone, and
 // nothing from then on.
 func TestProviderHangs(t *testing.T) {
