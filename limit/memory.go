@@ -10,8 +10,8 @@ import (
 // MemoryConfig says how a [Memory] is made. The zero value is a good one.
 type MemoryConfig struct {
 	// Entries is how many keys are held at once; the default is 1,048,576, the
-	// most 1<<30. Each costs [EntrySize] bytes, which the system gives when the
-	// entry is first used: 24 MiB for the default.
+	// most 1<<30. Each costs [EntrySize] bytes: 24 MiB for the default, which the
+	// system gives as they are used, on Linux 2 MiB at a time where it has such pages.
 	Entries int
 	// Now is the clock. The default is the system's monotonic one, which nobody
 	// sets, read once a millisecond when there is much to do. When a clock of your

@@ -4,6 +4,7 @@ import (
 	"math/bits"
 	"sync"
 	"sync/atomic"
+	"unsafe"
 )
 
 // The table is set-associative: a key has one bucket, and a place in any of its
@@ -73,10 +74,12 @@ const maxStripes = 256
 
 func newTable(entries int) *table {
 	n := max(1, (entries+ways-1)/ways)
-	return &table{
+	t := &table{
 		buckets: make([]bucket, n),
 		stripes: make([]stripe, min(maxStripes, 1<<(bits.Len(uint(n))-1))),
 	}
+	largePages(t.buckets)
+	return t
 }
 
 // index is the number of a key's bucket: its first half, scaled.
@@ -85,8 +88,10 @@ func (t *table) index(k Key) int {
 	return int(hi)
 }
 
-// touch reads what find reads first, and does not look at it.
-func (t *table) touch(k Key) { t.buckets[t.index(k)].slots[home(k)].tag.Load() }
+// touch fetches what find reads first.
+func (t *table) touch(k Key) {
+	prefetch(unsafe.Pointer(&t.buckets[t.index(k)].slots[home(k)]))
+}
 
 // stripe is the number of the lock of bucket i.
 func (t *table) stripe(i int) int { return i & (len(t.stripes) - 1) }
