@@ -106,19 +106,18 @@ func parse4(s string) (addr netip.Addr, n int) {
 		if v > 9 {
 			return addr, 0
 		}
-		n++
-		for end := n + 2; n < len(s) && n < end; n++ { // two digits more, unless the first is 0
-			d := uint32(s[n] - '0')
-			if d > 9 {
-				break
-			}
+		if n++; n < len(s) && s[n]-'0' <= 9 { // a second digit, unless the first is 0
 			if v == 0 {
 				return addr, 0
 			}
-			v = v*10 + d
-		}
-		if v > 255 {
-			return addr, 0
+			v = v*10 + uint32(s[n]-'0')
+			if n++; n < len(s) && s[n]-'0' <= 9 {
+				v = v*10 + uint32(s[n]-'0')
+				n++
+			}
+			if v > 255 {
+				return addr, 0
+			}
 		}
 		u = u<<8 | v
 	}

@@ -147,10 +147,9 @@ func (g *Gate) assess(d *Decision) {
 			}
 		}
 	}
-	d.situation = risk.Situation{
-		BillingCountry: d.request.Account["billing_country"],
-		LastCountry:    d.request.Account["last_country"],
-		ClaimsCrawler:  in.Crawler == policy.Failed,
+	d.situation = risk.Situation{ClaimsCrawler: in.Crawler == policy.Failed}
+	if account := d.request.Account; len(account) > 0 {
+		d.situation.BillingCountry, d.situation.LastCountry = account["billing_country"], account["last_country"]
 	}
 	d.program.model.Assess(d.Record, d.situation, d.Time, &d.risk)
 	d.Score, d.Shared = d.risk.Score, d.risk.Shared

@@ -101,8 +101,9 @@ func (d *Decision) reset() {
 	if d.begun { // nobody has told what became of it
 		d.land()
 	}
-	clear(d.takes)
-	clear(d.pending)
+	if len(d.pending) > 0 {
+		clear(d.pending)
+	}
 	d.Limits, d.RetryAfter, d.Degraded, d.Incomplete = d.Limits[:0], 0, false, false
 	d.Location, d.WouldLimit = "", ""
 	d.pending, d.older, d.crowded, d.joined, d.placeless = d.pending[:0], false, false, false, false
@@ -173,6 +174,7 @@ func (d *Decision) Reset() {
 	d.situation, d.within = risk.Situation{}, within{}
 	clear(d.risk.Contributions())
 	d.input.Forget()
+	clear(d.takes[:cap(d.takes)])
 	clear(d.results[:cap(d.results)])
 	clear(d.from[:cap(d.from)])
 }

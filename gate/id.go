@@ -15,13 +15,15 @@ type ID [16]byte
 // placeBits is how many bits of an ID say where the decision is.
 const placeBits = 20
 
-// newID makes an ID, and a number that is uniform over all its values. The random
-// bits come from the runtime's ChaCha8, one generator a thread.
+// newID makes an ID, whose last bits are still free, and a number that is uniform
+// over all its values. The 60 random bits come from the runtime's ChaCha8, one
+// generator a thread. The number is made of them: it decides of which part of the
+// requests this one is, and nobody knows it before.
 func newID(now time.Time) (id ID, sample uint32) {
-	a, b := rand.Uint64(), rand.Uint64()
-	binary.BigEndian.PutUint64(id[:8], uint64(now.UnixMilli())<<16|b&0xffff)
-	binary.BigEndian.PutUint64(id[8:], a)
-	return id, uint32(b >> 32)
+	r := rand.Uint64()
+	binary.BigEndian.PutUint64(id[:8], uint64(now.UnixMilli())<<16|r&0xffff)
+	binary.BigEndian.PutUint64(id[8:], r>>16<<placeBits)
+	return id, uint32(r * 0x9e3779b97f4a7c15 >> 32)
 }
 
 // crockford is the alphabet of a ULID: no I, L, O and U, which are misread.

@@ -62,9 +62,7 @@ type slot struct {
 type remembered struct {
 	at       time.Time
 	client   netip.Addr
-	traits   ipwarden.Traits
-	asn      uint32
-	country  [2]byte
+	hot      ipwarden.Hot
 	by, tier string
 	method   string
 	answer   uint16 // HTTP status
@@ -162,27 +160,25 @@ func (r *recent) remember(d *Decision) {
 	if len(d.pending) > 0 {
 		r.wait(d)
 	}
-	tier, record := "", d.Record.Hot()
+	tier := ""
 	if d.Tier != nil {
 		tier = d.Tier.Name
 	}
-	by, answer, method := d.By(), uint16(d.Status()), knownMethod(d.request.Method)
+	by, answer, method, hot := d.By(), uint16(d.Status()), knownMethod(d.request.Method), d.Record.Hot()
 	s, _, lock := r.slot(d.ID)
 	if s == nil {
 		return
 	}
-	defer lock.Unlock()
 	s.id = d.ID
 	k := &s.kept
-	k.at, k.client = d.Time, d.Client.Addr
-	k.traits, k.asn, k.country = record.Traits(), record.ASNumber(), [2]byte{}
-	copy(k.country[:], record.CountryCode())
+	k.at, k.client, k.hot = d.Time, d.Client.Addr, hot
 	k.by, k.tier, k.method = by, tier, method
 	k.answer, k.status, k.verdict, k.reason = answer, d.Client.Status, d.Verdict, d.Reason
 	k.score, k.shared, k.degraded = d.Score, d.Shared, d.Degraded
 	k.host = uint8(copy(s.texts[:maxHost], d.request.Host))
 	k.path = uint8(copy(s.texts[k.host:], d.request.Path))
 	k.nEvents = 0
+	lock.Unlock()
 }
 
 func (r *recent) wait(d *Decision) {
@@ -240,11 +236,8 @@ func (r *recent) alone(id ID, set uint16) {
 
 // record is what is left of the Record.
 func (k *remembered) record() ipwarden.Record {
-	f := ipwarden.Full{Traits: k.traits}
-	f.ASN.Number = k.asn
-	if k.country[0] != 0 {
-		f.Location.CountryCode = string(k.country[:])
-	}
+	f := ipwarden.Full{Traits: k.hot.Traits()}
+	f.ASN.Number, f.Location.CountryCode = k.hot.ASNumber(), k.hot.CountryCode()
 	return ipwarden.NewRecord(k.client, f)
 }
 

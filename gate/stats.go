@@ -9,11 +9,13 @@ import (
 // maxReasons is more than there are reasons.
 const maxReasons = 32
 
-// stats counts what the gate did. Verdicts and reasons are closed sets, so
-// there is a counter for each pair.
+// maxStatuses is as many as there are statuses of a client's address, or more.
+const maxStatuses = 8
+
+// stats counts what the gate did. Verdicts, reasons and statuses are closed sets, so
+// there is one counter for all three, and one addition a decision.
 type stats struct {
-	decisions     [ipwarden.Block + 1][maxReasons]atomic.Uint64
-	statuses      [8]atomic.Uint64 // of clients' addresses
+	decisions     [ipwarden.Block + 1][maxReasons][maxStatuses]atomic.Uint64
 	conflicts     atomic.Uint64
 	degraded      atomic.Uint64
 	sourceErrors  atomic.Uint64
@@ -24,8 +26,7 @@ type stats struct {
 }
 
 func (s *stats) count(d *Decision) {
-	s.decisions[d.Verdict][d.Reason].Add(1)
-	s.statuses[int(d.Client.Status)&7].Add(1)
+	s.decisions[d.Verdict][d.Reason][d.Client.Status%maxStatuses].Add(1)
 	if d.Client.Conflict {
 		s.conflicts.Add(1)
 	}
@@ -37,7 +38,7 @@ func (s *stats) count(d *Decision) {
 // Stats are counts since the gate was made.
 type Stats struct {
 	Decisions     [ipwarden.Block + 1][maxReasons]uint64 // by verdict and reason
-	Clients       [8]uint64                              // by clientip.Status
+	Clients       [maxStatuses]uint64                    // by clientip.Status
 	Conflicts     uint64                                 // headers that named another client than the one believed
 	Degraded      uint64                                 // decisions that a fail mode stood in for
 	SourceErrors  uint64
@@ -53,11 +54,12 @@ type Stats struct {
 func (g *Gate) Stats() (s Stats) {
 	for v := range s.Decisions {
 		for r := range s.Decisions[v] {
-			s.Decisions[v][r] = g.stats.decisions[v][r].Load()
+			for i := range s.Clients {
+				n := g.stats.decisions[v][r][i].Load()
+				s.Decisions[v][r] += n
+				s.Clients[i] += n
+			}
 		}
-	}
-	for i := range s.Clients {
-		s.Clients[i] = g.stats.statuses[i].Load()
 	}
 	s.Conflicts, s.Degraded = g.stats.conflicts.Load(), g.stats.degraded.Load()
 	s.SourceErrors, s.LimiterErrors, s.AttemptErrors = g.stats.sourceErrors.Load(), g.stats.limiterErrors.Load(), g.stats.attemptErrors.Load()

@@ -92,7 +92,9 @@ type Use struct {
 }
 
 func (d *Decision) reset() {
-	*d = Decision{Uses: d.Uses[:0], Flags: d.Flags[:0], Shadow: d.Shadow[:0], Tags: d.Tags[:0]}
+	uses, flags, shadow, tags := d.Uses[:0], d.Flags[:0], d.Shadow[:0], d.Tags[:0]
+	*d = Decision{}
+	d.Uses, d.Flags, d.Shadow, d.Tags = uses, flags, shadow, tags
 }
 
 // flag notes who flagged first.

@@ -93,13 +93,14 @@ func newIndex(conditions []*Expr, sets []*Set) *index {
 // worth returns which of the conditions of word w are worth asking for a request
 // that has the given marks.
 func (x *index) worth(w int, has []uint16) uint64 {
-	all := x.always[w]
+	rows, words := x.rows, x.words
+	first, second := x.always[w][0], x.always[w][1]
 	for _, row := range has {
-		met := &x.rows[int(row)*x.words+w]
-		all[0] |= met[0]
-		all[1] |= met[1]
+		met := &rows[int(row)*words+w]
+		first |= met[0]
+		second |= met[1]
 	}
-	return all[0] & all[1]
+	return first & second
 }
 
 // worth returns which of the conditions from..to that are in word w are worth
