@@ -22,6 +22,7 @@ func SourceHeaders() []string {
 		"Client-Ip", "Forwarded-For", "Forwarded-For-Ip", "X-Forwarded", "X-Forwarded-Client-Ip", "X-Forwarder-For", "X-Forwarded-For-Original", "X-Forwarded-By",
 		"X-Originating-Ip", "X-Original-Remote-Addr", "X-Remote-Ip", "X-Remote-Addr", "Remote-Addr", "X-Real-Client-Ip", "X-Proxyuser-Ip",
 		"Proxy-Client-Ip", "Wl-Proxy-Client-Ip", "X-Coming-From", "Coming-From", "X-True-Ip", "Real-Ip", "X-Ip", "Http-Client-Ip",
+		"X-Custom-Ip-Authorization", "X-Forward-For", "X-Forwarded-Ip", "X-Host-Ip", "X-Remote-Client-Ip", "Z-Forwarded-For",
 	}
 }
 

@@ -412,3 +412,23 @@ func TestG8NothingIsKeptByHeaderText(t *testing.T) {
 		t.Errorf("the victim: %s", s.Verdict)
 	}
 }
+
+// A method is judged as it is written in capitals: not all upstreams tell it apart.
+func TestMethodsInAnyCase(t *testing.T) {
+	g := newGate(t, policy.Config{Rules: []policy.Rule{{
+		Name: "delete", Action: ipwarden.Block,
+		When: policy.Expr{Op: policy.OpEqual, Type: policy.Bool, Args: []policy.Expr{
+			{Op: policy.OpMethod, Type: policy.String}, {Op: policy.OpConst, Type: policy.String, Text: "DELETE"},
+		}},
+	}}}, nil)
+	var d gate.Decision
+	for method, want := range map[string]ipwarden.Verdict{
+		"DELETE": ipwarden.Block, "delete": ipwarden.Block, "DeLeTe": ipwarden.Block, "deletE": ipwarden.Block, "GET": ipwarden.Allow, "": ipwarden.Allow, "DELETE2": ipwarden.Allow,
+	} {
+		q := request("8.8.8.8")
+		q.Method = method
+		if g.Decide(context.Background(), q, &d); d.Verdict != want || q.Method != method {
+			t.Errorf("%q: %s, want %s", method, d.Verdict, want)
+		}
+	}
+}

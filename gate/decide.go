@@ -2,6 +2,7 @@ package gate
 
 import (
 	"context"
+	"strings"
 
 	"github.com/ipwarden/ipwarden"
 	"github.com/ipwarden/ipwarden/clientip"
@@ -27,6 +28,7 @@ func (g *Gate) run(ctx context.Context, req *ipwarden.Request, d *Decision, begu
 	d.program, d.older, d.enriching = g.core.program.Load(), g.cfg.OlderHeaders, g.tells
 
 	d.request = *req
+	d.request.Method = upperMethod(req.Method)
 	readable := d.readPath()
 	route := d.program.Route(&d.request)
 	if route.Budget != policy.DefaultBudget {
@@ -67,6 +69,18 @@ func (g *Gate) run(ctx context.Context, req *ipwarden.Request, d *Decision, begu
 		g.keep(g.bound(ctx, route, d), d)
 	}
 	g.note(d)
+}
+
+// upperMethod is a method as an upstream may read it that does not tell "delete" from
+// "DELETE", as some do (RFC 9110 section 9.1 does): what is refused to one is to the
+// other.
+func upperMethod(m string) string {
+	for i := range len(m) {
+		if m[i] >= 'a' {
+			return strings.ToUpper(m)
+		}
+	}
+	return m
 }
 
 // readPath puts the path into the form in which the upstream reads it. What can

@@ -56,7 +56,7 @@ func Parse(r io.Reader, file string, limit int64) (*Document, ast.Node) {
 		d.At(t, fmt.Sprintf("nests more than %d brackets, dashes or keys in one place", maxDepth))
 		return d, nil
 	}
-	f, err := parser.Parse(tokens, 0)
+	f, err := parser.Parse(plainColons(tokens), 0)
 	if err != nil {
 		if e, ok := err.(yaml.Error); ok && e.GetToken() != nil {
 			d.At(e.GetToken(), "this is not YAML: "+e.GetMessage())
