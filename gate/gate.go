@@ -65,6 +65,10 @@ type Config struct {
 	// clients that do not know the RateLimit fields. Default: false.
 	OlderHeaders bool
 
+	// RateLimitOnRefusals leaves the RateLimit fields out of answers to requests that
+	// go on: a proxy in between need not carry them. Default: they are in every answer.
+	RateLimitOnRefusals bool
+
 	// Enrich names what the application is told of a request besides the verdict, of
 	// [Enrichments]: each costs the proxy in between some time, too. Empty but not
 	// nil is nothing. Default: all of it.
@@ -221,6 +225,9 @@ func New(cfg Config) (*Gate, error) {
 	tells, err := enrichingOf(cfg.Enrich)
 	if err := errors.Join(append(errs, err)...); err != nil {
 		return nil, fmt.Errorf("gate: %w", err)
+	}
+	if !cfg.RateLimitOnRefusals {
+		tells |= tellLimits
 	}
 	c := &core{cfg: cfg, hasher: limit.NewHasher(cfg.Seed), tells: tells}
 	_, inMemory := cfg.Limiter.(*limit.Memory)

@@ -94,3 +94,18 @@ type discard struct{ header http.Header }
 func (d discard) Header() http.Header       { return d.header }
 func (discard) Write(b []byte) (int, error) { return len(b), nil }
 func (discard) WriteHeader(int)             {}
+
+func TestRateLimitOnRefusals(t *testing.T) {
+	g := newGate(t, policy.Config{Limits: []policy.Limit{perMinute("all", 1)}}, func(c *gate.Config) {
+		c.RateLimitOnRefusals, c.OlderHeaders = true, true
+	})
+	var d gate.Decision
+	for _, want := range []string{"", "Ratelimit Ratelimit-Policy Retry-After X-Ratelimit-Limit X-Ratelimit-Remaining X-Ratelimit-Reset"} {
+		g.Decide(t.Context(), request("8.8.8.8"), &d)
+		var got []string
+		d.Reply(func(name, _ string) { got = append(got, name) })
+		if strings.Join(got, " ") != want {
+			t.Errorf("%s: %q, want %q", d.Verdict, got, want)
+		}
+	}
+}

@@ -49,6 +49,10 @@ const (
 	tellTier
 	tellTraits
 	tellAll = 1<<iota - 1
+
+	// tellLimits is no header of the application's: the client is told of limits with
+	// each answer, not with refusals alone.
+	tellLimits enriching = 1 << 15
 )
 
 // Enrichments are the names that [Config.Enrich] takes: those of the headers

@@ -9,9 +9,14 @@ import (
 // Reply calls set with the headers that the client gets with the answer, whether
 // the application's or a refusal: RateLimit-Policy and RateLimit as
 // draft-ietf-httpapi-ratelimit-headers-11 has them, Retry-After, and the older
-// X-RateLimit fields where the gate was told to send them. The values are in d's
+// X-RateLimit fields where the gate was told to send them. With
+// [Config.RateLimitOnRefusals] a request that goes on gets none. The values are in d's
 // memory: who keeps one for longer than until d is used again clones it.
 func (d *Decision) Reply(set func(name, value string)) {
+	passes := d.Passes()
+	if passes && d.enriching&tellLimits == 0 {
+		return
+	}
 	b := d.text
 	said := func(name string, to []byte) {
 		value := to[len(b):]
@@ -24,7 +29,7 @@ func (d *Decision) Reply(set func(name, value string)) {
 		said(limit.HeaderRateLimit, limit.AppendRateLimit(b, d.takes, d.results))
 		said(limit.HeaderPolicy, limit.AppendPolicy(b, d.takes, d.results))
 	}
-	if s := d.RetrySeconds(); s > 0 && !d.Passes() {
+	if s := d.RetrySeconds(); s > 0 && !passes {
 		said(limit.HeaderRetryAfter, strconv.AppendInt(b, int64(s), 10))
 	}
 	if d.older && limited {

@@ -48,6 +48,8 @@ type gateFlags struct {
 	challengeFlags
 	Enrich       []string `env:"IPWARDEN_ENRICH" sep:"," placeholder:"NAME,..." help:"What the application is told besides the verdict: asn, country, decision, degraded, ip, reason, risk, rule, tags, tier, traits; or none. Default all."`
 	OlderHeaders bool     `name:"older-rate-limit-headers" env:"IPWARDEN_OLDER_RATE_LIMIT_HEADERS" help:"Send X-RateLimit-Limit, -Remaining and -Reset too."`
+
+	RateLimitOnRefusals bool `env:"IPWARDEN_RATE_LIMIT_ON_REFUSALS" help:"Tell clients of limits when they are refused, not with every answer."`
 }
 
 // gateRun is a gate while it runs.
@@ -119,7 +121,7 @@ func (f *gateFlags) open(file string, dirs *dirFlag, e *env, live func() *data, 
 	}
 	cfg := gate.Config{
 		Source:  beside.source(live),
-		Program: p.Program, Risk: p.Risk, Client: found.any, OlderHeaders: f.OlderHeaders, Enrich: f.enrich(), Now: e.now,
+		Program: p.Program, Risk: p.Risk, Client: found.any, OlderHeaders: f.OlderHeaders, RateLimitOnRefusals: f.RateLimitOnRefusals, Enrich: f.enrich(), Now: e.now,
 	}
 	if cfg.Journal, err = f.journal(run, e); err != nil {
 		return nil, err

@@ -88,6 +88,7 @@ var known = map[string]shape{
 	"crawler_dns":                 truth,  // verify crawlers by DNS too
 	"enrich":                      list,   // headers for the application
 	"older_rate_limit_headers":    truth,  //
+	"rate_limit_on_refusals":      truth,  //
 	"spoa_listen":                 text,   // address of HAProxy's agent protocol
 	"extauthz_listen":             text,   // address of Envoy's external authorization
 
