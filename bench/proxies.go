@@ -96,7 +96,9 @@ func startProxies(ctx context.Context, w *world, dir string, progress func(strin
 	if err != nil {
 		return nil, nil, err
 	}
-	bare := start("ipwarden, which tells the verdict alone", func() (*server, error) { return startGate(ctx, w, p, &p.bare, "--enrich", "none", "--rate-limit-on-refusals") })
+	bare := start("ipwarden, which tells the verdict alone", func() (*server, error) {
+		return startGate(ctx, w, p, &p.bare, "--enrich", "none", "--rate-limit-on-refusals")
+	})
 	gated := start("ipwarden", func() (*server, error) { return startGate(ctx, w, p, &p.gate) })
 	empty := start("fasthttp", func() (*server, error) { return startSelf(ctx, p.emptySocket, "serve-empty", p.emptySocket) })
 	agent := start("the trivial agent", func() (*server, error) { return startSelf(ctx, p.trivial, "serve-spop", p.trivial) })
