@@ -76,7 +76,7 @@ func (f *accountsFlags) openIf(ctx context.Context, e *env, create bool) (*accou
 
 func (f *accountsFlags) database(ctx context.Context, dir string, create bool) (*database.DB, error) {
 	if f.AccountsURL != "" {
-		return postgres.Open(ctx, f.AccountsURL, 0)
+		return postgres.Open(ctx, f.AccountsURL, accountsTimeout)
 	}
 	name := accountsFile(dir)
 	if !create {
@@ -87,7 +87,7 @@ func (f *accountsFlags) database(ctx context.Context, dir string, create bool) (
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("the data directory: %w", err)
 	}
-	db, err := sqlite.Open(ctx, name, 0)
+	db, err := sqlite.Open(ctx, name, accountsTimeout)
 	if err != nil {
 		return nil, err
 	}
@@ -100,6 +100,9 @@ func (f *accountsFlags) database(ctx context.Context, dir string, create bool) (
 	}
 	return db, nil
 }
+
+// accountsTimeout bounds each transaction: a person who waits would rather have it done.
+const accountsTimeout = 20 * time.Second
 
 func accountsFile(dir string) string { return filepath.Join(dir, "accounts.db") }
 

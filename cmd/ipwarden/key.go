@@ -20,6 +20,7 @@ type keyCmd struct {
 	Show     keyShowCmd     `cmd:"" help:"Show what a key may do, and whose it is." example:"ipwarden key show key_01h2xcejqtf2n"`
 	Rotate   keyRotateCmd   `cmd:"" help:"Make a key that replaces another, which goes on for a while." example:"ipwarden key rotate key_01h2xcejqtf2n --overlap 24h"`
 	Revoke   keyRevokeCmd   `cmd:"" help:"End a key." example:"ipwarden key revoke key_01h2xcejqtf2n --reason 'was in a public repository'"`
+	Reset    keyResetCmd    `cmd:"" help:"When secrets/key-hash is lost: end all keys, and make another secret." example:"ipwarden key reset --yes"`
 	Restrict keyRestrictCmd `cmd:"" help:"Change what a key may do, and its name." example:"ipwarden key restrict key_01h2xcejqtf2n --network 203.0.113.0/24"`
 }
 
@@ -446,4 +447,27 @@ func (c *keyRestrictCmd) Run(ctx context.Context, e *env) error {
 		return err
 	}
 	return writeKey(e, &k, &acc)
+}
+
+type keyResetCmd struct {
+	Yes bool `help:"Yes, end all keys of all accounts: it cannot be undone."`
+	accountsFlags
+}
+
+// Run ends all keys.
+func (c *keyResetCmd) Run(ctx context.Context, e *env) error {
+	if !c.Yes {
+		return usagef("this ends all keys of all accounts for good; say --yes. It is for when %s is lost, and in no backup", "secrets/key-hash")
+	}
+	a, err := c.look(ctx, e)
+	if err != nil {
+		return err
+	}
+	defer a.Close()
+	n, err := a.ResetSecret(ctx, operator(), a.dir)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(e.stdout, "%d keys ended; there is another secret in %s\n", n, account.SecretFile(a.dir))
+	return nil
 }

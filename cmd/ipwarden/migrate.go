@@ -66,7 +66,7 @@ func (c *sqliteToPostgresCmd) Run(ctx context.Context, e *env) error {
 	if _, err := os.Stat(name); errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("there is nothing to move: %s does not exist; say --data-dir", name)
 	}
-	from, err := sqlite.Open(ctx, name, 0)
+	from, err := sqlite.Open(ctx, name, accountsTimeout)
 	if err != nil {
 		return err
 	}
@@ -77,7 +77,7 @@ func (c *sqliteToPostgresCmd) Run(ctx context.Context, e *env) error {
 		}
 		return err
 	}
-	to, err := postgres.Open(ctx, c.AccountsURL, 0)
+	to, err := postgres.Open(ctx, c.AccountsURL, accountsTimeout)
 	if err != nil {
 		return err
 	}

@@ -83,7 +83,7 @@ func TestMigrate(t *testing.T) {
 			t.Fatal(stderr)
 		}
 	}
-	old, err := sqlite.Open(t.Context(), accountsFile(dir), time.Minute)
+	old, err := sqlite.Open(t.Context(), accountsFile(dir), 10*time.Minute)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -112,7 +112,7 @@ func TestMigrate(t *testing.T) {
 
 	// Killed when all was there, before the old one could be closed: it goes on.
 	killed := server.Create(t, "killed")
-	to, err := postgres.Open(t.Context(), killed, time.Minute)
+	to, err := postgres.Open(t.Context(), killed, 10*time.Minute)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -12,7 +12,10 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
+
+	"github.com/ipwarden/ipwarden/internal/customer"
 )
 
 // secretLen is how many bytes the secret has that hashes keys.
@@ -49,7 +52,8 @@ func (s *Service) Secret(ctx context.Context, dir string) ([]byte, error) {
 	switch {
 	case secret == nil && (keys || mark != ""):
 		return nil, fmt.Errorf("%s is missing: it hashes the keys of these accounts, and with another not one of them would be known. "+
-			"Put it back from a backup, or copy it from another node of this installation, with mode 0600", name)
+			"Put it back from a backup, or copy it from another node of this installation, with mode 0600. "+
+			"If it is lost for good, 'ipwarden key reset' ends all keys and begins with another", name)
 	case secret == nil:
 		if secret, err = makeSecret(name); err != nil {
 			return nil, err
@@ -73,6 +77,61 @@ func (s *Service) Secret(ctx context.Context, dir string) ([]byte, error) {
 			"Copy secrets/key-hash from the node that was the first, with mode 0600", name)
 	}
 	return secret, nil
+}
+
+// ResetSecret is for when the secret is lost: it ends all keys, which nobody can use any
+// more, and makes another secret for those to come. It returns how many it has ended.
+// A run that was ended is run again.
+func (s *Service) ResetSecret(ctx context.Context, actor, dir string) (ended int, err error) {
+	name := SecretFile(dir)
+	if _, err := os.Stat(name); err == nil {
+		return 0, conflictf("%s is there, and is not replaced: if it is not the right one, move it away first", name)
+	} else if !errors.Is(err, fs.ErrNotExist) {
+		return 0, err
+	}
+	now := s.moment()
+	var live []customer.KeyID
+	if _, err := s.store.Changes(ctx, 0, func(c *Changes) error {
+		for i := range c.Keys {
+			if k := &c.Keys[i]; k.Revoked.IsZero() || k.Revoked.After(now) {
+				live = append(live, k.ID)
+			}
+		}
+		return nil
+	}); err != nil {
+		return 0, err
+	}
+	for part := range slices.Chunk(live, 500) { // each in the time that a transaction has
+		if err := s.store.Write(ctx, func(tx Tx) error {
+			for _, id := range part {
+				k, err := tx.Key(id)
+				if errors.Is(err, ErrNotFound) {
+					continue
+				}
+				if err != nil {
+					return err
+				}
+				k.Revoked = now
+				if err := tx.PutKey(&k); err != nil {
+					return err
+				}
+			}
+			return nil
+		}); err != nil {
+			return ended, err
+		}
+		ended += len(part)
+	}
+	secret, err := makeSecret(name)
+	if err != nil {
+		return ended, err
+	}
+	return ended, s.store.Write(ctx, func(tx Tx) error {
+		if err := tx.SetSetting(settingSecret, markOf(secret)); err != nil {
+			return err
+		}
+		return tx.Log(&Entry{At: now, Actor: actor, Action: ActionReset, Subject: "secret", Detail: fmt.Sprintf("%d keys ended", ended)})
+	})
 }
 
 // markOf tells secrets apart and gives nothing away: it is a keyed hash of a fixed text.

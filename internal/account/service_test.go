@@ -36,7 +36,7 @@ func hash(text string) (h customer.Hash) {
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	db, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "accounts.db"), time.Minute)
+	db, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "accounts.db"), 10*time.Minute)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -128,6 +128,7 @@ const (
 	ActionRotate  = "key.rotate"
 	ActionRevoke  = "key.revoke"
 	ActionChange  = "key.change"
+	ActionReset   = "key.reset"
 	ActionPlanSet = "plan.set"
 	ActionPlanEnd = "plan.remove"
 )

@@ -24,11 +24,11 @@ import (
 func both(t *testing.T, f func(t *testing.T, open func() (*database.DB, error))) {
 	t.Run("sqlite", func(t *testing.T) {
 		name := filepath.Join(t.TempDir(), "a?b#c%20 d.db") // what a URL would read otherwise
-		f(t, func() (*database.DB, error) { return sqlite.Open(t.Context(), name, time.Minute) })
+		f(t, func() (*database.DB, error) { return sqlite.Open(t.Context(), name, 10*time.Minute) })
 	})
 	t.Run("postgres", func(t *testing.T) {
 		url := proxytest.NewPostgres(t).Create(t, "test")
-		f(t, func() (*database.DB, error) { return postgres.Open(t.Context(), url, time.Minute) })
+		f(t, func() (*database.DB, error) { return postgres.Open(t.Context(), url, 10*time.Minute) })
 	})
 }
 
@@ -68,9 +68,9 @@ func columns(t *testing.T, db *database.DB, query string) map[string]string {
 }
 
 func TestSchemasAgree(t *testing.T) {
-	pg, err := postgres.Open(t.Context(), proxytest.NewPostgres(t).Create(t, "test"), time.Minute)
+	pg, err := postgres.Open(t.Context(), proxytest.NewPostgres(t).Create(t, "test"), 10*time.Minute)
 	must(t, pg, err)
-	lite, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "accounts.db"), time.Minute)
+	lite, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "accounts.db"), 10*time.Minute)
 	must(t, lite, err)
 	a := columns(t, lite, `SELECT m.name, c.name, c.type FROM sqlite_master m, pragma_table_info(m.name) c WHERE m.type = 'table' AND m.name NOT LIKE 'sqlite%' AND m.name <> 'goose_db_version'`)
 	b := columns(t, pg, `SELECT table_name, column_name, data_type FROM information_schema.columns WHERE table_schema = 'public' AND table_name <> 'goose_db_version'`)
@@ -95,9 +95,9 @@ func TestSchemasAgree(t *testing.T) {
 
 // Nothing is NULL: Go has no such value, and the copy of a database relies on it.
 func TestNothingIsNull(t *testing.T) {
-	pg, err := postgres.Open(t.Context(), proxytest.NewPostgres(t).Create(t, "test"), time.Minute)
+	pg, err := postgres.Open(t.Context(), proxytest.NewPostgres(t).Create(t, "test"), 10*time.Minute)
 	must(t, pg, err)
-	lite, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "accounts.db"), time.Minute)
+	lite, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "accounts.db"), 10*time.Minute)
 	must(t, lite, err)
 	for _, c := range []struct {
 		db    *database.DB

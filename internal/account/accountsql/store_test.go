@@ -15,7 +15,7 @@ import (
 )
 
 // patience is how long a transaction may take in tests that are not about it.
-const patience = time.Minute
+const patience = 10 * time.Minute
 
 func store(t *testing.T, db *database.DB, err error) account.Store {
 	t.Helper()
