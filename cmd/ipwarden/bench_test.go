@@ -50,3 +50,16 @@ func TestBenchOvershootMistakes(t *testing.T) {
 		}
 	}
 }
+
+// A spray of new clients lets in nobody who was over a limit, and the process stays
+// within what is allowed for.
+func TestBenchSpray(t *testing.T) {
+	var out, stderr bytes.Buffer
+	e := &env{stdin: strings.NewReader(""), stdout: &out, stderr: &stderr, getenv: func(string) string { return "" }, now: time.Now}
+	if status := run([]string{"bench", "spray", "--for", "200ms"}, e); status != exitOK || !strings.Contains(out.String(), "over a limit, 0 were let in") {
+		t.Errorf("status %d\n%s%s", status, &out, &stderr)
+	}
+	if status := run([]string{"bench", "spray", "--for", "1ns"}, e); status == exitOK || !strings.Contains(stderr.String(), "--for from 10ms") {
+		t.Errorf("status %d\n%s", status, &stderr)
+	}
+}
