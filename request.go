@@ -33,11 +33,16 @@ type Header interface {
 // Lines is a Header for doors that get a list of field lines. The zero value is
 // an empty one. It is not safe for concurrent use.
 type Lines struct {
-	names, values []string
-	many          []string // of the last answer with several values
+	lines []line
+	many  []string // of the last answer with several values
 	// sizes has a bit for the length of each name, and again for those that came
 	// more than once: most names that are asked for are not there, or alone.
 	sizes, again uint64
+}
+
+type line struct {
+	name  string
+	value [1]string // as Values gives it
 }
 
 // sizeBit is the bit of a name's length.
@@ -45,24 +50,22 @@ func sizeBit(name string) uint64 { return 1 << (len(name) & 63) }
 
 // Add appends a field line. The name may be in any case.
 func (l *Lines) Add(name, value string) {
-	l.names = append(l.names, name)
-	l.values = append(l.values, value)
+	l.lines = append(l.lines, line{name, [1]string{value}})
 	bit := sizeBit(name)
 	l.sizes, l.again = l.sizes|bit, l.again|l.sizes&bit
 }
 
 // Reset empties l and keeps its memory.
 func (l *Lines) Reset() {
-	clear(l.names)
-	clear(l.values)
-	l.names, l.values, l.sizes, l.again = l.names[:0], l.values[:0], 0, 0
+	clear(l.lines)
+	l.lines, l.sizes, l.again = l.lines[:0], 0, 0
 }
 
 // Len counts the field lines.
-func (l *Lines) Len() int { return len(l.names) }
+func (l *Lines) Len() int { return len(l.lines) }
 
 // At returns the field line i, which counts from 0.
-func (l *Lines) At(i int) (name, value string) { return l.names[i], l.values[i] }
+func (l *Lines) At(i int) (name, value string) { return l.lines[i].name, l.lines[i].value[0] }
 
 // Values returns the values of the field called name, in any case. It does not
 // allocate but when a field has more lines than any asked for before.
@@ -80,11 +83,11 @@ func (l *Lines) Values(name string) []string {
 		i = l.find(name, first+1)
 	}
 	if i < 0 {
-		return l.values[first : first+1 : first+1]
+		return l.lines[first].value[:]
 	}
-	l.many = append(l.many[:0], l.values[first])
+	l.many = append(l.many[:0], l.lines[first].value[0])
 	for ; i >= 0; i = l.find(name, i+1) {
-		l.many = append(l.many, l.values[i])
+		l.many = append(l.many, l.lines[i].value[0])
 	}
 	return l.many
 }
@@ -92,8 +95,8 @@ func (l *Lines) Values(name string) []string {
 // find returns the first line from i on whose field is called name, or -1. Most
 // others are told by their lengths.
 func (l *Lines) find(name string, i int) int {
-	for names := l.names; i < len(names); i++ {
-		if have := names[i]; len(have) == len(name) && equalFold(have, name) {
+	for lines := l.lines; i < len(lines); i++ {
+		if have := lines[i].name; len(have) == len(name) && equalFold(have, name) {
 			return i
 		}
 	}

@@ -82,7 +82,7 @@ func (m *Memory) take(sinceStart time.Duration, reqs []Request, results []Result
 		return err
 	}
 	now := at(sinceStart)
-	if len(reqs) == 1 && m.table.takeOne(now, &reqs[0], &results[0]) {
+	if len(reqs) == 1 && (m.table.takeOne(now, &reqs[0], &results[0]) || m.table.takeNew(now, &reqs[0], &results[0])) {
 		return nil
 	}
 	m.table.takeAll(now, reqs, results)

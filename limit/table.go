@@ -88,10 +88,8 @@ func (t *table) index(k Key) int {
 	return int(hi)
 }
 
-// touch fetches what find reads first.
-func (t *table) touch(k Key) {
-	prefetch(unsafe.Pointer(&t.buckets[t.index(k)].slots[home(k)]))
-}
+// touch fetches the slots of a key's bucket.
+func (t *table) touch(k Key) { prefetch(unsafe.Pointer(&t.buckets[t.index(k)])) }
 
 // stripe is the number of the lock of bucket i.
 func (t *table) stripe(i int) int { return i & (len(t.stripes) - 1) }

@@ -28,6 +28,27 @@ func (t *table) takeOne(now int64, r *Request, res *Result) bool {
 	}
 }
 
+// takeNew is takeAll for one request whose key is not there yet. It is false if it
+// could not decide.
+func (t *table) takeNew(now int64, r *Request, res *Result) bool {
+	if r.Rate.Algorithm != GCRA {
+		return false
+	}
+	i := t.index(r.Key)
+	stripe := &t.stripes[t.stripe(i)]
+	stripe.mu.Lock()
+	defer stripe.mu.Unlock()
+	if t.buckets[i].find(r.Key) >= 0 {
+		return false // it has just come
+	}
+	var s state
+	q := r.Rate.quota(r.Raise)
+	if q.take(&s, now, uint64(r.Cost), res) && r.Cost > 0 {
+		t.put(i, &stripe.stripeCounts, r.Key, -1, s, res.Remaining == 0, now)
+	}
+	return true
+}
+
 // takeAll charges all or none. It holds the locks of all buckets, taken in
 // ascending order so that no two Takes wait for each other.
 func (t *table) takeAll(now int64, reqs []Request, results []Result) {

@@ -121,9 +121,10 @@ func (p *Program) tierOf(in *Input) *Tier {
 	if in.Safe {
 		return &p.safeTier
 	}
+	p.mark(in)
 	to := len(p.tiers)
 	for w := 0; w*64 < to; w++ {
-		for left := p.worth(in, w, 0, to); left != 0; left &= left - 1 {
+		for left := within(p.worth(in, w), w, 0, to); left != 0; left &= left - 1 {
 			t := &p.tiers[w*64+bits.TrailingZeros64(left)]
 			if ok, _ := in.holds(t.when); ok {
 				return t.tier
@@ -136,10 +137,11 @@ func (p *Program) tierOf(in *Input) *Tier {
 // rule asks the rules that the index leaves, and reports whether one ended the
 // walk.
 func (p *Program) rule(in *Input, d *Decision) bool {
+	p.mark(in)
 	from := len(p.tiers)
 	to := from + len(p.rules)
 	for w := from / 64; w*64 < to; w++ {
-		for left := p.worth(in, w, from, to); left != 0; left &= left - 1 {
+		for left := within(p.worth(in, w), w, from, to); left != 0; left &= left - 1 {
 			if p.ask(&p.rules[w*64+bits.TrailingZeros64(left)-from], in, d) {
 				return true
 			}
@@ -290,10 +292,11 @@ func (p *Program) addLimits(in *Input, d *Decision) {
 			}
 		}
 	}
+	p.mark(in)
 	from := len(p.tiers) + len(p.rules)
 	to := from + len(p.general)
 	for w := from / 64; w*64 < to; w++ {
-		for left := p.worth(in, w, from, to); left != 0; left &= left - 1 {
+		for left := within(p.worth(in, w), w, from, to); left != 0; left &= left - 1 {
 			l := p.general[w*64+bits.TrailingZeros64(left)-from]
 			if ok, over := in.holds(l.when); ok || over {
 				d.Uses = append(d.Uses, Use{Limit: l})

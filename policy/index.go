@@ -103,18 +103,29 @@ func (x *index) worth(w int, has []uint16) uint64 {
 	return first & second
 }
 
-// worth returns which of the conditions from..to that are in word w are worth
-// asking.
-func (p *Program) worth(in *Input, w, from, to int) uint64 {
-	if in.nMarks == 0 {
-		in.nMarks = len(in.appendMarks(in.marks[:0], p.index.agents))
-		in.scratch = in.scratch[:0]
+// mark finds out what the index makes of a request, once.
+func (p *Program) mark(in *Input) {
+	if in.nMarks > 0 {
+		return
+	}
+	in.nMarks = len(in.appendMarks(in.marks[:0], p.index.agents))
+	in.scratch = in.scratch[:0]
+	if p.index.words > 0 {
 		in.worth = p.index.worth(0, in.marks[:in.nMarks])
 	}
-	left := in.worth
-	if w > 0 {
-		left = p.index.worth(w, in.marks[:in.nMarks])
+}
+
+// worth returns which of the conditions of word w are worth asking for a request
+// that is marked.
+func (p *Program) worth(in *Input, w int) uint64 {
+	if w == 0 {
+		return in.worth
 	}
+	return p.index.worth(w, in.marks[:in.nMarks])
+}
+
+// within leaves of the bits of word w those of conditions from..to.
+func within(left uint64, w, from, to int) uint64 {
 	if first := from - w*64; first > 0 {
 		left &= ^uint64(0) << first
 	}

@@ -150,11 +150,11 @@ func TestIndex(t *testing.T) {
 				in.Request.Account = map[string]string{"plan": pick(r, []string{"", "free"})}
 			}
 			in.prepare(p)
-			conditions := p.index.words * 64
+			p.mark(in)
 			asked := func(i int, when condition, e *Expr) {
 				in.errors = 0
 				holds, over := in.holds(when)
-				switch worth := p.worth(in, i/64, 0, conditions)&(1<<(i%64)) != 0; {
+				switch worth := p.worth(in, i/64)&(1<<(i%64)) != 0; {
 				case worth && holds:
 					held++
 				case !worth && (holds || over || in.errors > 0):
