@@ -233,7 +233,7 @@ func (g *Gate) fail(ctx context.Context, route *policy.Route, d *Decision) {
 
 // left is what is left of the budget: all of it where nothing waits.
 func (g *Gate) left(route *policy.Route, d *Decision) time.Duration {
-	if !g.waits {
+	if !g.waits && g.hasty == nil {
 		return route.Budget
 	}
 	return route.Budget - g.cfg.Now().Sub(d.Time)

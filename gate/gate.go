@@ -19,9 +19,9 @@ import (
 type Config struct {
 	// Source says who an address is. A dataset that is swapped in place is one. One
 	// that is an ipwarden.Asker, as source.Layered is, waits for what is outside as
-	// the route says. One that is
-	// an ipwarden.LocalSource, as a dataset is, is asked in place. Any other may wait:
-	// it is asked beside, and has what is left of the budget. Required.
+	// the route says. One that is an ipwarden.LocalSource, as a dataset is, is asked in
+	// place. Any other may wait: it is asked beside, and has what is left of the
+	// budget. Required.
 	Source ipwarden.Source
 
 	// Program is the policy. Required.
@@ -238,7 +238,7 @@ func New(cfg Config) (*Gate, error) {
 		c.hasty = &hasty{cfg.Source, make(chan struct{}, maxAsking)}
 	}
 	c.toucher, _ = cfg.Limiter.(toucher)
-	if !exact && !c.waits && c.asker == nil { // what waits has to know how long it did
+	if !exact && !c.waits && c.asker == nil && c.hasty == nil { // what waits has to know how long it did
 		c.clock = newClock()
 	}
 	if cfg.Remember > 0 {

@@ -50,13 +50,18 @@ func (b *hasty) lookup(ctx context.Context, addr netip.Addr, left time.Duration)
 		}()
 		a.rec, a.err = b.src.Lookup(ctx, addr)
 	}()
+	var a answer
 	select {
-	case a := <-got:
-		if a.panicked != nil {
-			panic(a.panicked)
-		}
-		return a.rec, a.err
+	case a = <-got:
 	case <-ctx.Done():
-		return ipwarden.Record{}, context.Cause(ctx)
+		select {
+		case a = <-got: // its own end ended the context
+		default:
+			return ipwarden.Record{}, context.Cause(ctx)
+		}
 	}
+	if a.panicked != nil {
+		panic(a.panicked)
+	}
+	return a.rec, a.err
 }
