@@ -155,6 +155,17 @@ func FieldNamed(path string) (Field, bool) {
 	return 0, false
 }
 
+// Explained reports whether a field has evidence: those that follow from the address
+// or the time have none.
+func (f Field) Explained() bool {
+	switch f {
+	case FieldIP, FieldQuery, FieldVersion, FieldNetwork, FieldTransition, FieldZone, FieldTimeZoneAbbr, FieldTimeZoneOffset, FieldTimeZoneIsDST,
+		FieldTimeZoneCurrentTime, FieldScoreVPN, FieldScoreProxy, FieldScoreThreat, FieldScoreTrust, FieldDatasetDate:
+		return false
+	}
+	return true
+}
+
 // Fields is a set of fields. The zero value is the empty set.
 type Fields struct{ lo, hi uint64 }
 

@@ -7,7 +7,7 @@ import (
 	"github.com/ipwarden/ipwarden"
 	"github.com/ipwarden/ipwarden/dataset"
 	"github.com/ipwarden/ipwarden/ipwardentest"
-	"github.com/ipwarden/ipwarden/source"
+	"github.com/ipwarden/ipwarden/overlay"
 )
 
 // A dataset, one that can be swapped, and one with an overlay on top are
@@ -15,9 +15,9 @@ import (
 func TestSourcesKeepTheContract(t *testing.T) {
 	ds := exampleDataset()
 	known := []netip.Addr{netip.MustParseAddr("198.51.100.7"), netip.MustParseAddr("2001:db8::1"), netip.MustParseAddr("10.0.0.1")}
-	overlay, err := source.NewOverlay(source.OverlayConfig{Source: ds, Entries: []source.Entry{{
+	overlay, err := overlay.New(overlay.Config{Source: ds, Entries: []overlay.Entry{{
 		Network: netip.MustParsePrefix("198.51.100.0/28"),
-		Facts:   []source.Fact{{Field: ipwarden.FieldCity, Value: "Uppsala"}},
+		Facts:   []overlay.Fact{{Field: ipwarden.FieldCity, Value: "Uppsala"}},
 	}}})
 	if err != nil {
 		t.Fatal(err)

@@ -21,6 +21,7 @@ import (
 
 	"github.com/ipwarden/ipwarden"
 	"github.com/ipwarden/ipwarden/ipwardentest"
+	"github.com/ipwarden/ipwarden/overlay"
 	"github.com/ipwarden/ipwarden/source"
 )
 
@@ -698,7 +699,7 @@ func TestBogonsStayHere(t *testing.T) {
 	v := vpn()
 	v.full.Traits |= ipwarden.Bogon
 	w := newSharedWorld(ipwarden.Full{Traits: ipwarden.Bogon, Security: ipwarden.Security{Bogon: ipwarden.BogonInfo{Name: "Private-Use"}}})
-	o, err := source.NewOverlay(source.OverlayConfig{Source: w, Entries: []source.Entry{on("10.1.0.0/16", fact(ipwarden.FieldIsBogon, false))}})
+	o, err := overlay.New(overlay.Config{Source: w, Entries: []overlay.Entry{on("10.1.0.0/16", fact(ipwarden.FieldIsBogon, false))}})
 	if err != nil {
 		t.Fatal(err)
 	}

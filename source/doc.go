@@ -1,16 +1,11 @@
 // Package source holds wrappers round an [ipwarden.Source]: each is a Source
 // itself, and they compose.
 //
-// The call most people want lays what an operator knows over a dataset:
-//
-//	src := source.NewOverlay(source.OverlayConfig{Source: live, Entries: entries})
-//	rec, err := src.Lookup(ctx, addr)
-//
-// A provider that costs time and money goes beside it, kept by its networks and
-// asked behind the request, once for all who wait:
+// A provider that costs time and money goes beside a dataset, kept by its networks
+// and asked behind the request, once for all who wait. The calls most people want:
 //
 //	kept, err := source.NewCached(source.CachedConfig{Name: "vendor", Source: vendor})
-//	src, err := source.NewLayered(source.LayeredConfig{Source: overlay, Providers: []*source.Cached{kept}})
+//	src, err := source.NewLayered(source.LayeredConfig{Source: live, Providers: []*source.Cached{kept}})
 //	rec, pending, err := src.Ask(ctx, addr, ipwarden.IntelligenceSync, 50*time.Millisecond)
 //
 // [Breaker], [Again], [Spend] and [Timeout] go between the two, in this order. What

@@ -288,6 +288,13 @@ func (q *question) err() error {
 	return errors.Join(errs...)
 }
 
+// laid is the Backing of an answer that has an operator's facts on top, as package
+// overlay puts them there.
+type laid interface {
+	Under() ipwarden.Record              // the answer without them
+	Lay(ipwarden.Record) ipwarden.Record // another with them
+}
+
 // merge puts the answers together, and remembers what it can.
 func (l *Layered) merge(q *question) ipwarden.Record {
 	parts := make([]part, 0, len(q.answers))
@@ -298,9 +305,9 @@ func (l *Layered) merge(q *question) ipwarden.Record {
 	}
 	rec := q.rec
 	backing, _ := rec.Answer()
-	over, isLaid := backing.(*laid)
+	over, isLaid := backing.(laid)
 	if isLaid {
-		rec = over.under // the overlay goes on top again
+		rec = over.Under() // the overlay goes on top again
 		backing, _ = rec.Answer()
 	}
 	f := l.frontOf(backing)
@@ -322,7 +329,7 @@ func (l *Layered) merge(q *question) ipwarden.Record {
 	}
 	out := m.over(q.rec)
 	if isLaid {
-		out = over.overlay.lay(out)
+		out = over.Lay(out)
 	}
 	return out
 }

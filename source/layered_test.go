@@ -11,8 +11,29 @@ import (
 	"time"
 
 	"github.com/ipwarden/ipwarden"
+	"github.com/ipwarden/ipwarden/overlay"
 	"github.com/ipwarden/ipwarden/source"
 )
+
+var (
+	ctx = context.Background()
+	now = time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC)
+)
+
+func ask(t testing.TB, s ipwarden.Source, addr string) ipwarden.Record {
+	t.Helper()
+	r, err := s.Lookup(ctx, netip.MustParseAddr(addr))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+func on(network string, facts ...overlay.Fact) overlay.Entry {
+	return overlay.Entry{Network: netip.MustParsePrefix(network), Facts: facts, Reason: "ticket 1", Owner: "noc"}
+}
+
+func fact(f ipwarden.Field, v any) overlay.Fact { return overlay.Fact{Field: f, Value: v} }
 
 // sharedWorld is a dataset with one answer for every address: SE and AS7, in
 // networks of /16 and /32.
@@ -192,7 +213,7 @@ func TestModes(t *testing.T) {
 
 func TestOverlayStaysOnTop(t *testing.T) {
 	v := vpn()
-	o, err := source.NewOverlay(source.OverlayConfig{Source: dataset(), Entries: []source.Entry{
+	o, err := overlay.New(overlay.Config{Source: dataset(), Entries: []overlay.Entry{
 		on("20.1.2.0/25", fact(ipwarden.FieldIsVPN, false), fact(ipwarden.FieldCity, "Breda")),
 	}})
 	if err != nil {

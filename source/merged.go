@@ -148,7 +148,7 @@ func (m *merged) Evidence(addr netip.Addr, _ uint32) []ipwarden.Evidence {
 	}
 	add := func(all []ipwarden.Evidence) {
 		for i := range all {
-			if unexplained.Has(all[i].Field) {
+			if !all[i].Field.Explained() {
 				continue
 			}
 			e := at(all[i].Field)
@@ -222,7 +222,7 @@ func (p *part) evidence(addr netip.Addr) []ipwarden.Evidence {
 	asked := time.Unix(0, p.asked).UTC()
 	for f := range ipwarden.AllFields() {
 		v := text(rec, f)
-		if v == "" || unexplained.Has(f) || f.Traits() != 0 && v != "true" {
+		if v == "" || !f.Explained() || f.Traits() != 0 && v != "true" {
 			continue
 		}
 		out = append(out, ipwarden.Evidence{Field: f, Value: v, By: []ipwarden.Claim{
@@ -230,4 +230,10 @@ func (p *part) evidence(addr netip.Addr) []ipwarden.Evidence {
 		}})
 	}
 	return out
+}
+
+func text(r ipwarden.Record, f ipwarden.Field) string {
+	var v ipwarden.View
+	b, _ := v.AppendText(nil, r, f)
+	return string(b)
 }

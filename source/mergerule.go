@@ -92,7 +92,7 @@ func (p *MergePolicy) compile() (*ruleTable, error) {
 			if f.String() != name && !strings.HasPrefix(f.String(), name+".") {
 				continue
 			}
-			if unexplained.Has(f) || f.Traits() == ipwarden.Bogon || f == ipwarden.FieldBogonName || f == ipwarden.FieldBogonRFC {
+			if !f.Explained() || f.Traits() == ipwarden.Bogon || f == ipwarden.FieldBogonName || f == ipwarden.FieldBogonRFC {
 				continue // nobody's word
 			}
 			found = true

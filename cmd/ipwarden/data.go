@@ -12,26 +12,26 @@ import (
 
 	"github.com/ipwarden/ipwarden"
 	"github.com/ipwarden/ipwarden/dataset"
-	"github.com/ipwarden/ipwarden/source"
+	"github.com/ipwarden/ipwarden/overlay"
 )
 
 // data is a dataset with the operator's overlays on top. It is immutable: a
 // change of either makes a new one.
 type data struct {
 	*dataset.Dataset
-	overlay *source.Overlay // nil when nobody overlays anything
+	overlay *overlay.Overlay // nil when nobody overlays anything
 	// overlaid names the overlays' content, "" without: answers differ with it.
 	overlaid string
 	expires  time.Time // when the next entry goes; zero: none does
 }
 
-func newData(ds *dataset.Dataset, entries []source.Entry, now func() time.Time) (*data, error) {
+func newData(ds *dataset.Dataset, entries []overlay.Entry, now func() time.Time) (*data, error) {
 	d := &data{Dataset: ds}
 	if len(entries) == 0 {
 		return d, nil
 	}
 	var err error
-	d.overlay, err = source.NewOverlay(source.OverlayConfig{
+	d.overlay, err = overlay.New(overlay.Config{
 		Source: ds, Entries: entries, Country: ds.Country, AS: ds.AS, Now: now,
 	})
 	if err != nil {

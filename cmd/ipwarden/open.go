@@ -10,8 +10,9 @@ import (
 
 	"github.com/ipwarden/ipwarden/dataset"
 	"github.com/ipwarden/ipwarden/internal/config"
+	"github.com/ipwarden/ipwarden/internal/overlayfile"
 	"github.com/ipwarden/ipwarden/internal/update"
-	"github.com/ipwarden/ipwarden/source"
+	"github.com/ipwarden/ipwarden/overlay"
 )
 
 // dirFlag is the data directory, which most commands have.
@@ -99,8 +100,8 @@ func (f *dataFlags) overlayNames(e *env) ([]string, error) {
 }
 
 // readOverlays reads every overlay, and reports the mistakes of all of them.
-func readOverlays(names []string) ([]source.Entry, error) {
-	var entries []source.Entry
+func readOverlays(names []string) ([]overlay.Entry, error) {
+	var entries []overlay.Entry
 	var errs []error
 	for _, name := range names {
 		f, err := os.Open(name)
@@ -108,7 +109,7 @@ func readOverlays(names []string) ([]source.Entry, error) {
 			errs = append(errs, err)
 			continue
 		}
-		more, err := config.ReadOverlay(f, name)
+		more, err := overlayfile.ReadOverlay(f, name)
 		f.Close()
 		if err != nil {
 			errs = append(errs, err)

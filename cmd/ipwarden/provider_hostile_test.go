@@ -31,8 +31,8 @@ import (
 	"github.com/ipwarden/ipwarden"
 	"github.com/ipwarden/ipwarden/dataset"
 	"github.com/ipwarden/ipwarden/internal/proxytest"
+	"github.com/ipwarden/ipwarden/overlay"
 	"github.com/ipwarden/ipwarden/provider"
-	"github.com/ipwarden/ipwarden/source"
 )
 
 // A bad vendor is one that does not answer, or not as it should.
@@ -278,8 +278,8 @@ func someWorld(t *testing.T) *data {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { ds.Close() })
-	d, err := newData(ds, []source.Entry{{
-		Network: netip.MustParsePrefix("52.0.0.0/8"), Facts: []source.Fact{{Field: ipwarden.FieldCountryCode, Value: "SE"}}, Reason: "test", Owner: "test",
+	d, err := newData(ds, []overlay.Entry{{
+		Network: netip.MustParsePrefix("52.0.0.0/8"), Facts: []overlay.Fact{{Field: ipwarden.FieldCountryCode, Value: "SE"}}, Reason: "test", Owner: "test",
 	}}, time.Now)
 	if err != nil {
 		t.Fatal(err)

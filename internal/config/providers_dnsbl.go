@@ -8,6 +8,7 @@ import (
 	"github.com/goccy/go-yaml/ast"
 
 	"github.com/ipwarden/ipwarden"
+	"github.com/ipwarden/ipwarden/internal/overlayfile"
 	"github.com/ipwarden/ipwarden/internal/yamldoc"
 )
 
@@ -172,7 +173,7 @@ func (d *providersFile) zoneName(n ast.Node) string {
 // line reads a text that people see.
 func (d *providersFile) line(p yamldoc.Pair) string {
 	s := d.word(p)
-	if why := checkText(ipwarden.FieldQuery, s); why != "" {
+	if why := overlayfile.CheckText(ipwarden.FieldQuery, s); why != "" {
 		d.At(p.Token, p.Key+" "+why)
 	}
 	return s

@@ -45,15 +45,14 @@ func Rules() []Rule {
 		},
 		{
 			Package: "policy/compile",
-			Project: []string{"", "feed", "internal/config", "internal/yamldoc", "policy", "risk", "source"},
+			Project: []string{"", "feed", "internal/overlayfile", "internal/yamldoc", "overlay", "policy", "risk"},
 			Modules: []string{
 				"cel.dev/cel-go", "cel.dev/expr", "github.com/antlr4-go/antlr/v4", "go.yaml.in/yaml/v3", "golang.org/x/exp",
 				"google.golang.org/genproto/googleapis/api", "google.golang.org/genproto/googleapis/rpc", "google.golang.org/protobuf",
 				"github.com/goccy/go-yaml", "github.com/gaissmai/bart", "golang.org/x/text",
-				"github.com/maypok86/otter/v2", "github.com/failsafe-go/failsafe-go", "github.com/bits-and-blooms/bitset",
 			},
 			Without: []string{"os/exec", "database/sql"},
-			Why:     "a policy is YAML and CEL (the first eight modules); lists are read from feeds, and tests lay facts over an address with what package source is made of",
+			Why:     "a policy is YAML and CEL (the first eight modules); lists are read from feeds, and tests lay facts over an address as an overlay does",
 		},
 		{
 			Package: "examples", Without: server,
@@ -90,12 +89,14 @@ func Rules() []Rule {
 			Why:     "DNS messages are read by the library that reads them best",
 		},
 		{
+			Package: "overlay", Project: []string{""}, Modules: []string{"github.com/gaissmai/bart"}, Without: server,
+			Why: "a table of prefixes, which bart is",
+		},
+		{
 			Package: "source", Project: []string{""},
-			Modules: []string{
-				"github.com/gaissmai/bart", "github.com/maypok86/otter/v2", "github.com/failsafe-go/failsafe-go", "github.com/bits-and-blooms/bitset",
-			},
+			Modules: []string{"github.com/maypok86/otter/v2", "github.com/failsafe-go/failsafe-go", "github.com/bits-and-blooms/bitset"},
 			Without: server,
-			Why:     "an overlay is a table of prefixes, which bart is; otter is the memory of the cache, failsafe-go its breakers, which count in a bitset",
+			Why:     "otter is the memory of the cache, failsafe-go its breakers, which count in a bitset",
 		},
 		{
 			Package: "feed", Project: []string{""}, Modules: []string{"golang.org/x/text"}, Without: server,
@@ -142,7 +143,7 @@ func Rules() []Rule {
 			Package: "memcached", Project: []string{"", "source"},
 			Modules: []string{
 				"github.com/bradfitz/gomemcache",
-				"github.com/gaissmai/bart", "github.com/maypok86/otter/v2", "github.com/failsafe-go/failsafe-go", "github.com/bits-and-blooms/bitset",
+				"github.com/maypok86/otter/v2", "github.com/failsafe-go/failsafe-go", "github.com/bits-and-blooms/bitset",
 			},
 			Without: []string{"net/http", "html/template", "os/exec", "database/sql"},
 			Why:     "the client of Memcached, and the contract that it keeps",
@@ -155,7 +156,7 @@ func Rules() []Rule {
 		{
 			Package: "ipwardentest", Project: []string{"", "limit", "source"},
 			Modules: []string{
-				"github.com/gaissmai/bart", "github.com/maypok86/otter/v2", "github.com/failsafe-go/failsafe-go", "github.com/bits-and-blooms/bitset",
+				"github.com/maypok86/otter/v2", "github.com/failsafe-go/failsafe-go", "github.com/bits-and-blooms/bitset",
 			},
 			Without: server,
 			Why:     "fakes and suites for the tests of others; source has the contract of a Store",

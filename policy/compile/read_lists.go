@@ -12,7 +12,7 @@ import (
 
 	"github.com/ipwarden/ipwarden"
 	"github.com/ipwarden/ipwarden/feed"
-	"github.com/ipwarden/ipwarden/internal/config"
+	"github.com/ipwarden/ipwarden/internal/overlayfile"
 	"github.com/ipwarden/ipwarden/internal/yamldoc"
 	"github.com/ipwarden/ipwarden/policy"
 )
@@ -48,7 +48,7 @@ func (f *file) readList(at yamldoc.Pair, l *policy.List) {
 				if f.timed(item, "network", l) {
 					continue
 				}
-				if prefix, ok := config.Network(f.Document, item); ok {
+				if prefix, ok := overlayfile.Network(f.Document, item); ok {
 					l.Prefixes = append(l.Prefixes, prefix)
 				}
 			}
@@ -58,7 +58,7 @@ func (f *file) readList(at yamldoc.Pair, l *policy.List) {
 				if f.timed(item, "asn", l) {
 					continue
 				}
-				if number, ok := config.ASN(f.Document, item); ok {
+				if number, ok := overlayfile.ASN(f.Document, item); ok {
 					l.ASNs = append(l.ASNs, number)
 				}
 			}
@@ -82,7 +82,7 @@ func (f *file) readList(at yamldoc.Pair, l *policy.List) {
 		{"limit", func(p yamldoc.Pair) { limit = p }},
 		{"response", func(p yamldoc.Pair) { l.Response = f.response(p.Value) }},
 		{"tags", func(p yamldoc.Pair) { l.Tags = f.tags(p.Value) }},
-		{"expires", func(p yamldoc.Pair) { l.Expires, _ = config.Expiry(f.Document, p.Value) }},
+		{"expires", func(p yamldoc.Pair) { l.Expires, _ = overlayfile.Expiry(f.Document, p.Value) }},
 	})
 	if !ok {
 		return

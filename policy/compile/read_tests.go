@@ -11,7 +11,7 @@ import (
 	"github.com/goccy/go-yaml/ast"
 
 	"github.com/ipwarden/ipwarden"
-	"github.com/ipwarden/ipwarden/internal/config"
+	"github.com/ipwarden/ipwarden/internal/overlayfile"
 	"github.com/ipwarden/ipwarden/internal/yamldoc"
 	"github.com/ipwarden/ipwarden/policy"
 )
@@ -41,7 +41,7 @@ func (f *file) testKeys(t *Test) []key {
 		{"name", func(p yamldoc.Pair) { t.Name = f.sentence(p.Value, "name") }},
 		{"request", func(p yamldoc.Pair) { f.testRequest(p.Value, t) }},
 		{"ip", func(p yamldoc.Pair) { f.testAddr(p.Value, t) }},
-		{"facts", func(p yamldoc.Pair) { t.Facts = config.Facts(f.Document, p.Value) }},
+		{"facts", func(p yamldoc.Pair) { t.Facts = overlayfile.Facts(f.Document, p.Value) }},
 		{"account", func(p yamldoc.Pair) { t.Request.Account = f.textMap(p.Value, "account") }},
 		{"score", func(p yamldoc.Pair) {
 			if v, ok := f.Integer(p.Value, "score", 0, 100); ok {

@@ -8,7 +8,7 @@ import (
 
 	"github.com/goccy/go-yaml/ast"
 
-	"github.com/ipwarden/ipwarden/internal/config"
+	"github.com/ipwarden/ipwarden/internal/overlayfile"
 	"github.com/ipwarden/ipwarden/internal/yamldoc"
 	"github.com/ipwarden/ipwarden/policy"
 )
@@ -26,14 +26,14 @@ func (f *file) timed(n ast.Node, kind string, l *policy.List) bool {
 		{kind, func(p yamldoc.Pair) {
 			switch kind {
 			case "network":
-				t.Prefix, good = config.Network(f.Document, p.Value)
+				t.Prefix, good = overlayfile.Network(f.Document, p.Value)
 			case "asn":
-				t.ASN, good = config.ASN(f.Document, p.Value)
+				t.ASN, good = overlayfile.ASN(f.Document, p.Value)
 			default:
 				t.Country, good = f.country(p.Value)
 			}
 		}},
-		{"expires", func(p yamldoc.Pair) { t.Expires, _ = config.Expiry(f.Document, p.Value) }},
+		{"expires", func(p yamldoc.Pair) { t.Expires, _ = overlayfile.Expiry(f.Document, p.Value) }},
 		{"reason", func(p yamldoc.Pair) { t.Reason, _ = f.Text(p.Value, "reason") }},
 	})
 	if !ok {
@@ -83,7 +83,7 @@ func addRow(row string, l *policy.List) (wrong string) {
 	what, end, ends := strings.Cut(strings.ReplaceAll(row, "\t", " "), " ")
 	var t policy.Timed
 	if text, ok := strings.CutPrefix(strings.TrimSpace(end), "expires="); ok {
-		if t.Expires, ok = config.ParseExpiry(text); !ok {
+		if t.Expires, ok = overlayfile.ParseExpiry(text); !ok {
 			return fmt.Sprintf("%q: the end of an entry is like expires=2027-06-30 or expires=2027-06-30T12:00:00Z", yamldoc.Clip(row, 64))
 		}
 	} else if ends {

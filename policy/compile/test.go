@@ -8,9 +8,9 @@ import (
 	"time"
 
 	"github.com/ipwarden/ipwarden"
+	"github.com/ipwarden/ipwarden/overlay"
 	"github.com/ipwarden/ipwarden/policy"
 	"github.com/ipwarden/ipwarden/risk"
-	"github.com/ipwarden/ipwarden/source"
 )
 
 // A Test is a request of the file's tests and what is expected of it. What is
@@ -20,7 +20,7 @@ type Test struct {
 	Name    string
 	Request ipwarden.Request
 	Client  netip.Addr
-	Facts   []source.Fact
+	Facts   []overlay.Fact
 	// Score and Shared, when given, are instead of what the risk model says.
 	Score  *uint8
 	Shared *bool
@@ -123,15 +123,15 @@ func Situation(q *ipwarden.Request, c policy.Crawler) risk.Situation {
 }
 
 // recordOf is an address of which only the facts are known.
-func recordOf(addr netip.Addr, facts []source.Fact) (ipwarden.Record, error) {
+func recordOf(addr netip.Addr, facts []overlay.Fact) (ipwarden.Record, error) {
 	nothing := ipwarden.SourceFunc(func(_ context.Context, a netip.Addr) (ipwarden.Record, error) {
 		return ipwarden.NewRecord(a, ipwarden.Full{}), nil
 	})
-	var entries []source.Entry
+	var entries []overlay.Entry
 	if len(facts) > 0 {
-		entries = []source.Entry{{Network: netip.PrefixFrom(addr, addr.BitLen()), Facts: facts, Reason: "test", Owner: "test"}}
+		entries = []overlay.Entry{{Network: netip.PrefixFrom(addr, addr.BitLen()), Facts: facts, Reason: "test", Owner: "test"}}
 	}
-	o, err := source.NewOverlay(source.OverlayConfig{Source: nothing, Entries: entries})
+	o, err := overlay.New(overlay.Config{Source: nothing, Entries: entries})
 	if err != nil {
 		return ipwarden.Record{}, err
 	}

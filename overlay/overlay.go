@@ -1,4 +1,4 @@
-package source
+package overlay
 
 import (
 	"cmp"
@@ -14,8 +14,8 @@ import (
 	"github.com/ipwarden/ipwarden"
 )
 
-// OverlayConfig says what an operator knows better than any feed.
-type OverlayConfig struct {
+// Config says what an operator knows better than any feed.
+type Config struct {
 	// Source is asked first. Required.
 	Source ipwarden.Source
 	// Entries are laid over its answers: those of an AS first, then those of
@@ -56,13 +56,13 @@ type Overlay struct {
 	nets  bart.Table[[]*Entry]
 	as    map[uint32][]*Entry
 	empty bool
-	cfg   OverlayConfig
+	cfg   Config
 }
 
 var _ ipwarden.LocalSource = (*Overlay)(nil)
 
-// NewOverlay checks the entries and prepares them; the error joins all mistakes.
-func NewOverlay(cfg OverlayConfig) (*Overlay, error) {
+// New checks the entries and prepares them; the error joins all mistakes.
+func New(cfg Config) (*Overlay, error) {
 	if cfg.Source == nil {
 		return nil, errors.New("overlay: Source is required")
 	}
@@ -193,7 +193,7 @@ func (o *Overlay) apply(f *ipwarden.Full, e *Entry) {
 		}
 	}
 	for _, fact := range e.Facts {
-		_ = set(f, fact) // NewOverlay tried each
+		_ = set(f, fact) // New tried each
 	}
 }
 
@@ -209,6 +209,15 @@ var (
 	_ ipwarden.Backing  = (*laid)(nil)
 	_ ipwarden.Asserter = (*laid)(nil)
 )
+
+// Under and Lay let what merges other answers with the one below put the entries on
+// top again.
+
+// Under is the answer below.
+func (l *laid) Under() ipwarden.Record { return l.under }
+
+// Lay lays the entries that apply over another answer about the address.
+func (l *laid) Lay(rec ipwarden.Record) ipwarden.Record { return l.overlay.lay(rec) }
 
 func (l *laid) Network(netip.Addr, uint32) netip.Prefix { return l.full.Network }
 func (l *laid) Traits(uint32) ipwarden.Traits           { return l.full.Traits }
@@ -228,7 +237,7 @@ func (l *laid) Asserted(_ uint32, t ipwarden.Traits) (feed string, asOf time.Tim
 	for _, e := range l.entries {
 		for i := range e.Facts {
 			if e.Facts[i].Field.Traits() == t {
-				return OverlayFeed, time.Time{}
+				return Feed, time.Time{}
 			}
 		}
 	}

@@ -1,4 +1,4 @@
-package config
+package overlayfile
 
 import (
 	"errors"
@@ -11,7 +11,7 @@ import (
 
 	"github.com/ipwarden/ipwarden"
 	"github.com/ipwarden/ipwarden/internal/yamldoc"
-	"github.com/ipwarden/ipwarden/source"
+	"github.com/ipwarden/ipwarden/overlay"
 )
 
 // maxText bounds a text fact, in bytes, as feeds are bounded.
@@ -37,27 +37,27 @@ var words = map[ipwarden.Field][]string{
 }
 
 // fact reads one pair of an entry's facts.
-func (d *document) fact(p yamldoc.Pair) (source.Fact, bool) {
+func (d *document) fact(p yamldoc.Pair) (overlay.Fact, bool) {
 	f, ok := ipwarden.FieldNamed(p.Key)
 	if !ok {
 		_, err := ipwarden.ParseFields(p.Key)
 		if err == nil {
 			d.At(p.Token, fmt.Sprintf("%s is a group; set its fields one by one, such as %s", p.Key, firstOf(p.Key)))
-			return source.Fact{}, false
+			return overlay.Fact{}, false
 		}
 		var unknown *ipwarden.FieldError
 		if errors.As(err, &unknown) && unknown.Nearest == "" {
 			unknown.Nearest = yamldoc.Nearest(p.Key, fieldNames())
 		}
 		d.At(p.Token, err.Error())
-		return source.Fact{}, false
+		return overlay.Fact{}, false
 	}
 	if derivedFields.Has(f) {
 		d.At(p.Token, p.Key+" cannot be set: it follows from the address, from other fields or from the time")
-		return source.Fact{}, false
+		return overlay.Fact{}, false
 	}
 	v, ok := d.factValue(f, p)
-	return source.Fact{Field: f, Value: v}, ok
+	return overlay.Fact{Field: f, Value: v}, ok
 }
 
 func (d *document) factValue(f ipwarden.Field, p yamldoc.Pair) (any, bool) {
@@ -85,7 +85,7 @@ func (d *document) factValue(f ipwarden.Field, p yamldoc.Pair) (any, bool) {
 	if !ok {
 		return nil, false
 	}
-	if why := checkText(f, s); why != "" {
+	if why := CheckText(f, s); why != "" {
 		d.At(n.GetToken(), p.Key+" "+why)
 		return nil, false
 	}
@@ -96,8 +96,8 @@ func (d *document) factValue(f ipwarden.Field, p yamldoc.Pair) (any, bool) {
 	return s, true
 }
 
-// checkText says what is wrong with a text fact, "" when nothing is.
-func checkText(f ipwarden.Field, s string) string {
+// CheckText says what is wrong with a text fact, "" when nothing is.
+func CheckText(f ipwarden.Field, s string) string {
 	switch {
 	case s == "":
 		return "is empty; leave the line out when it is unknown"
@@ -154,7 +154,7 @@ func (d *document) languages(n ast.Node, what string) ([]ipwarden.Language, bool
 		if !isText {
 			return nil, false
 		}
-		if why := checkText(ipwarden.FieldLanguages, s); why != "" {
+		if why := CheckText(ipwarden.FieldLanguages, s); why != "" {
 			d.At(item.GetToken(), what+" "+why)
 			return nil, false
 		}
@@ -188,7 +188,7 @@ func (d *document) listings(n ast.Node, what string) ([]ipwarden.Listing, bool) 
 					ok = false
 					continue
 				}
-				if why := checkText(ipwarden.FieldListings, s); why != "" {
+				if why := CheckText(ipwarden.FieldListings, s); why != "" {
 					d.At(p.Value.GetToken(), p.Key+" "+why)
 					ok = false
 				}

@@ -1,4 +1,4 @@
-package source_test
+package overlay_test
 
 import (
 	"context"
@@ -8,8 +8,8 @@ import (
 	"testing"
 
 	"github.com/ipwarden/ipwarden"
-	"github.com/ipwarden/ipwarden/internal/config"
-	"github.com/ipwarden/ipwarden/source"
+	"github.com/ipwarden/ipwarden/internal/overlayfile"
+	"github.com/ipwarden/ipwarden/overlay"
 )
 
 // Every fact that an overlay's file may hold can be laid over an answer.
@@ -31,14 +31,14 @@ func TestFactsOfTheFileAreSettable(t *testing.T) {
     reason: test
     owner: test
 `
-	entries, err := config.ReadOverlay(strings.NewReader(file), "own.yaml")
+	entries, err := overlayfile.ReadOverlay(strings.NewReader(file), "own.yaml")
 	if err != nil {
 		t.Fatal(err)
 	}
 	nothing := ipwarden.SourceFunc(func(_ context.Context, a netip.Addr) (ipwarden.Record, error) {
 		return ipwarden.NewRecord(a, ipwarden.Full{}), nil
 	})
-	o, err := source.NewOverlay(source.OverlayConfig{Source: nothing, Entries: entries})
+	o, err := overlay.New(overlay.Config{Source: nothing, Entries: entries})
 	if err != nil {
 		t.Fatal(err)
 	}

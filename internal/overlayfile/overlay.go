@@ -1,4 +1,4 @@
-package config
+package overlayfile
 
 import (
 	"fmt"
@@ -12,7 +12,7 @@ import (
 
 	"github.com/ipwarden/ipwarden"
 	"github.com/ipwarden/ipwarden/internal/yamldoc"
-	"github.com/ipwarden/ipwarden/source"
+	"github.com/ipwarden/ipwarden/overlay"
 )
 
 // ReadOverlay reads an overlay, which is what an operator knows better than any
@@ -28,9 +28,9 @@ import (
 // The error is Mistakes, every one of them; an overlay with a mistake is not
 // used in part. Entries that have expired are returned as well: who answers
 // decides by its own clock.
-func ReadOverlay(r io.Reader, file string) ([]source.Entry, error) {
+func ReadOverlay(r io.Reader, file string) ([]overlay.Entry, error) {
 	d, body := parse(r, file)
-	var entries []source.Entry
+	var entries []overlay.Entry
 	pairs, _ := d.Mapping(body, "an overlay")
 	for _, p := range pairs {
 		if p.Key != "entries" {
@@ -51,7 +51,7 @@ func ReadOverlay(r io.Reader, file string) ([]source.Entry, error) {
 
 var overlayKeys = []string{"network", "asn", "facts", "reason", "owner", "expires"}
 
-func (d *document) overlayEntry(item ast.Node) (e source.Entry, ok bool) {
+func (d *document) overlayEntry(item ast.Node) (e overlay.Entry, ok bool) {
 	pairs, ok := d.Mapping(item, "an entry")
 	if !ok {
 		return e, false
@@ -83,7 +83,7 @@ func (d *document) overlayEntry(item ast.Node) (e source.Entry, ok bool) {
 			if !good {
 				continue
 			}
-			if why := checkText(ipwarden.FieldQuery, strings.TrimRight(s, "\n")); why != "" {
+			if why := CheckText(ipwarden.FieldQuery, strings.TrimRight(s, "\n")); why != "" {
 				d.At(p.Token, p.Key+" "+why)
 			}
 			if p.Key == "reason" {
@@ -112,7 +112,7 @@ func (d *document) overlayEntry(item ast.Node) (e source.Entry, ok bool) {
 	return e, true
 }
 
-func coordinatesWhole(facts []source.Fact) bool {
+func coordinatesWhole(facts []overlay.Fact) bool {
 	n := 0
 	for _, f := range facts {
 		if f.Field == ipwarden.FieldLatitude || f.Field == ipwarden.FieldLongitude {

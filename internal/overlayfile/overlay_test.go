@@ -1,4 +1,4 @@
-package config
+package overlayfile
 
 import (
 	"errors"
@@ -12,7 +12,7 @@ import (
 
 	"github.com/ipwarden/ipwarden"
 	"github.com/ipwarden/ipwarden/internal/yamldoc"
-	"github.com/ipwarden/ipwarden/source"
+	"github.com/ipwarden/ipwarden/overlay"
 )
 
 var update = flag.Bool("update", false, "write what the tests expect")
@@ -27,10 +27,10 @@ func TestReadOverlay(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := []source.Entry{{
+	want := []overlay.Entry{{
 		Network: netip.MustParsePrefix("203.0.113.0/24"), Reason: "ticket 4711", Owner: "noc@example.com",
 		Expires: time.Date(2027, 7, 1, 0, 0, 0, 0, time.UTC),
-		Facts: []source.Fact{
+		Facts: []overlay.Fact{
 			{Field: ipwarden.FieldCountryCode, Value: "NO"},
 			{Field: ipwarden.FieldLatitude, Value: 59.91},
 			{Field: ipwarden.FieldLongitude, Value: 10.75},
@@ -42,10 +42,10 @@ func TestReadOverlay(t *testing.T) {
 	}, {
 		ASN: 64500, Reason: "our upstream", Owner: "noc@example.com",
 		Expires: time.Date(2027, 6, 30, 10, 0, 0, 0, time.UTC),
-		Facts:   []source.Fact{{Field: ipwarden.FieldASName, Value: "Exämple AB"}, {Field: ipwarden.FieldASKind, Value: "isp"}, {Field: ipwarden.FieldLanguages, Value: []ipwarden.Language{{Code: "nb"}, {Code: "se"}}}},
+		Facts:   []overlay.Fact{{Field: ipwarden.FieldASName, Value: "Exämple AB"}, {Field: ipwarden.FieldASKind, Value: "isp"}, {Field: ipwarden.FieldLanguages, Value: []ipwarden.Language{{Code: "nb"}, {Code: "se"}}}},
 	}, {
 		Network: netip.MustParsePrefix("2001:db8::1/128"), Reason: "lab", Owner: "lab",
-		Facts: []source.Fact{{Field: ipwarden.FieldTimeZoneID, Value: "Europe/Oslo"}, {Field: ipwarden.FieldASRoute, Value: netip.MustParsePrefix("2001:db8::/32")}},
+		Facts: []overlay.Fact{{Field: ipwarden.FieldTimeZoneID, Value: "Europe/Oslo"}, {Field: ipwarden.FieldASRoute, Value: netip.MustParsePrefix("2001:db8::/32")}},
 	}}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got  %+v\nwant %+v", got, want)

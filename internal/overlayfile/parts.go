@@ -1,4 +1,4 @@
-package config
+package overlayfile
 
 import (
 	"net/netip"
@@ -7,16 +7,16 @@ import (
 	"github.com/goccy/go-yaml/ast"
 
 	"github.com/ipwarden/ipwarden/internal/yamldoc"
-	"github.com/ipwarden/ipwarden/source"
+	"github.com/ipwarden/ipwarden/overlay"
 )
 
 // Parts of an overlay that other files have too. Each notes its mistakes in d.
 
 // Facts reads a mapping of fields to values: {security.is_vpn: true}.
-func Facts(d *yamldoc.Document, n ast.Node) []source.Fact {
+func Facts(d *yamldoc.Document, n ast.Node) []overlay.Fact {
 	doc := &document{d}
 	pairs, _ := doc.Mapping(n, "facts")
-	var facts []source.Fact
+	var facts []overlay.Fact
 	for _, p := range pairs {
 		if f, ok := doc.fact(p); ok {
 			facts = append(facts, f)

@@ -1,4 +1,4 @@
-package source
+package overlay
 
 import (
 	"fmt"
@@ -8,16 +8,8 @@ import (
 	"github.com/ipwarden/ipwarden"
 )
 
-// OverlayFeed is the name of the operator's entries in the evidence.
-const OverlayFeed = "overlay"
-
-// Fields that have no evidence: they follow from the address or the time.
-var unexplained = ipwarden.FieldsOf(
-	ipwarden.FieldIP, ipwarden.FieldQuery, ipwarden.FieldVersion, ipwarden.FieldNetwork, ipwarden.FieldTransition,
-	ipwarden.FieldZone, ipwarden.FieldTimeZoneAbbr, ipwarden.FieldTimeZoneOffset, ipwarden.FieldTimeZoneIsDST,
-	ipwarden.FieldTimeZoneCurrentTime, ipwarden.FieldScoreVPN, ipwarden.FieldScoreProxy, ipwarden.FieldScoreThreat,
-	ipwarden.FieldScoreTrust, ipwarden.FieldDatasetDate,
-)
+// Feed is the name of the operator's entries in the evidence.
+const Feed = "overlay"
 
 // Evidence is the evidence of the answer below, over which the entries' claims
 // and what follows from them are laid.
@@ -36,7 +28,7 @@ func (l *laid) Evidence(addr netip.Addr, _ uint32) []ipwarden.Evidence {
 	var all []ipwarden.Evidence
 	rec := ipwarden.MakeRecord(addr, ipwarden.NewStore(l, nil), 0)
 	for f := range ipwarden.AllFields() {
-		if unexplained.Has(f) {
+		if !f.Explained() {
 			continue
 		}
 		if e, ok := l.explain(f, text(rec, f), said[f], below[f]); ok {
@@ -81,7 +73,7 @@ func (l *laid) explain(f ipwarden.Field, value string, said []ipwarden.Claim, be
 
 // claim is the entry's word for one value.
 func (e *Entry) claim(value string) ipwarden.Claim {
-	c := ipwarden.Claim{Feed: OverlayFeed, Match: e.Network.String(), Value: value, Note: e.Reason}
+	c := ipwarden.Claim{Feed: Feed, Match: e.Network.String(), Value: value, Note: e.Reason}
 	if e.ASN != 0 {
 		c.Match = fmt.Sprintf("AS%d", e.ASN)
 	}

@@ -1,4 +1,4 @@
-package source_test
+package overlay_test
 
 import (
 	"context"
@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"github.com/ipwarden/ipwarden"
-	"github.com/ipwarden/ipwarden/source"
+	"github.com/ipwarden/ipwarden/overlay"
 )
 
 var (
@@ -38,9 +38,9 @@ func world() ipwarden.Source {
 	})
 }
 
-func overlay(t testing.TB, entries ...source.Entry) *source.Overlay {
+func laid(t testing.TB, entries ...overlay.Entry) *overlay.Overlay {
 	t.Helper()
-	o, err := source.NewOverlay(source.OverlayConfig{
+	o, err := overlay.New(overlay.Config{
 		Source: world(), Entries: entries, Now: func() time.Time { return now },
 		Country: func(cc string) (ipwarden.Location, bool) {
 			return ipwarden.Location{CountryCode: cc, Country: "Country " + cc}, true
@@ -62,17 +62,17 @@ func ask(t testing.TB, s ipwarden.Source, addr string) ipwarden.Record {
 	return r
 }
 
-func on(network string, facts ...source.Fact) source.Entry {
-	return source.Entry{Network: netip.MustParsePrefix(network), Facts: facts, Reason: "ticket 1", Owner: "noc"}
+func on(network string, facts ...overlay.Fact) overlay.Entry {
+	return overlay.Entry{Network: netip.MustParsePrefix(network), Facts: facts, Reason: "ticket 1", Owner: "noc"}
 }
 
-func fact(f ipwarden.Field, v any) source.Fact { return source.Fact{Field: f, Value: v} }
+func fact(f ipwarden.Field, v any) overlay.Fact { return overlay.Fact{Field: f, Value: v} }
 
 func TestOverlayLaysEntriesOverAnswers(t *testing.T) {
-	as := source.Entry{ASN: 7, Facts: []source.Fact{fact(ipwarden.FieldIsVPN, true), fact(ipwarden.FieldVPNName, "of the AS")}}
+	as := overlay.Entry{ASN: 7, Facts: []overlay.Fact{fact(ipwarden.FieldIsVPN, true), fact(ipwarden.FieldVPNName, "of the AS")}}
 	old := on("20.9.0.0/16", fact(ipwarden.FieldIsTor, true))
 	old.Expires = now
-	o := overlay(t, as, old,
+	o := laid(t, as, old,
 		on("20.0.0.0/8", fact(ipwarden.FieldCountryCode, "DE"), fact(ipwarden.FieldIsHosting, false)),
 		on("20.1.2.0/24", fact(ipwarden.FieldCity, "Bonn"), fact(ipwarden.FieldVPNName, "of the network"), fact(ipwarden.FieldASNumber, uint64(9))),
 		on("20.1.2.3/32", fact(ipwarden.FieldIsTor, true)),
@@ -113,10 +113,10 @@ func TestOverlayIsVisibleInTheEvidence(t *testing.T) {
 	e := on("20.0.0.0/8", fact(ipwarden.FieldCountryCode, "DE"), fact(ipwarden.FieldIsVPN, true), fact(ipwarden.FieldIsHosting, false))
 	e.Expires = now.AddDate(0, 1, 0)
 	later := on("20.2.0.0/16", fact(ipwarden.FieldLanguages, []ipwarden.Language{{Code: "de"}, {Code: "en"}}), fact(ipwarden.FieldIsVPN, false))
-	r := ask(t, overlay(t, e, later), "20.2.0.1")
+	r := ask(t, laid(t, e, later), "20.2.0.1")
 	const first = "ticket 1 (noc), until 2026-12-20T12:00:00Z"
 	claim := func(match, value, note string) string {
-		return source.OverlayFeed + " " + match + " " + value + " " + note
+		return overlay.Feed + " " + match + " " + value + " " + note
 	}
 	want := map[ipwarden.Field][2][]string{
 		ipwarden.FieldCountryCode: {{claim("20.0.0.0/8", "DE", first)}, {"world  SE overruled by the operator"}},
@@ -151,7 +151,7 @@ func TestOverlayIsVisibleInTheEvidence(t *testing.T) {
 
 // An answer no entry touches is the Source's own: nothing is built.
 func TestOverlayLeavesOthersAlone(t *testing.T) {
-	o := overlay(t, on("20.0.0.0/8", fact(ipwarden.FieldIsVPN, true)))
+	o := laid(t, on("20.0.0.0/8", fact(ipwarden.FieldIsVPN, true)))
 	r := ask(t, o, "30.0.0.1")
 	if r.Network().String() != "30.0.0.0/16" || len(r.Evidence()) != 2 {
 		t.Errorf("%+v", r.Full())
@@ -159,7 +159,7 @@ func TestOverlayLeavesOthersAlone(t *testing.T) {
 	wide := ipwarden.SourceFunc(func(_ context.Context, a netip.Addr) (ipwarden.Record, error) {
 		return ipwarden.NewRecord(a, ipwarden.Full{Network: netip.MustParsePrefix("0.0.0.0/0")}), nil
 	})
-	narrow, err := source.NewOverlay(source.OverlayConfig{Source: wide, Entries: []source.Entry{on("20.0.0.0/8", fact(ipwarden.FieldIsVPN, true))}})
+	narrow, err := overlay.New(overlay.Config{Source: wide, Entries: []overlay.Entry{on("20.0.0.0/8", fact(ipwarden.FieldIsVPN, true))}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -174,7 +174,7 @@ func TestOverlayLeavesOthersAlone(t *testing.T) {
 }
 
 func TestOverlayRefusesMistakes(t *testing.T) {
-	_, err := source.NewOverlay(source.OverlayConfig{Source: world(), Entries: []source.Entry{
+	_, err := overlay.New(overlay.Config{Source: world(), Entries: []overlay.Entry{
 		{},
 		{ASN: 7, Network: netip.MustParsePrefix("20.0.0.0/8")},
 		on("20.0.0.0/8", fact(ipwarden.FieldIsAnonymous, true)),
@@ -191,7 +191,7 @@ func TestOverlayRefusesMistakes(t *testing.T) {
 			t.Errorf("%v lacks %q", err, want)
 		}
 	}
-	if _, err := source.NewOverlay(source.OverlayConfig{}); err == nil {
+	if _, err := overlay.New(overlay.Config{}); err == nil {
 		t.Error("no Source, and no error")
 	}
 }
