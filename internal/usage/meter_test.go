@@ -16,10 +16,11 @@ import (
 	"github.com/ipwarden/ipwarden/internal/usage"
 	"github.com/ipwarden/ipwarden/internal/usage/ledger"
 	"github.com/ipwarden/ipwarden/internal/usage/usagetest"
+	"github.com/ipwarden/ipwarden/internal/usage/wan"
 )
 
 func TestLog(t *testing.T) {
-	var l usagetest.Log
+	var l wan.Log
 	usagetest.TestStream(t, func(*testing.T) usage.Stream { return &l })
 }
 
@@ -28,8 +29,8 @@ type world struct {
 	t      *testing.T
 	dir    string
 	names  []string
-	logs   []*usagetest.Log
-	views  [][]*usagetest.View // views[i][j]: j's log as i sees it
+	logs   []*wan.Log
+	views  [][]*wan.View // views[i][j]: j's log as i sees it
 	stores []*usage.MemoryStore
 	meters []*usage.Meter
 	mu     sync.Mutex
@@ -41,11 +42,11 @@ func newWorld(t *testing.T, regions int, delay time.Duration) *world {
 	w := &world{t: t, dir: t.TempDir(), cut: map[[2]int]bool{}}
 	for i := range regions {
 		w.names = append(w.names, fmt.Sprintf("region-%d", i))
-		w.logs = append(w.logs, &usagetest.Log{})
+		w.logs = append(w.logs, &wan.Log{})
 		w.stores = append(w.stores, &usage.MemoryStore{})
 	}
 	for i := range regions {
-		var row []*usagetest.View
+		var row []*wan.View
 		for j, l := range w.logs {
 			d := delay
 			if i == j {
@@ -90,7 +91,7 @@ func (w *world) start(i int) {
 					return m.Grant(node, reports), nil
 				}
 			}
-			return nil, usagetest.ErrStopped
+			return nil, wan.ErrStopped
 		}
 	}
 	m, err := usage.New(w.t.Context(), c)
@@ -331,8 +332,8 @@ func TestOvershoot(t *testing.T) {
 func TestAlertsOnce(t *testing.T) {
 	var mu sync.Mutex
 	got := map[string]int{}
-	w := &world{t: t, dir: t.TempDir(), names: []string{"one"}, logs: []*usagetest.Log{{}}, stores: []*usage.MemoryStore{{}}, cut: map[[2]int]bool{}, meters: make([]*usage.Meter, 1)}
-	w.views = [][]*usagetest.View{{w.logs[0].From(0)}}
+	w := &world{t: t, dir: t.TempDir(), names: []string{"one"}, logs: []*wan.Log{{}}, stores: []*usage.MemoryStore{{}}, cut: map[[2]int]bool{}, meters: make([]*usage.Meter, 1)}
+	w.views = [][]*wan.View{{w.logs[0].From(0)}}
 	w.alert = func(_ context.Context, a usage.Alert) {
 		mu.Lock()
 		defer mu.Unlock()

@@ -1,3 +1,4 @@
+// Package usagetest has the suites of [usage.Stream] and [usage.Store].
 package usagetest
 
 import (

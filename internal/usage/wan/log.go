@@ -1,6 +1,6 @@
-// Package usagetest has the suite of [usage.Stream], and a stream in memory that does
-// what streams and networks do: it delays, repeats, stops and is cut off.
-package usagetest
+// Package wan has a stream in memory that does what streams and networks do: it delays,
+// repeats, stops and is cut off. Tests and measurements read it from far away.
+package wan
 
 import (
 	"context"
