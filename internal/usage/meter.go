@@ -280,3 +280,7 @@ func (m *Meter) Unheard() (regions []string) {
 	}
 	return regions
 }
+
+// Flush writes the tables of the ledger to the disk, and lets go of the batches that
+// were sent. It is done from time to time anyway.
+func (m *Meter) Flush() error { return m.ledger.Flush() }
