@@ -34,6 +34,7 @@ type aggregator struct {
 	moving    map[row]int64 // being committed
 	committed map[Mark]uint64
 	due       []Alert
+	following bool // another process commits to the store
 	stats     Stats
 	reloads   uint64 // how often it began anew from the store
 	spans     spans
@@ -441,15 +442,41 @@ func (a *aggregator) commit(ctx context.Context) error {
 			a.pending[r] += n
 		}
 	}
+	if errors.Is(err, ErrBehind) {
+		a.stats.Behind++
+		a.stats.CommitErr = nil
+	}
 	a.moving = nil
 	a.mu.Unlock()
-	if errors.Is(err, ErrBehind) {
-		a.mu.Lock()
-		a.stats.Behind++
-		a.mu.Unlock()
-		return err
-	}
 	return err
+}
+
+// follow says whether another process commits: what is pending here is its business.
+func (a *aggregator) follow(yes bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.following = yes
+	if yes {
+		a.pending = map[row]int64{}
+	}
+}
+
+func (a *aggregator) follows() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.following
+}
+
+// ahead says whether batches were read that are not in the store.
+func (a *aggregator) ahead(marks map[Mark]uint64) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for id, n := range a.nodes {
+		if n.sequence > marks[Mark{Node: id, Region: n.region}] {
+			return true
+		}
+	}
+	return false
 }
 
 // rows calls yield with sums of the store and with what is not yet in it. If there is
@@ -462,7 +489,11 @@ func (a *aggregator) rows(ctx context.Context, q Query, begin func(), yield func
 		begin()
 	}
 	fresh := map[Row]int64{}
-	for r, n := range a.pending {
+	pending := a.pending
+	if a.following {
+		pending = nil // the other has it in the store, or will have
+	}
+	for r, n := range pending {
 		if full := (Row{r.account, r.key, r.hour, r.endpoint, r.class, a.regions[r.region]}); q.Has(full) {
 			fresh[full] += n
 		}

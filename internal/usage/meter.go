@@ -257,7 +257,12 @@ func (m *Meter) Close() error {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
 	err := m.ledger.Freeze(nil)
-	err = errors.Join(err, m.agg.commit(ctx), m.ledger.Flush(), m.ledger.Close())
+	if !m.agg.follows() {
+		if e := m.agg.commit(ctx); !errors.Is(e, ErrBehind) {
+			err = errors.Join(err, e)
+		}
+	}
+	err = errors.Join(err, m.ledger.Flush(), m.ledger.Close())
 	return err
 }
 

@@ -380,3 +380,52 @@ func TestMemoryStore(t *testing.T) {
 	var s usage.MemoryStore
 	usagetest.TestStore(t, &s, &s)
 }
+
+// Two processes with one store: one commits, and when it is gone the other goes on.
+func TestOneStoreForTwo(t *testing.T) {
+	var log wan.Log
+	var store usage.MemoryStore
+	dir := t.TempDir()
+	start := func(name string) *usage.Meter {
+		l, err := ledger.Open(ledger.Config{Dir: filepath.Join(dir, name), Region: "one", Keys: 256, Clients: 256, Referers: 64})
+		if err != nil {
+			t.Fatal(err)
+		}
+		m, err := usage.New(t.Context(), usage.Config{Ledger: l, Region: "one", Stream: &log, Store: &store, Freeze: 10 * time.Millisecond, Commit: 20 * time.Millisecond})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return m
+	}
+	a, b := start("a"), start("b")
+	defer func() { b.Close() }()
+	want := int64(0)
+	count := func(m *usage.Meter) {
+		for range 500 {
+			m.Record(m.Key(7, 1), customer.EndpointLookup, customer.Charged, 1, netip.Addr{}, "")
+			want++
+		}
+	}
+	sum := func() (n int64) {
+		_ = store.Rows(t.Context(), usage.Query{To: 1<<32 - 1}, func(_ usage.Row, c int64) bool { n += c; return true })
+		return n
+	}
+	for range 5 {
+		count(a)
+		count(b)
+		until(t, func() bool { return sum() == want }, func() string { return fmt.Sprintf("the store has %d, want %d", sum(), want) })
+	}
+	first, second := a, b
+	if a.Stats().Behind > 0 {
+		first, second = b, a
+	}
+	first.Close()
+	b = second
+	count(second)
+	until(t, func() bool { return sum() == want }, func() string {
+		return fmt.Sprintf("with one process the store has %d, want %d; %+v", sum(), want, second.Stats())
+	})
+	if q := second.Standing(usage.Subject{Account: 1}).Quota(); q.Month.Used != want {
+		t.Errorf("it stands at %d, want %d", q.Month.Used, want)
+	}
+}

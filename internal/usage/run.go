@@ -3,6 +3,7 @@ package usage
 import (
 	"context"
 	"errors"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"time"
@@ -133,18 +134,36 @@ func (m *Meter) read(ctx context.Context, source int) {
 
 // books commits, and tells of alerts. Committing takes a twentieth of the time: with
 // many sums it is done less often, and what is not yet in the store is in memory.
+//
+// Of several processes with one store the first to commit goes on. The others find that
+// the store has moved, and only look whether it still does; when it stands still while
+// batches come in, one of them reads it anew, goes back in the streams to where it
+// stands, and commits from there.
 func (m *Meter) books(ctx context.Context) {
 	wait := m.c.Commit
+	var seen map[Mark]uint64 // of the store; nil while this process commits
 	for pause(ctx, wait) {
 		began := time.Now()
 		once, cancel := context.WithTimeout(ctx, time.Minute)
-		err := m.agg.commit(once)
-		if errors.Is(err, ErrBehind) {
-			// Another process keeps these books too. What it wrote is read, and the streams
-			// from there.
-			m.c.Logger.Debug("usage: another process commits to the same store")
-			err = m.agg.load(once)
-			began = began.Add(-rand.N(500 * time.Millisecond)) // let it go on: see wait
+		var err error
+		if seen == nil {
+			if err = m.agg.commit(once); errors.Is(err, ErrBehind) {
+				seen, err = map[Mark]uint64{}, nil
+				m.agg.follow(true)
+			}
+		} else {
+			var marks map[Mark]uint64
+			if marks, err = m.c.Store.Marks(once); err == nil {
+				if maps.Equal(marks, seen) && m.agg.ahead(marks) {
+					if err = m.agg.load(once); err == nil {
+						seen = nil
+						m.agg.follow(false)
+					}
+				} else {
+					seen = marks
+					m.agg.follow(true)
+				}
+			}
 		}
 		if err != nil && ctx.Err() == nil {
 			m.c.Logger.Warn("usage: sums cannot be written; they stay in memory and in the streams", "error", err)
@@ -152,6 +171,9 @@ func (m *Meter) books(ctx context.Context) {
 		m.agg.raise(once)
 		cancel()
 		wait = max(m.c.Commit, 20*time.Since(began))
+		if seen != nil {
+			wait = 5*m.c.Commit + rand.N(5*m.c.Commit)
+		}
 	}
 }
 
