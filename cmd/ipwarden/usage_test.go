@@ -100,7 +100,7 @@ func TestUsageOfTwoRegions(t *testing.T) {
 	}
 	addrs := []string{proxytest.FreeAddr(t), proxytest.FreeAddr(t)}
 	names := []string{"eu", "us"}
-	var runs [2]*usageRun
+	var runs [2]*counting
 	for i := range runs {
 		e, _, _ := usageEnv(time.Now())
 		e.now = time.Now

@@ -33,8 +33,8 @@ type usageFlags struct {
 	UsageClients      int      `env:"IPWARDEN_USAGE_CLIENTS" default:"524288" placeholder:"N" help:"How many client addresses a day are counted by themselves, 48 bytes of disk each; default ${default}. It is of the first start."`
 }
 
-// usageRun counts while it runs.
-type usageRun struct {
+// counting counts while it runs.
+type counting struct {
 	*usage.Meter
 	server *nats.Server
 	conns  []*nats.Conn
@@ -75,7 +75,7 @@ func withoutPassword(s string) string {
 }
 
 // open starts to count in a data directory, and into its database.
-func (f *usageFlags) open(ctx context.Context, a *accounts, e *env, log *slog.Logger) (_ *usageRun, err error) {
+func (f *usageFlags) open(ctx context.Context, a *accounts, e *env, log *slog.Logger) (_ *counting, err error) {
 	sources, err := f.check()
 	if err != nil {
 		return nil, usageError{err}
@@ -90,7 +90,7 @@ func (f *usageFlags) open(ctx context.Context, a *accounts, e *env, log *slog.Lo
 			return nil, fmt.Errorf("--usage-password-file: %s is empty", f.UsagePasswordFile)
 		}
 	}
-	run := &usageRun{}
+	run := &counting{}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, run.Close())
@@ -178,7 +178,7 @@ func (f *usageFlags) roots() (*x509.CertPool, error) {
 }
 
 // Close freezes what was counted and ends.
-func (r *usageRun) Close() error {
+func (r *counting) Close() error {
 	if r == nil {
 		return nil
 	}
