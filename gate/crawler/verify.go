@@ -18,7 +18,7 @@ const (
 	retryMost  = 10 * time.Minute
 )
 
-// Tries is how often DNS may leave a claim unanswered, over ten minutes at least: then
+// Tries is how often DNS may leave a claim unanswered, over five minutes at least: then
 // it is policy.Unanswered and not pending any more, and is asked for every
 // ten minutes when it comes. Whose address it is may see to it that its names never
 // answer, and being pending is better than being blocked.
