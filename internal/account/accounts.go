@@ -214,13 +214,13 @@ func (s *Service) Delete(ctx context.Context, actor string, id customer.AccountI
 	})
 }
 
-// An Export is all that is kept about an account, except what was used, which package
-// usage has.
+// An Export is all that is kept about an account.
 type Export struct {
 	Account customer.Account
 	Plan    customer.Plan
 	Keys    []customer.Key
-	Log     []Entry // the newest first
+	Usage   []UsageDay // the oldest first
+	Log     []Entry    // the newest first
 }
 
 // Export collects what is kept about an account.
@@ -233,6 +233,9 @@ func (s *Service) Export(ctx context.Context, id customer.AccountID) (x Export, 
 			return err
 		}
 		if x.Keys, err = tx.Keys(id); err != nil {
+			return err
+		}
+		if x.Usage, err = tx.UsageDays(id); err != nil {
 			return err
 		}
 		const page = 1000

@@ -92,11 +92,22 @@ type Tx interface {
 	// when it is 0, from before the entry called before, or from the newest when it is 0.
 	Entries(a customer.AccountID, before int64, limit int) ([]Entry, error)
 
+	// UsageDays is what an account has used, by day, key and class, the oldest first.
+	UsageDays(customer.AccountID) ([]UsageDay, error)
+
 	// Forget removes what an account has besides itself and its keys: how it signs in,
 	// its sessions and devices, and what the log says of people.
 	Forget(customer.AccountID) error
 	// ForgetDeletions forgets what was deleted before at.
 	ForgetDeletions(at time.Time) error
+}
+
+// UsageDay is what a key has used on a day, in UTC, of one class.
+type UsageDay struct {
+	Day   time.Time
+	Key   customer.KeyID
+	Class customer.Class
+	N     int64
 }
 
 // A Cursor is a place in the list of accounts.

@@ -123,14 +123,26 @@ type ExportView struct {
 	Account AccountView `json:"account"`
 	Plan    PlanView    `json:"plan"`
 	Keys    []KeyView   `json:"keys"`
+	Usage   []UsageView `json:"usage"`
 	Log     []EntryView `json:"log"`
+}
+
+// UsageView is what a key has used on a day in JSON.
+type UsageView struct {
+	Day   string `json:"day"`
+	Key   string `json:"key"`
+	Class string `json:"class"`
+	N     int64  `json:"n"`
 }
 
 // ViewExport is how an export is written at now.
 func ViewExport(x *Export, now time.Time) ExportView {
-	v := ExportView{Account: ViewAccount(&x.Account), Plan: ViewPlan(&x.Plan), Keys: []KeyView{}, Log: []EntryView{}}
+	v := ExportView{Account: ViewAccount(&x.Account), Plan: ViewPlan(&x.Plan), Keys: []KeyView{}, Usage: []UsageView{}, Log: []EntryView{}}
 	for i := range x.Keys {
 		v.Keys = append(v.Keys, ViewKey(&x.Keys[i], now))
+	}
+	for _, u := range x.Usage {
+		v.Usage = append(v.Usage, UsageView{u.Day.Format(time.DateOnly), u.Key.String(), u.Class.String(), u.N})
 	}
 	for i := range x.Log {
 		v.Log = append(v.Log, ViewEntry(&x.Log[i]))

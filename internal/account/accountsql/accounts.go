@@ -78,6 +78,23 @@ func (t *tx) Forget(id customer.AccountID) error {
 	return nil
 }
 
+// UsageDays is part of account.Tx. Several aggregators may keep sums of the same calls,
+// some further than others: the greatest is the newest.
+func (t *tx) UsageDays(id customer.AccountID) (all []account.UsageDay, err error) {
+	err = t.rows(func(r *sql.Rows) error {
+		var d account.UsageDay
+		var day, key, class int64
+		err := r.Scan(&day, &key, &class, &d.N)
+		d.Day, d.Key, d.Class = time.Unix(day*24*3600, 0).UTC(), customer.KeyID(key), customer.Class(class)
+		all = append(all, d)
+		return err
+	}, `SELECT day, api_key, class, CAST(sum(n) AS BIGINT) FROM (
+			SELECT hour / 24 AS day, api_key, class, max(n) AS n FROM usage_hours WHERE account = $1
+			GROUP BY hour, api_key, endpoint, class, region
+		) hours GROUP BY day, api_key, class ORDER BY day, api_key, class`, int64(id))
+	return all, err
+}
+
 const planColumns = `SELECT name, title, per_day, per_month, per_second, burst, fields, bulk, quota_window, upgrade, revision FROM plans `
 
 func scanPlan(r scanner) (p customer.Plan, err error) {
