@@ -14,9 +14,9 @@ import (
 // count.
 const MaxKeys = 1000
 
-// maxKeysEver bounds the keys of an account with those that have ended: beyond it the
-// ones that ended first are deleted.
-const maxKeysEver = 2 * MaxKeys
+// keysEver bounds the keys of an account with those that have ended, as a multiple of
+// those that it may have at once: beyond it the ones that ended first are deleted.
+const keysEver = 2
 
 // MaxOverlap is how long a key may go on beside the one that replaces it.
 const MaxOverlap = 90 * 24 * time.Hour
@@ -32,7 +32,7 @@ func (s *Service) NewKey(ctx context.Context, actor string, id customer.AccountI
 		if err != nil {
 			return err
 		}
-		if err := makeRoom(tx, id, now); err != nil {
+		if err := s.makeRoom(tx, id, now); err != nil {
 			return err
 		}
 		k, text = s.make(a.ID, spec, now)
@@ -56,7 +56,7 @@ func (s *Service) make(id customer.AccountID, spec KeySpec, now time.Time) (cust
 
 // makeRoom refuses one key too many, and deletes those that ended first when there are
 // too many of them.
-func makeRoom(tx Tx, id customer.AccountID, now time.Time) error {
+func (s *Service) makeRoom(tx Tx, id customer.AccountID, now time.Time) error {
 	keys, err := tx.Keys(id)
 	if err != nil {
 		return err
@@ -67,10 +67,10 @@ func makeRoom(tx Tx, id customer.AccountID, now time.Time) error {
 			live++
 		}
 	}
-	if live >= MaxKeys {
+	if live >= s.maxKeys {
 		return conflictf("the account has %d keys, and may have no more; revoke those that are not used", live)
 	}
-	for over := len(keys) - maxKeysEver + 1; over > 0; over-- {
+	for over := len(keys) - keysEver*s.maxKeys + 1; over > 0; over-- {
 		first := -1
 		for i := range keys {
 			if Ended(&keys[i], now) && (first < 0 || end(&keys[i]).Before(end(&keys[first]))) {
@@ -173,7 +173,7 @@ func (s *Service) RotateKey(ctx context.Context, actor string, id customer.KeyID
 		case !old.Revoked.IsZero():
 			return conflictf("%s is being replaced already, and ends at %s", id, end(&old).Format(time.RFC3339))
 		}
-		if err := makeRoom(tx, old.Account, now); err != nil {
+		if err := s.makeRoom(tx, old.Account, now); err != nil {
 			return err
 		}
 		k, text = s.make(old.Account, SpecOf(&old), now)

@@ -26,9 +26,10 @@ type Config struct {
 //
 // actor says who wants it, for the log: see [Entry].
 type Service struct {
-	store Store
-	hash  func(string) customer.Hash
-	now   func() time.Time
+	store   Store
+	hash    func(string) customer.Hash
+	now     func() time.Time
+	maxKeys int // MaxKeys, but in tests
 }
 
 // New returns a Service. It asks nothing of the store.
@@ -39,7 +40,7 @@ func New(c Config) (*Service, error) {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
-	return &Service{store: c.Store, hash: c.Hash, now: c.Now}, nil
+	return &Service{store: c.Store, hash: c.Hash, now: c.Now, maxKeys: MaxKeys}, nil
 }
 
 // moment is now, as precise as a store keeps it.

@@ -232,7 +232,7 @@ func (t *table) digest(ctx context.Context, tx *sql.Tx, each func([]any) error) 
 }
 
 // insertRows is how many rows one statement inserts: PostgreSQL takes 65,535 values.
-const insertRows = 1000
+const insertRows = 200
 
 // inserter returns what inserts a row, and what inserts those that wait.
 func (t *table) inserter(ctx context.Context, tx *sql.Tx) (put func([]any) error, flush func() error) {
