@@ -49,6 +49,12 @@ func (s *Service) Secret(ctx context.Context, dir string) ([]byte, error) {
 	}); err != nil {
 		return nil, err
 	}
+	if secret == nil {
+		// Another process may have made it since: it does so before it says so in the store.
+		if secret, err = readSecret(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil, err
+		}
+	}
 	switch {
 	case secret == nil && (keys || mark != ""):
 		return nil, fmt.Errorf("%s is missing: it hashes the keys of these accounts, and with another not one of them would be known. "+
