@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"syscall"
 	"testing"
@@ -32,10 +33,13 @@ func TestMain(m *testing.M) {
 // Beside the commands of testscript there are: serve ARGS, which starts a
 // server and waits until it listens, at $URL; get PATH, which prints status, headers and
 // body of its answer; hup, which sends SIGHUP and prints the log line that
-// follows; and stop, which sends SIGTERM and wants exit status 0. gateway ARGS
+// follows; and quit, which sends SIGTERM and wants exit status 0 (stop is of
+// testscript itself, and ends a script). gateway ARGS
 // starts a gateway as serve starts a server; app starts an application for it, at
 // $APP, which says what it gets; and proxied ADDR PATH is get with a PROXY header
-// that names ADDR before it, or none when ADDR is -.
+// that names ADDR before it, or none when ADDR is -. keep NAME puts what the last
+// command has printed into $NAME; and until PATTERN PATH is get, again and again until
+// status or body match.
 func TestScripts(t *testing.T) {
 	world := filepath.Join(t.TempDir(), "world.ipw")
 	built := run([]string{"data", "build", "--from", "testdata/feeds", "--catalogue", "testdata/catalogue.yaml", "-o", world}, &env{
@@ -64,7 +68,7 @@ func TestScripts(t *testing.T) {
 			)
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"serve": cmdServe, "gateway": cmdGateway, "app": cmdApp, "proxied": cmdProxied, "get": cmdGet, "hup": cmdHup, "stop": cmdStop, "flip": cmdFlip, "same": cmdSame,
+			"serve": cmdServe, "gateway": cmdGateway, "app": cmdApp, "proxied": cmdProxied, "get": cmdGet, "hup": cmdHup, "quit": cmdQuit, "flip": cmdFlip, "keep": cmdKeep, "until": cmdUntil, "same": cmdSame,
 		},
 	})
 }
@@ -202,6 +206,44 @@ func cmdGet(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
+// cmdKeep keeps what the last command printed in a variable.
+func cmdKeep(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: keep NAME")
+	}
+	ts.Setenv(args[0], strings.TrimSpace(ts.ReadFile("stdout")))
+}
+
+// cmdUntil asks until status or body match: a server that follows something is given
+// time.
+func cmdUntil(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: until PATTERN PATH [Header: value]...")
+	}
+	pattern, err := regexp.Compile(args[0])
+	ts.Check(err)
+	for end := time.Now().Add(30 * time.Second); ; {
+		req, err := http.NewRequest(http.MethodGet, serverOf(ts).url+args[1], nil)
+		ts.Check(err)
+		for _, h := range args[2:] {
+			name, value, _ := strings.Cut(h, ": ")
+			req.Header.Set(name, value)
+		}
+		resp, err := http.DefaultClient.Do(req)
+		ts.Check(err)
+		body, err := io.ReadAll(io.LimitReader(resp.Body, 1<<20))
+		resp.Body.Close()
+		ts.Check(err)
+		if pattern.MatchString(resp.Status + "\n" + string(body)) {
+			fmt.Fprintf(ts.Stdout(), "%s\n%s", resp.Status, body)
+			return
+		}
+		if time.Now().After(end) {
+			ts.Fatalf("still %s after 30 s: %s", resp.Status, body)
+		}
+	}
+}
+
 func cmdHup(ts *testscript.TestScript, _ bool, _ []string) {
 	r := serverOf(ts)
 	ts.Check(r.cmd.Process.Signal(syscall.SIGHUP))
@@ -214,7 +256,7 @@ func cmdHup(ts *testscript.TestScript, _ bool, _ []string) {
 	ts.Fatalf("the server ended")
 }
 
-func cmdStop(ts *testscript.TestScript, _ bool, _ []string) {
+func cmdQuit(ts *testscript.TestScript, _ bool, _ []string) {
 	r := serverOf(ts)
 	ts.Check(r.cmd.Process.Signal(syscall.SIGTERM))
 	for line := range r.log {

@@ -32,6 +32,7 @@ type serveCmd struct {
 	dialectFlags `group:"Dialects"`
 	gateFlags    `group:"Gate"`
 	doorFlags    `group:"Gate"`
+	keyFlags     `group:"Accounts"`
 
 	gateOnly bool // set by the gate command
 }
@@ -59,6 +60,7 @@ type server struct {
 	flat   bool
 	gate   *gateRun // nil without a policy
 	ask    *asker   // nil without dialects
+	keys   *keyRun  // nil without accounts
 	log    *slog.Logger
 	failed reloads
 	// swapped is called when live has changed; nil for nobody.
@@ -76,6 +78,9 @@ func (c *serveCmd) Run(e *env) error {
 	file, err := c.policyFile(&c.dirFlag, e)
 	if err != nil {
 		return err
+	}
+	if c.gateOnly && c.Accounts {
+		return usagef("the gate alone has no look-ups; --accounts is a flag of ipwarden serve")
 	}
 	if c.gateOnly && file == "" {
 		return usagef("there is no policy to decide by: give --policy policy.yaml; 'ipwarden policy init' writes one")
@@ -99,7 +104,7 @@ func (c *serveCmd) Run(e *env) error {
 		return err
 	}
 	defer s.gate.Close()
-	if s.gate == nil && (c.gateOnly || c.dialectFlags.off()) {
+	if s.gate == nil && !c.Accounts && (c.gateOnly || c.dialectFlags.off()) {
 		if err := c.gateFlags.unused(); err != nil {
 			return err
 		}
@@ -108,13 +113,18 @@ func (c *serveCmd) Run(e *env) error {
 	if err != nil {
 		return err
 	}
+	if s.keys, err = c.keyFlags.open(&c.dirFlag, e, log); err != nil {
+		return err
+	}
+	defer s.keys.Close()
 	if s.loader.also = s.named(); len(s.loader.also) > 0 {
 		seen = s.loader.fingerprint()
 	}
 	handler, err := api.New(api.Config{
 		Data:   s.data(),
 		Info:   func(d api.Data) api.Info { return describe(dataOf(d)) },
-		Scores: scores, Gate: s.gate.routes(), GateOnly: c.gateOnly, Dialects: dialects, Impaired: s.beside.impaired, Now: e.now, Version: version(), PublicURL: c.PublicURL, Log: log,
+		Scores: scores, Gate: s.gate.routes(), GateOnly: c.gateOnly, Dialects: dialects, Accounts: s.keys.authorizer(), Client: s.keys.client(&c.gateFlags, s.ask),
+		Impaired: s.beside.impaired, Now: e.now, Version: version(), PublicURL: c.PublicURL, Log: log,
 	})
 	if err != nil {
 		return err
@@ -142,7 +152,7 @@ func (c *serveCmd) Run(e *env) error {
 	if err != nil {
 		return err
 	}
-	greet(e.stdout, listeners, alone, first, c.gateOnly)
+	greet(e.stdout, listeners, alone, first, c.gateOnly, c.Accounts)
 	ways.greet(e.stdout)
 	watched := s.watching(ctx, seen, hangup)
 	others := ways.run(ctx, stop)
@@ -209,7 +219,7 @@ func describe(d *data) api.Info {
 }
 
 // greet says where the server is, what it knows, and what to try.
-func greet(w io.Writer, l *api.Server, alone []api.DialectListener, d *data, gateOnly bool) {
+func greet(w io.Writer, l *api.Server, alone []api.DialectListener, d *data, gateOnly, keys bool) {
 	base := "http://" + reachable(l.Addr())
 	if l.Addr().Network() == "unix" {
 		base = "http://localhost"
@@ -232,6 +242,9 @@ func greet(w io.Writer, l *api.Server, alone []api.DialectListener, d *data, gat
 	curl := "curl "
 	if l.Addr().Network() == "unix" {
 		curl = fmt.Sprintf("curl --unix-socket %s ", l.Addr())
+	}
+	if keys {
+		curl += "-H 'X-Api-Key: ipw_sk_live_…' "
 	}
 	fmt.Fprintf(w, "  try     %s%s/v1/ip/8.8.8.8\n", curl, base)
 	fmt.Fprintf(w, "          %s'%s/v1/ip/2001:4860:4860::8888?fields=location.country,asn&explain=1'\n", curl, base)

@@ -19,7 +19,8 @@ type account struct {
 	burst    limit.Cell
 	standing *usage.Standing
 	id       customer.AccountID
-	named    string // the plan's name, for who changes things
+	named    string // the plan's name, and since when it has it, for who changes things
+	from     time.Time
 }
 
 // A plan is a customer.Plan in the form that is checked with. It does not change.
@@ -72,8 +73,8 @@ func newPlan(p customer.Plan) *plan {
 	return c
 }
 
-func (p *plan) terms() usage.Terms {
-	return usage.Terms{PerDay: p.PerDay, PerMonth: p.PerMonth, Window: p.Window}
+func (p *plan) terms(since time.Time) usage.Terms {
+	return usage.Terms{PerDay: p.PerDay, PerMonth: p.PerMonth, Window: p.Window, Epoch: since}
 }
 
 // The names of a plan's limits, in RateLimit and in refusals.

@@ -170,8 +170,8 @@ func (a *Authorizer) account(id customer.AccountID) *account {
 
 func (a *Authorizer) setAccount(c *customer.Account) {
 	acc := a.account(c.ID)
-	if acc.named != c.Plan || acc.plan.Load() == nil {
-		acc.named = c.Plan
+	if acc.named != c.Plan || !acc.from.Equal(c.PlanFrom) || acc.plan.Load() == nil {
+		acc.named, acc.from = c.Plan, c.PlanFrom
 		a.setPlan(acc)
 	}
 	acc.status.Store(uint32(c.Status))
@@ -182,7 +182,7 @@ func (a *Authorizer) setPlan(acc *account) {
 	if p == nil {
 		return // it comes, or the account was never on a plan that is
 	}
-	a.usage.SetTerms(usage.Subject{Account: acc.id}, p.terms())
+	a.usage.SetTerms(usage.Subject{Account: acc.id}, p.terms(acc.from))
 	acc.plan.Store(p)
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/netip"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -375,9 +376,17 @@ func TestFollow(t *testing.T) {
 		s := newShop(t, customer.Plan{})
 		k, text := s.key(nil)
 		ctx, cancel := context.WithCancel(t.Context())
-		var next *Changes
-		var away error
+		var mu sync.Mutex
+		var next *Changes // guarded by mu
+		var away error    // guarded by mu
+		set := func(c *Changes, err error) {
+			mu.Lock()
+			defer mu.Unlock()
+			next, away = c, err
+		}
 		changes := func(_ context.Context, since int64, f func(*Changes) error) (int64, error) {
+			mu.Lock()
+			defer mu.Unlock()
 			if away != nil {
 				err := away
 				if errors.Is(err, ErrForgotten) {
@@ -397,28 +406,28 @@ func TestFollow(t *testing.T) {
 			t.Fatal(err)
 		}
 		k.Revoked = s.now
-		next = &Changes{Keys: []customer.Key{k}}
-		away = errors.New("away")
+		changed := &Changes{Keys: []customer.Key{k}}
+		set(changed, errors.New("away"))
 		time.Sleep(time.Second)
 		synctest.Wait()
 		if got, _ := s.ask(Call{Key: text}); got != Admitted {
 			t.Errorf("while the store is away: %q", got.Slug())
 		}
-		away = nil
+		set(changed, nil)
 		time.Sleep(251 * time.Millisecond)
 		synctest.Wait()
 		if got, _ := s.ask(Call{Key: text}); got != Revoked {
 			t.Errorf("once it is back: %q", got.Slug())
 		}
 		k.Revoked = time.Time{}
-		next = &Changes{Keys: []customer.Key{k}}
+		set(&Changes{Keys: []customer.Key{k}}, nil)
 		notify <- struct{}{}
 		synctest.Wait()
 		if got, _ := s.ask(Call{Key: text}); got != Admitted {
 			t.Errorf("once notified: %q", got.Slug())
 		}
 		other, another := s.key(nil)
-		next, away = &Changes{Plans: []customer.Plan{{Name: "p"}}, Keys: []customer.Key{other}}, ErrForgotten
+		set(&Changes{Plans: []customer.Plan{{Name: "p"}}, Keys: []customer.Key{other}}, ErrForgotten)
 		notify <- struct{}{}
 		synctest.Wait()
 		if got, _ := s.ask(Call{Key: text}); got != UnknownKey {
@@ -429,7 +438,7 @@ func TestFollow(t *testing.T) {
 		}
 		cancel()
 		<-done
-		away = errors.New("no such file")
+		set(nil, errors.New("no such file"))
 		if _, err := s.Follow(t.Context(), changes, time.Second, nil, nil); err == nil {
 			t.Error("a store that is away at the start: no error")
 		}

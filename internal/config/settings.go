@@ -92,6 +92,21 @@ var known = map[string]shape{
 	"spoa_listen":                 text,   // address of HAProxy's agent protocol
 	"extauthz_listen":             text,   // address of Envoy's external authorization
 
+	"accounts":  truth, // answer to keys
+	"anonymous": text,  // plan or off: calls without a key
+	"region":    text,  // name of this one
+
+	"usage_listen":        text,   // where other regions read the usage of this one
+	"usage_region":        list,   // NAME=URL of other regions
+	"usage_stream":        text,   // URL of another NATS server
+	"usage_user":          text,   //
+	"usage_password_file": text,   //
+	"usage_tls_cert":      text,   //
+	"usage_tls_key":       text,   //
+	"usage_tls_ca":        text,   //
+	"usage_no_leases":     truth,  // another server of the region gives them
+	"usage_clients":       number, // counted by themselves each day
+
 	"providers":       text, // file of providers to ask
 	"cache":           text, // URL of the store that their answers are shared through
 	"cache_seed_file": text, // keys and signs what is shared
