@@ -80,3 +80,20 @@ func TestIPDataCallback(t *testing.T) {
 		}
 	}
 }
+
+// metered is a transport whose requests have a quota.
+type metered struct{ carried }
+
+func (*metered) Admit(Credential, Facts) *Refusal   { return nil }
+func (*metered) Quota() (used, left int64, ok bool) { return 69, 49931, true }
+
+// Whoever has a quota is told of it at /me.
+func TestIPinfoMe(t *testing.T) {
+	c := newCall("ipinfo", "GET", "/me?token=k", "")
+	c.Transport = &metered{carried{}}
+	sample.Named("ipinfo").Serve(c)
+	const want = `{"token":"k","requests":{"day":0,"month":69,"limit":50000,"remaining":49931},"features":{"core":{"daily":50000,"monthly":50000},`
+	if c.Status != 200 || !strings.HasPrefix(string(c.Out), want) || !c.Private {
+		t.Errorf("%d %s", c.Status, c.Out)
+	}
+}

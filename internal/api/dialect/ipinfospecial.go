@@ -36,19 +36,27 @@ func (v ipinfo) special(c *Call, s []string) bool {
 }
 
 // ipinfoUnlimited is what IPinfo says where there is no bound.
-const ipinfoUnlimited = `{"daily":2147483647,"monthly":2147483647}`
+const ipinfoUnlimited = 1<<31 - 1
 
-// me tells the owner of a token what it may ask. Nothing is counted yet, so there
-// is no bound; a product of which there is nothing here is not listed.
+// me tells the owner of a token what it may ask: of the quota that is nearest. A
+// product of which there is nothing here is not listed.
 func (v ipinfo) me(c *Call) {
 	c.Private, c.Volatile, c.ContentType = true, true, typeJSONUTF
+	used, left, ok := c.quota()
+	limit := used + left
+	if !ok {
+		used, left, limit = 0, ipinfoUnlimited, ipinfoUnlimited
+	}
 	dst := text(c.Out, `{"token":`, v.credential(c).Key)
-	dst = append(dst, `,"requests":{"day":0,"month":0,"limit":2147483647,"remaining":2147483647},"features":{`...)
+	dst = number(dst, `,"requests":{"day":0,"month":`, used)
+	dst = number(dst, `,"limit":`, limit)
+	dst = append(number(dst, `,"remaining":`, left), `},"features":{`...)
 	for i, name := range [...]string{"core", "asn", "company", "carrier", "privacy"} {
 		if i > 0 {
 			dst = append(dst, ',')
 		}
-		dst = append(append(append(dst, '"'), name...), `":`+ipinfoUnlimited...)
+		dst = append(append(append(dst, '"'), name...), '"')
+		dst = append(number(number(dst, `:{"daily":`, limit), `,"monthly":`, limit), '}')
 	}
 	c.Out = append(dst, "}}\n"...)
 }
