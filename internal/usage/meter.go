@@ -34,8 +34,9 @@ type Config struct {
 	Alert func(context.Context, Alert)
 	// Freeze is how often what was counted leaves. Default: 150 ms.
 	Freeze time.Duration
-	// Commit is how often sums are written into the store, at the oftenest: writing takes
-	// no more than a twentieth of the time. Default: 1 s.
+	// Commit is how often sums are written into the store, at the oftenest: where writing
+	// takes more than a twentieth of the time it is done up to 20 times less often.
+	// Default: 1 s.
 	Commit time.Duration
 	// Patience is after how long without a word a region is out of touch. Default: 2 s.
 	Patience time.Duration
@@ -254,7 +255,7 @@ func (m *Meter) Stats() Stats {
 func (m *Meter) Close() error {
 	m.cancel()
 	m.done.Wait()
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
 	err := m.ledger.Freeze(nil)
 	if !m.agg.follows() {

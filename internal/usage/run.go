@@ -132,8 +132,9 @@ func (m *Meter) read(ctx context.Context, source int) {
 	}
 }
 
-// books commits, and tells of alerts. Committing takes a twentieth of the time: with
-// many sums it is done less often, and what is not yet in the store is in memory.
+// books commits, and tells of alerts. Committing takes a twentieth of the time, unless
+// that would be less than once in 20 s: with many sums it is done less often, and what
+// is not yet in the store is in memory.
 //
 // Of several processes with one store the first to commit goes on. The others find that
 // the store has moved, and only look whether it still does; when it stands still while
@@ -170,7 +171,7 @@ func (m *Meter) books(ctx context.Context) {
 		}
 		m.agg.raise(once)
 		cancel()
-		wait = max(m.c.Commit, 20*time.Since(began))
+		wait = max(m.c.Commit, min(20*time.Since(began), 20*m.c.Commit))
 		if seen != nil {
 			wait = 5*m.c.Commit + rand.N(5*m.c.Commit)
 		}
