@@ -123,7 +123,7 @@ func TestUsageOfTwoRegions(t *testing.T) {
 	for i, r := range runs {
 		r.Record(r.Key(customer.KeyID(i+1), 7), customer.EndpointLookup, customer.Charged, uint32(i+1), netip.MustParseAddr("192.0.2.1"), "a.example")
 	}
-	deadline := time.NewTimer(time.Minute)
+	deadline := time.NewTimer(3 * time.Minute)
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
 	for _, r := range runs {

@@ -151,7 +151,7 @@ func (w *world) total(i int, q usage.Query) (n int64) {
 // until waits for something that must come true, for as long as a busy machine may need.
 func until(t *testing.T, what func() bool, say func() string) {
 	t.Helper()
-	deadline := time.NewTimer(time.Minute)
+	deadline := time.NewTimer(3 * time.Minute)
 	defer deadline.Stop()
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
