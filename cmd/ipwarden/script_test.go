@@ -14,6 +14,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -50,6 +51,7 @@ func TestScripts(t *testing.T) {
 		t.Fatal("the dataset of the scripts could not be built")
 	}
 	dns := serveBlockLists(t)
+	refuseStop(t)
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata",
 		Setup: func(e *testscript.Env) error {
@@ -71,6 +73,25 @@ func TestScripts(t *testing.T) {
 			"serve": cmdServe, "gateway": cmdGateway, "app": cmdApp, "proxied": cmdProxied, "get": cmdGet, "hup": cmdHup, "quit": cmdQuit, "flip": cmdFlip, "keep": cmdKeep, "until": cmdUntil, "same": cmdSame,
 		},
 	})
+}
+
+// refuseStop finds scripts that say stop where quit is meant: stop is testscript's
+// own, ends the script as passed, and leaves out the rest.
+func refuseStop(t *testing.T) {
+	t.Helper()
+	scripts, err := filepath.Glob("testdata/*.txtar")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range scripts {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if slices.Contains(strings.Split(string(text), "\n"), "stop") {
+			t.Errorf("%s: stop ends a script there; quit ends its server", name)
+		}
+	}
 }
 
 func copyFile(to, from string) error {
@@ -110,7 +131,7 @@ func startServer(ts *testscript.TestScript, neg bool, command string, args []str
 	r := &running{log: make(chan string, 64)}
 	r.cmd = exec.Command("ipwarden", append([]string{command, "--listen", "127.0.0.1:0"}, args...)...)
 	r.cmd.Dir = ts.MkAbs(".")
-	for _, name := range []string{"PATH", "HOME", "XDG_DATA_HOME", "TESTSCRIPT_COMMAND", "IPWARDEN_CATALOGUE"} {
+	for _, name := range []string{"PATH", "HOME", "XDG_DATA_HOME", "TESTSCRIPT_COMMAND", "IPWARDEN_CATALOGUE", "IPWARDEN_DATA_DIR"} {
 		r.cmd.Env = append(r.cmd.Env, name+"="+ts.Getenv(name))
 	}
 	path, err := lookPath("ipwarden", ts.Getenv("PATH"))
