@@ -486,6 +486,61 @@ func TestSlowProvider(t *testing.T) {
 	})
 }
 
+// Look-ups that find no place beside those that hang say nothing of the Source: it is
+// left alone all the same. A trial that nobody was asked for is the next one's.
+func TestHangingProviderIsLeftAlone(t *testing.T) {
+	for _, slow := range []time.Duration{0, time.Hour} {
+		synctest.Test(t, func(t *testing.T) {
+			v := vpn()
+			v.delay = time.Hour
+			timeout := source.NewTimeout(v, 200*time.Millisecond, 4)
+			var instead error // what comes of a look-up that asks nobody
+			b, err := source.NewBreaker(source.BreakerConfig{Least: 4, Slow: slow, Pause: 5 * time.Second, Source: ipwarden.SourceFunc(func(ctx context.Context, a netip.Addr) (ipwarden.Record, error) {
+				if instead != nil {
+					return ipwarden.Record{}, instead
+				}
+				return timeout.Lookup(ctx, a)
+			})})
+			if err != nil {
+				t.Fatal(err)
+			}
+			instead = source.ErrBusy
+			for i := range 100 {
+				_, _ = b.Lookup(ctx, addrOf(i))
+			}
+			instead = nil
+			var wg sync.WaitGroup
+			for i := range 64 {
+				wg.Go(func() { _, _ = b.Lookup(ctx, addrOf(i)) })
+			}
+			wg.Wait()
+			if !b.Open() {
+				t.Fatalf("%d look-ups timed out, %d found no place, and it is asked on", timeout.Timeouts(), timeout.Busy())
+			}
+			time.Sleep(10 * time.Second)
+			synctest.Wait()
+			for _, instead = range []error{source.ErrBusy, source.ErrSpent, context.Canceled} {
+				if _, err := b.Lookup(ctx, addrOf(1)); !errors.Is(err, instead) || !b.Open() {
+					t.Fatalf("%v, and open %v", err, b.Open())
+				}
+			}
+			instead, v.delay = nil, 100*time.Millisecond
+			var refused atomic.Int64
+			for i := range 10 {
+				wg.Go(func() {
+					if _, err := b.Lookup(ctx, addrOf(i)); errors.Is(err, source.ErrOpen) {
+						refused.Add(1)
+					}
+				})
+			}
+			wg.Wait()
+			if b.Open() || refused.Load() != 9 {
+				t.Errorf("open %v, %d refused", b.Open(), refused.Load())
+			}
+		})
+	}
+}
+
 // Nothing is left over when it is closed.
 func TestNoGoroutineIsLeft(t *testing.T) {
 	before := runtime.NumGoroutine()

@@ -137,9 +137,33 @@ type BreakerConfig struct {
 // look-up at a time tries whether it is well again.
 type Breaker struct {
 	cfg          BreakerConfig
-	failed, slow circuitbreaker.CircuitBreaker[any]
+	failed, slow circuit
 	refused      atomic.Uint64
 	opened       atomic.Uint64
+}
+
+// A circuit is open, closed, or half open: then one look-up is a trial of it. A trial
+// that came to nothing is handed on to who asks next.
+type circuit struct {
+	circuitbreaker.CircuitBreaker[any]
+	spare atomic.Bool
+}
+
+// permit reports whether who asks may, and whether that is a trial.
+func (c *circuit) permit() (ok, trial bool) {
+	if !c.TryAcquirePermit() && (!c.IsHalfOpen() || !c.spare.CompareAndSwap(true, false)) {
+		return false, false
+	}
+	return true, !c.IsClosed()
+}
+
+// record counts a look-up.
+func (c *circuit) record(failed bool) {
+	if failed {
+		c.RecordFailure()
+	} else {
+		c.RecordSuccess()
+	}
 }
 
 var _ ipwarden.Source = (*Breaker)(nil)
@@ -174,18 +198,20 @@ func NewBreaker(cfg BreakerConfig) (*Breaker, error) {
 		cfg.Counts = func(error) bool { return true }
 	}
 	b := &Breaker{cfg: cfg}
-	build := func(share float64) circuitbreaker.CircuitBreaker[any] {
-		return circuitbreaker.NewBuilder[any]().
+	build := func(c *circuit, share float64) {
+		c.CircuitBreaker = circuitbreaker.NewBuilder[any]().
 			WithFailureRateThreshold(share, cfg.Least, cfg.Window).
 			WithDelay(cfg.Pause).WithJitterFactor(0.2).WithSuccessThreshold(1).
 			OnOpen(func(circuitbreaker.StateChangedEvent) {
+				c.spare.Store(false)
 				b.opened.Add(1)
 				b.changed(true)
 			}).
 			OnClose(func(circuitbreaker.StateChangedEvent) { b.changed(false) }).
 			Build()
 	}
-	b.failed, b.slow = build(cfg.Failures), build(cfg.SlowShare)
+	build(&b.failed, cfg.Failures)
+	build(&b.slow, cfg.SlowShare)
 	return b, nil
 }
 
@@ -197,50 +223,52 @@ func (b *Breaker) changed(open bool) {
 
 // Lookup asks the Source, or returns ErrOpen.
 func (b *Breaker) Lookup(ctx context.Context, addr netip.Addr) (ipwarden.Record, error) {
-	if !b.permits() {
+	failedTrial, slowTrial, ok := b.permits()
+	if !ok {
 		b.refused.Add(1)
 		return ipwarden.Record{}, ErrOpen
 	}
 	start := time.Now()
 	rec, err := b.cfg.Source.Lookup(ctx, addr)
-	slow := b.cfg.Slow > 0 && time.Since(start) > b.cfg.Slow
-	if err != nil && b.cfg.Counts(err) && !nobodyWasAsked(err) {
-		b.failed.RecordFailure()
-	} else {
-		b.failed.RecordSuccess()
-	}
-	if b.cfg.Slow > 0 {
-		if slow {
-			b.slow.RecordFailure()
-		} else {
-			b.slow.RecordSuccess()
+	if err != nil && nobodyWasAsked(err) {
+		// It says nothing of the Source, neither way: those who find no place beside
+		// look-ups that hang are many, and would outweigh them.
+		if failedTrial {
+			b.failed.spare.Store(true)
 		}
+		if slowTrial {
+			b.slow.spare.Store(true)
+		}
+		return rec, err
+	}
+	took := time.Since(start)
+	b.failed.record(err != nil && b.cfg.Counts(err))
+	if b.cfg.Slow > 0 {
+		b.slow.record(took > b.cfg.Slow)
 	}
 	return rec, err
 }
 
-// permits reports whether the Source may be asked, by both breakers.
-func (b *Breaker) permits() bool {
+// permits reports whether the Source may be asked, by both circuits, and of which
+// that is a trial.
+func (b *Breaker) permits() (failedTrial, slowTrial, ok bool) {
 	if b.cfg.Slow == 0 {
-		return b.failed.TryAcquirePermit()
+		ok, failedTrial = b.failed.permit()
+		return failedTrial, false, ok
 	}
-	// A permit of one is not taken where the other will not give its own: it could
-	// only be given back as an outcome that was none.
-	for _, c := range [...]circuitbreaker.CircuitBreaker[any]{b.failed, b.slow} {
+	// No trial of one is begun where the other is left alone for longer.
+	for _, c := range [...]*circuit{&b.failed, &b.slow} {
 		if c.IsOpen() && c.RemainingDelay() > 0 {
-			return false
+			return false, false, false
 		}
 	}
-	if !b.failed.TryAcquirePermit() {
-		return false
+	if ok, failedTrial = b.failed.permit(); !ok {
+		return false, false, false
 	}
-	if b.slow.TryAcquirePermit() {
-		return true
+	if ok, slowTrial = b.slow.permit(); !ok && failedTrial {
+		b.failed.spare.Store(true) // both are half open, and the other's trial is on its way
 	}
-	if !b.failed.IsClosed() {
-		b.failed.RecordFailure() // both are half open, and the other's trial is on its way
-	}
-	return false
+	return failedTrial, slowTrial, ok
 }
 
 // nobodyWasAsked reports errors that say nothing of a Source.
