@@ -64,6 +64,9 @@ func newApp(t testing.TB, handler http.HandlerFunc) *app {
 	}))
 	a.Config.DisableGeneralOptionsHandler = true
 	a.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, 0)
+	a.Config.Protocols = new(http.Protocols)
+	a.Config.Protocols.SetHTTP1(true)
+	a.Config.Protocols.SetUnencryptedHTTP2(true)
 	a.Start()
 	t.Cleanup(a.Close)
 	return a

@@ -143,8 +143,9 @@ func (v *visit) rewrite(p *httputil.ProxyRequest) {
 	for _, f := range v.fields {
 		set(f.Name, f.Value)
 	}
+	var k keeper
 	for name, value := range v.decision.Enriched() {
-		set(name, value)
+		set(name, k.keep(value))
 	}
 	set("X-Forwarded-Host", v.target.authority)
 	set("X-Forwarded-Proto", v.request.Scheme)
@@ -176,7 +177,8 @@ func (v *visit) answered(res *http.Response) error {
 		g.cfg.Log.Debug("an outcome was not counted", "error", err)
 	}
 	// Here and not on the writer: an answer with 103 before it would lose them.
-	d.Reply(func(name, value string) { res.Header[name] = []string{value} })
+	var k keeper
+	d.Reply(func(name, value string) { res.Header[name] = []string{k.keep(value)} })
 	if g.closes(v.in) && res.StatusCode != http.StatusSwitchingProtocols {
 		res.Header["Connection"] = []string{"close"}
 	}
@@ -212,7 +214,8 @@ func (v *visit) fail(r result) {
 		panic(http.ErrAbortHandler) // no answer at all, rather than an empty one
 	}
 	h := v.tap.ResponseWriter.Header()
-	v.decision.Reply(h.Set)
+	var k keeper
+	v.decision.Reply(func(name, value string) { h.Set(name, k.keep(value)) })
 	if v.gateway.closes(v.in) || r >= resultTooLarge {
 		h.Set("Connection", "close") // what is left of the body is not read
 	}
