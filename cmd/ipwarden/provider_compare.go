@@ -8,9 +8,12 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"math/rand/v2"
 	"net/netip"
 	"os"
+	"slices"
+	"sort"
 	"strings"
 	"text/tabwriter"
 
@@ -87,6 +90,9 @@ func (c *providerCompareCmd) Run(ctx context.Context, e *env) error {
 			last = err
 		}
 		total.add(ours, theirs, err)
+		if err == nil {
+			s.share(theirs.Network())
+		}
 	}
 	c.report(e.stdout, p, &total, s)
 	if total.addresses == 0 {
@@ -110,8 +116,25 @@ func (c *providerCompareCmd) choose(o *outside) (*runningProvider, error) {
 // sample is what was drawn, and from what.
 type sample struct {
 	addrs    []netip.Addr
-	lines    int64 // with a public address, before drawing
-	distinct int   // addresses in them, as far as they were told apart
+	lines    int64        // with a public address, before drawing
+	distinct []netip.Addr // addresses in them, as far as they were told apart, in order
+	answered int
+	shares   float64 // of look-ups, that the answered ones have
+}
+
+// share counts a look-up by halves when its answer serves two of all the addresses,
+// and so on: summed over all addresses that would be the number of networks, and
+// over a fair sample it is in proportion, however few of each network were drawn.
+func (s *sample) share(network netip.Prefix) {
+	from := sort.Search(len(s.distinct), func(i int) bool { return s.distinct[i].Compare(network.Masked().Addr()) >= 0 })
+	n := sort.Search(len(s.distinct)-from, func(i int) bool { return !network.Contains(s.distinct[from+i]) })
+	s.answered++
+	s.shares += 1 / float64(max(n, 1))
+}
+
+// need is how many look-ups all the addresses need.
+func (s *sample) need() float64 {
+	return float64(len(s.distinct)) * s.shares / float64(s.answered)
 }
 
 // Bounds of what is read.
@@ -139,7 +162,7 @@ func (c *providerCompareCmd) addresses(e *env, d *data) (sample, error) {
 			return s.sample, err
 		}
 	}
-	s.distinct = len(s.seen)
+	s.distinct = slices.SortedFunc(maps.Keys(s.seen), netip.Addr.Compare)
 	return s.sample, nil
 }
 
@@ -220,10 +243,9 @@ func (c *providerCompareCmd) report(w io.Writer, p *runningProvider, t *comparis
 		out.Flush()
 	}
 	fmt.Fprintf(w, "\nlook-ups: %d for %d addresses, as one answer serves its network", asked, len(s.addrs))
-	if s.lines > int64(len(s.addrs)) && s.distinct > 0 {
-		// Of the distinct addresses, as many as of the sample need one of their own.
-		need := float64(s.distinct) * float64(asked) / float64(len(s.addrs))
-		fmt.Fprintf(w, "\nof %d requests from %d addresses, some %.0f need one: %.1f%% are saved", s.lines, s.distinct, need, 100*(1-need/float64(s.lines)))
+	if s.lines > int64(len(s.addrs)) && len(s.distinct) > 0 && s.answered > 0 {
+		need := s.need()
+		fmt.Fprintf(w, "\nof %d requests from %d addresses, some %.0f need one: %.1f%% are saved", s.lines, len(s.distinct), need, 100*(1-need/float64(s.lines)))
 		if price := p.spec.PricePerLookup; price > 0 {
 			fmt.Fprintf(w, ", %.2f of %.2f", (float64(s.lines)-need)*price, float64(s.lines)*price)
 		}

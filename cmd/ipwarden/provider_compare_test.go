@@ -3,10 +3,14 @@ package main
 import (
 	"bytes"
 	"fmt"
+	"maps"
+	"math"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -61,4 +65,41 @@ func TestProviderCompare(t *testing.T) {
 		t.Errorf("%d calls", calls.Load())
 	}
 	t.Log(out.String())
+}
+
+// A sample that finds few of each network says all the same how many there are.
+func TestSampleNeeds(t *testing.T) {
+	public := func(netip.Addr) bool { return true }
+	s := &drawing{want: 400, seen: map[netip.Addr]bool{}, public: public}
+	add := func(a netip.Addr) { s.add(a); s.add(a) }
+	for i := range 40 {
+		for j := range 100 { // 4,000 addresses in 40 networks of 256
+			add(netip.AddrFrom4([4]byte{20, 0, byte(i), byte(j)}))
+		}
+	}
+	for i := range 500 { // and 500 addresses, each in a network of its own
+		add(netip.AddrFrom16([16]byte{0: 0x2a, 4: byte(i >> 8), 5: byte(i), 15: 1}))
+	}
+	s.distinct = slices.SortedFunc(maps.Keys(s.seen), netip.Addr.Compare)
+	network := func(a netip.Addr) netip.Prefix {
+		if a.Is4() {
+			return netip.PrefixFrom(a, 24)
+		}
+		return netip.PrefixFrom(a, 64)
+	}
+	all := s.sample
+	for _, a := range all.distinct {
+		all.share(network(a))
+	}
+	if need := all.need(); len(all.distinct) != 4500 || math.Abs(need-540) > 1e-6 {
+		t.Errorf("all %d addresses need %v look-ups", len(all.distinct), need)
+	}
+	// Every tenth: 40 networks of which each answer is a hundredth, and 50 whole ones.
+	tenth := s.sample
+	for i := 0; i < len(tenth.distinct); i += 10 {
+		tenth.share(network(tenth.distinct[i]))
+	}
+	if need := tenth.need(); math.Abs(need-540) > 1e-6 {
+		t.Errorf("by a tenth of them, %v", need)
+	}
 }
