@@ -94,8 +94,10 @@ func New(l net.Listener, cfg Config) (*Listener, error) {
 	}, nil
 }
 
-// validate refuses what cannot be a client of HTTP. LOCAL and an unspecified
-// family keep the proxy's own address (section 2.2).
+// validate refuses what cannot be a client of HTTP. LOCAL, and UNKNOWN of version 1,
+// keep the proxy's own address (sections 2.1 and 2.2). An unspecified family of
+// version 2 that is not LOCAL does not come so far: the library refuses it, as
+// section 2.2 lets a receiver do.
 func validate(h *pires.Header) error {
 	switch {
 	case h.Command.IsLocal(), h.TransportProtocol.IsUnspec():
@@ -137,6 +139,16 @@ var _ net.Conn = (*Conn)(nil)
 
 // Peer returns the transport's other end: the proxy, when there was a header.
 func (c *Conn) Peer() net.Addr { return c.Raw().RemoteAddr() }
+
+// CloseWrite ends the half that writes, where the transport has halves: a server that
+// ends a connection whose client still sends says its last words so, and they are
+// not lost to a reset.
+func (c *Conn) CloseWrite() error {
+	if half, ok := c.Raw().(interface{ CloseWrite() error }); ok {
+		return half.CloseWrite()
+	}
+	return nil
+}
 
 // Read reads what comes after the header. A connection that is refused is
 // closed at once, and fails with the reason.

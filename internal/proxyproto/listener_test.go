@@ -152,6 +152,22 @@ func TestCatalogue(t *testing.T) {
 		{"A18", "UDP", false, balancer, v2(0x21, 0x12, 203, 0, 113, 66, 192, 0, 2, 1, 200, 0, 1, 187) + plain, "refused"},
 		{"A18", "too short for its family", false, balancer, v2(0x21, 0x11, 203, 0) + plain, "refused"},
 		{"A18", "a command that is none", false, balancer, v2(0x2f, 0x11, 203, 0, 113, 66, 192, 0, 2, 1, 200, 0, 1, 187) + plain, "refused"},
+		{"A18", "a command of none", false, balancer, v2(0x22, 0x11, 203, 0, 113, 66, 192, 0, 2, 1, 200, 0, 1, 187) + plain, "refused"},
+		{"A18", "version 1 in version 2's words", false, balancer, v2(0x11, 0x11, 203, 0, 113, 66, 192, 0, 2, 1, 200, 0, 1, 187) + plain, "refused"},
+		{"A18", "IPv6 as long as IPv4", false, balancer, v2(0x21, 0x21, 203, 0, 113, 66, 192, 0, 2, 1, 200, 0, 1, 187) + plain, "refused"},
+		{"A18", "an unspecified family", false, balancer, v2(0x21, 0x00) + plain, "refused"},
+		{"A18", "a Unix socket", false, balancer, v2(0x21, 0x31, make([]byte, 216)...) + plain, "refused"},
+		{"A18", "what comes with the address", false, balancer, v2(0x21, 0x11, 203, 0, 113, 66, 192, 0, 2, 1, 200, 0, 1, 187, 2, 0, 4, 'e', 'v', 'i', 'l') + plain, "direct 203.0.113.66"},
+		{"A18", "what comes with it and has no end", false, balancer, v2(0x21, 0x11, 203, 0, 113, 66, 192, 0, 2, 1, 200, 0, 1, 187, 2, 255, 255) + plain, "direct 203.0.113.66"},
+		{"A18", "longer than anybody sends", false, balancer, v2(0x21, 0x11, make([]byte, 4097)...), "refused"},
+		{"A18", "in small letters", false, balancer, strings.ToLower(v1Attacker) + plain, "refused"},
+		{"A18", "two spaces", false, balancer, strings.Replace(v1Attacker, "TCP4 ", "TCP4  ", 1) + plain, "refused"},
+		{"A18", "a port that is none", false, balancer, strings.Replace(v1Attacker, "51234", "65536", 1) + plain, "refused"},
+		{"A18", "a line feed alone", false, balancer, strings.Replace(v1Attacker, "\r", "", 1) + plain, "refused"},
+		{"A18", "more than there is to say", false, balancer, strings.Replace(v1Attacker, "\r", " 198.51.100.20\r", 1) + plain, "refused"},
+		{"A18", "a mapped address in version 1", false, balancer, "PROXY TCP6 ::ffff:203.0.113.66 2001:db8::1 51234 443\r\n" + plain, "direct 203.0.113.66"},
+		{"A19", "LOCAL with less than an address", false, balancer, v2(0x20, 0x11, 1, 2, 3) + plain, "direct " + balancer},
+		{"A19", "version 1, UNKNOWN with addresses", false, balancer, "PROXY UNKNOWN 2001:db8::7 2001:db8::1 51234 443\r\n" + plain, "direct " + balancer},
 		{"A19", "LOCAL", false, balancer, v2(0x20, 0x11, 203, 0, 113, 66, 192, 0, 2, 1, 200, 0, 1, 187) + plain, "direct " + balancer},
 		{"A19", "version 1, UNKNOWN", false, balancer, "PROXY UNKNOWN\r\n" + plain, "direct " + balancer},
 		{"A20", "PROXY is the peer, which is no proxy of HTTP", false, balancer, v1Attacker + request("X-Forwarded-For: 198.51.100.20"), "direct 203.0.113.66"},
@@ -211,6 +227,45 @@ func TestHeaderTimeout(t *testing.T) {
 				t.Error("nobody was told")
 			}
 		})
+	}
+}
+
+// A server may end its half, and still hear what the client sends.
+func TestCloseWrite(t *testing.T) {
+	l, err := proxyproto.New(loopback(t), proxyproto.Config{Allowed: []netip.Prefix{netip.MustParsePrefix(balancer + "/32")}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	client := from(t, balancer, l.Addr())
+	if _, err := io.WriteString(client, v1Attacker); err != nil {
+		t.Fatal(err)
+	}
+	served, err := l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer served.Close()
+	if _, err := io.WriteString(served, "no"); err != nil {
+		t.Fatal(err)
+	}
+	half, ok := served.(interface{ CloseWrite() error })
+	if !ok {
+		t.Fatalf("%T has no CloseWrite, which net/http looks for", served)
+	}
+	if err := half.CloseWrite(); err != nil {
+		t.Fatal(err)
+	}
+	if b, err := io.ReadAll(client); string(b) != "no" || err != nil {
+		t.Errorf("the client reads %q, %v", b, err)
+	}
+	if _, err := io.WriteString(client, "more"); err != nil {
+		t.Fatal(err)
+	}
+	_ = client.Close()
+	_ = served.SetReadDeadline(time.Now().Add(patience))
+	if b, err := io.ReadAll(served); string(b) != "more" || err != nil {
+		t.Errorf("the server reads %q, %v", b, err)
 	}
 }
 
