@@ -290,6 +290,11 @@ func someWorld(t *testing.T) *data {
 // startOutside asks a vendor, as "serve --providers" does.
 func startOutside(t *testing.T, d *data, url, more string) *outside {
 	t.Helper()
+	return startOutsideWith(t, d, url, more, "")
+}
+
+func startOutsideWith(t *testing.T, d *data, url, more, cache string) *outside {
+	t.Helper()
 	dir := t.TempDir()
 	for name, text := range map[string]string{
 		"map.yaml":       "name: vendor\nurl: http://127.0.0.1/{ip}\nlicence: terms\nnetwork: network\nfields: {location.country_code: country, security.is_vpn: vpn, security.vpn.name: operator}\n",
@@ -300,7 +305,7 @@ func startOutside(t *testing.T, d *data, url, more string) *outside {
 		}
 	}
 	e := &env{getenv: func(string) string { return "" }, now: time.Now}
-	o, err := (&providerFlags{Providers: filepath.Join(dir, "providers.yaml")}).open(e, func() *data { return d }, slog.New(slog.DiscardHandler))
+	o, err := (&providerFlags{Providers: filepath.Join(dir, "providers.yaml"), Cache: cache}).open(e, func() *data { return d }, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -421,4 +426,25 @@ func budgets(t *testing.T, d *data, url, more string) {
 	if _, pending, _ := o.timed(t, 101, ipwarden.IntelligenceAsync, 0); !pending && o.asks.Load().layered.Stats().FailOpen == 0 && o.asks.Load().providers[0].cached.Stats().Asked == 0 {
 		t.Error("nobody was asked")
 	}
+}
+
+// A shared store that is away is told, and every question is answered all the same.
+func TestSharedStoreAwayIsTold(t *testing.T) {
+	d := someWorld(t)
+	vendor := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = io.WriteString(w, `{"country":"SE","vpn":false}`)
+	}))
+	t.Cleanup(vendor.Close)
+	o := startOutsideWith(t, d, vendor.URL, "", "redis://"+proxytest.FreeAddr(t)+"/0")
+	t.Cleanup(func() { o.Close() })
+	if lines := o.impaired(); len(lines) != 0 {
+		t.Errorf("before anything was asked: %q", lines)
+	}
+	n := 0
+	proxytest.Eventually(t, "it is told", func() bool {
+		o.timed(t, n, ipwarden.IntelligenceSync, tooLong/2)
+		n++
+		lines := o.impaired()
+		return len(lines) == 1 && strings.HasPrefix(lines[0], "the shared store of answers is left alone")
+	})
 }

@@ -359,13 +359,15 @@ func (o *outside) forget() {
 	}
 }
 
-// impaired tells which providers refuse the key or are left alone, and what a
-// block list says of its zones.
+// impaired tells which providers refuse the key or are left alone, whether the shared
+// store is, and what a block list says of its zones.
 func (o *outside) impaired() (lines []string) {
 	if o == nil {
 		return nil
 	}
+	away := false
 	for _, p := range o.asks.Load().providers {
+		away = away || p.cached.Stats().StoreAway
 		if since := p.refused(); !since.IsZero() {
 			lines = append(lines, "provider "+p.spec.Name+" refuses the key since "+since.UTC().Format(time.RFC3339))
 		} else if p.breaker.Open() {
@@ -374,6 +376,9 @@ func (o *outside) impaired() (lines []string) {
 		if s, ok := p.closer.(interface{ Impaired() []string }); ok {
 			lines = append(lines, s.Impaired()...)
 		}
+	}
+	if away {
+		lines = append(lines, "the shared store of answers is left alone: it fails or is slow, and every node asks for itself")
 	}
 	return lines
 }
