@@ -163,9 +163,20 @@ func TestSolved(t *testing.T) {
 			t.Errorf("%s: %v", x.what, got)
 		}
 	}
+	elsewhere, other := with(cookie), challengesOfAnotherKey(t)
+	elsewhere.Host = "another.example"
+	if !c.Cleared(elsewhere, client, 50, start) || other.Cleared(elsewhere, client, 50, start) {
+		t.Error("a clearance is for all hosts of one key, and for no other key")
+	}
 	if c.Cleared(nil, client, 0, start) || c.Cleared(&ipwarden.Request{}, client, 0, start) || c.Cleared(with(cookie), netip.Addr{}, 0, start) {
 		t.Error("nothing is cleared")
 	}
+}
+
+func challengesOfAnotherKey(t *testing.T) *Challenges {
+	t.Helper()
+	c, _ := challenges(t, Config{Key: []byte("another key, which is 32 bytes or more")})
+	return c
 }
 
 func TestNetworksOfIPv6(t *testing.T) {
