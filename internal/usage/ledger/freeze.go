@@ -17,17 +17,21 @@ import (
 func (l *Ledger) Freeze(made func(sequence uint64)) error {
 	l.settle()
 	now := l.now()
-	f := freezing{l: l, now: now, hour: customer.Hour(l.node.word(wordHour)), made: made}
+	f := freeze{l: l, now: now, hour: customer.Hour(l.node.word(wordHour)), made: made}
+	l.begun = l.begun[:0]
 	err := f.all()
 	if err == nil {
+		for _, b := range l.begun {
+			b.done()
+		}
 		l.node.set(wordHour, uint64(customer.HourOf(now)))
 		l.turn(now)
 	}
 	return err
 }
 
-// freezing is one call of Freeze.
-type freezing struct {
+// freeze is one call of Freeze.
+type freeze struct {
 	l       *Ledger
 	now     time.Time
 	hour    customer.Hour
@@ -37,7 +41,7 @@ type freezing struct {
 	day     uint64
 }
 
-func (f *freezing) all() error {
+func (f *freeze) all() error {
 	for number, t := range *f.l.keys.Load() {
 		if err := f.keys(uint32(number), t); err != nil {
 			return err
@@ -55,7 +59,7 @@ func (f *freezing) all() error {
 }
 
 // entry makes ready for one entry of a section.
-func (f *freezing) entry(section byte, day uint64) error {
+func (f *freeze) entry(section byte, day uint64) error {
 	w := &f.l.w
 	if f.open && len(w.b) > target {
 		if err := f.close(); err != nil {
@@ -76,7 +80,7 @@ func (f *freezing) entry(section byte, day uint64) error {
 
 // close writes the batch, and then raises what counts as frozen: the other way round a
 // process that dies between the two would lose what it counted.
-func (f *freezing) close() error {
+func (f *freeze) close() error {
 	if !f.open {
 		return nil
 	}
@@ -84,7 +88,6 @@ func (f *freezing) close() error {
 	l := f.l
 	sequence := l.node.word(wordSequence) + 1
 	if err := l.write(sequence, l.w.end(), l.marks); err != nil {
-		l.each(l.marks, func(p place, _ mark) { p.dirty.mark(p.slot) }) // to be found again
 		return err
 	}
 	l.each(l.marks, func(p place, m mark) { *p.sent = m.sum })
@@ -95,12 +98,13 @@ func (f *freezing) close() error {
 	return nil
 }
 
-func (f *freezing) keys(number uint32, t *keyTable) error {
+func (f *freeze) keys(number uint32, t *keyTable) error {
 	for b := range t.dirty {
-		if t.dirty[b].Load() == 0 {
+		begun, ok := t.dirty.begin(b)
+		if !ok {
 			continue
 		}
-		t.dirty[b].Store(0)
+		f.l.begun = append(f.l.begun, begun)
 		for i := b << 6; i < min((b+1)<<6, t.n); i++ {
 			s := &t.slots[i]
 			if atomic.LoadUint64(&s.id) == 0 {
@@ -117,7 +121,6 @@ func (f *freezing) keys(number uint32, t *keyTable) error {
 				continue
 			}
 			if err := f.entry(sectionKeys, 0); err != nil {
-				f.l.dirtyFrom(t.dirty, b)
 				return err
 			}
 			f.l.w.key(s.account, s.id, s.endpoint, &deltas)
@@ -131,16 +134,17 @@ func (f *freezing) keys(number uint32, t *keyTable) error {
 	return nil
 }
 
-func (f *freezing) flat(t *flatTable) error {
+func (f *freeze) flat(t *flatTable) error {
 	section, number := byte(sectionClts), t.number()
 	if t.names != nil {
 		section = sectionRefs
 	}
 	for b := range t.dirty {
-		if t.dirty[b].Load() == 0 {
+		begun, ok := t.dirty.begin(b)
+		if !ok {
 			continue
 		}
-		t.dirty[b].Store(0)
+		f.l.begun = append(f.l.begun, begun)
 		for i := b << 6; i < min((b+1)<<6, t.n); i++ {
 			key := atomic.LoadUint64(&t.slots[i].key)
 			sum := atomic.LoadUint64(&t.slots[i].count)
@@ -148,7 +152,6 @@ func (f *freezing) flat(t *flatTable) error {
 				continue
 			}
 			if err := f.entry(section, t.day()); err != nil {
-				f.l.dirtyFrom(t.dirty, b)
 				return err
 			}
 			switch {
@@ -165,8 +168,6 @@ func (f *freezing) flat(t *flatTable) error {
 	return nil
 }
 
-func (l *Ledger) dirtyFrom(d dirt, block int) { d[block].Store(1) }
-
 // Numbers of tables in marks: those of keys from 0, the others with their day.
 const (
 	tableClients  = 1 << 30
@@ -176,8 +177,6 @@ const (
 // place is where a mark points.
 type place struct {
 	sent, count *uint64
-	dirty       dirt
-	slot        int
 }
 
 // each calls f with the places of marks, as far as their tables are still there.
@@ -193,7 +192,7 @@ func (l *Ledger) each(marks []mark, f func(place, mark)) {
 		if m.table < tableClients {
 			if int(m.table) < len(keys) && i < keys[m.table].n && m.class < uint32(customer.NumClasses) {
 				t := keys[m.table]
-				f(place{&t.sent[i][m.class], &t.slots[i].counts[m.class], t.dirty, i}, m)
+				f(place{&t.sent[i][m.class], &t.slots[i].counts[m.class]}, m)
 			}
 			continue
 		}
@@ -206,7 +205,7 @@ func (l *Ledger) each(marks []mark, f func(place, mark)) {
 			}
 		}
 		if t != nil && i < t.n {
-			f(place{&t.sent[i], &t.slots[i].count, t.dirty, i}, m)
+			f(place{&t.sent[i], &t.slots[i].count}, m)
 		}
 	}
 }

@@ -57,6 +57,7 @@ type Ledger struct {
 
 	w     writer // of Freeze
 	marks []mark
+	begun []block
 	file  []byte
 }
 
