@@ -68,7 +68,7 @@ func TestAnswersOfAnotherServer(t *testing.T) {
 	node := func() *source.Cached {
 		n++
 		c, err := source.NewCached(source.CachedConfig{
-			Name: "vendor", Source: v, StoreTimeout: time.Second, Timeout: 3 * time.Second,
+			Name: "vendor", Source: v, StoreTimeout: 3 * time.Second, Timeout: 5 * time.Second,
 			Store: answers(t, AnswersConfig{Server: Config{Addresses: []string{addr}, Logger: slog.New(slog.DiscardHandler)}}),
 		})
 		if err != nil {
