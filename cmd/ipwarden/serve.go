@@ -16,6 +16,7 @@ import (
 
 	"github.com/ipwarden/ipwarden/dataset"
 	"github.com/ipwarden/ipwarden/internal/api"
+	"github.com/ipwarden/ipwarden/internal/redact"
 )
 
 type serveCmd struct {
@@ -162,13 +163,15 @@ func (c *serveCmd) Run(e *env) error {
 	return errors.Join(err, others())
 }
 
+// newLog writes what happens, without keys and credentials.
 func newLog(w io.Writer, format, level string) *slog.Logger {
 	var l slog.Level
 	_ = l.UnmarshalText([]byte(level)) // one of the enum
+	var h slog.Handler = slog.NewTextHandler(w, &slog.HandlerOptions{Level: l})
 	if format == "json" {
-		return slog.New(slog.NewJSONHandler(w, &slog.HandlerOptions{Level: l}))
+		h = slog.NewJSONHandler(w, &slog.HandlerOptions{Level: l})
 	}
-	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: l}))
+	return slog.New(redact.Handler(h))
 }
 
 // data is what the API reads.
