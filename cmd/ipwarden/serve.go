@@ -124,7 +124,7 @@ func (c *serveCmd) Run(e *env) error {
 	handler, err := api.New(api.Config{
 		Data:   s.data(),
 		Info:   func(d api.Data) api.Info { return describe(dataOf(d)) },
-		Scores: scores, Gate: s.gate.routes(), GateOnly: c.gateOnly, Dialects: dialects, Accounts: s.keys.authorizer(), Client: s.keys.client(&c.gateFlags, s.ask),
+		Scores: scores, Gate: s.gate.routes(), GateOnly: c.gateOnly, Dialects: dialects, Accounts: s.keys.authorizer(), Usage: s.keys.rows(), Client: s.keys.client(&c.gateFlags, s.ask),
 		Impaired: s.beside.impaired, Now: e.now, Version: version(), PublicURL: c.PublicURL, Log: log,
 	})
 	if err != nil {

@@ -10,6 +10,7 @@ import (
 	"github.com/ipwarden/ipwarden"
 	"github.com/ipwarden/ipwarden/internal/account"
 	"github.com/ipwarden/ipwarden/internal/authz"
+	"github.com/ipwarden/ipwarden/internal/usage"
 )
 
 // keyFlags say that serve answers to keys.
@@ -92,6 +93,14 @@ func (r *keyRun) authorizer() *authz.Authorizer {
 		return nil
 	}
 	return r.Authorizer
+}
+
+// rows reads what was counted; nil for nobody.
+func (r *keyRun) rows() func(context.Context, usage.Query, func(usage.Row, int64) bool) error {
+	if r == nil {
+		return nil
+	}
+	return r.usage.Rows
 }
 
 // client tells the API who asks, where a trust in proxies is configured; nil where

@@ -41,6 +41,7 @@ var bareTypes = [...][]string{
 // What the routes offer; the first is the answer to "*/*".
 var (
 	offerAnswer = []format{formatJSON, formatYAML, formatText, formatCSV}
+	offerUsage  = []format{formatJSON, formatYAML, formatCSV}
 	offerBulk   = []format{formatJSON, formatNDJSON, formatCSV}
 	offerText   = []format{formatText}
 	offerHome   = []format{formatText, formatHTML, formatJSON, formatYAML, formatCSV}

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"net/netip"
 	"strings"
 	"testing"
@@ -98,9 +99,28 @@ func withAccounts(t testing.TB, changes ...func(*Config)) (*API, *shop) {
 		t.Fatal(err)
 	}
 	return newAPI(t, func(c *Config) {
-		c.Accounts, c.Dialects = s.Authorizer, set
+		c.Accounts, c.Dialects, c.Usage = s.Authorizer, set, s.rows
 		for _, change := range changes {
 			change(c)
 		}
 	}), s
+}
+
+// rows are what the accounts of the shop have used.
+func (s *shop) rows(_ context.Context, q usage.Query, yield func(usage.Row, int64) bool) error {
+	hour := customer.HourOf(noon)
+	for _, r := range []struct {
+		usage.Row
+		n int64
+	}{
+		{usage.Row{Account: 1, Key: 1, Hour: hour, Region: "eu"}, 7},
+		{usage.Row{Account: 1, Key: 9, Hour: hour - 30, Endpoint: customer.EndpointBulk, Region: "us"}, 100},
+		{usage.Row{Account: 1, Key: 1, Hour: hour - 30, Class: customer.Limited, Region: "us"}, 3},
+		{usage.Row{Account: 2, Key: 2, Hour: hour, Region: "eu"}, 1000},
+	} {
+		if q.Has(r.Row) && !yield(r.Row, r.n) {
+			break
+		}
+	}
+	return nil
 }

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -17,6 +18,7 @@ import (
 	"github.com/ipwarden/ipwarden"
 	"github.com/ipwarden/ipwarden/internal/api/dialect"
 	"github.com/ipwarden/ipwarden/internal/authz"
+	"github.com/ipwarden/ipwarden/internal/usage"
 )
 
 // Config says what an [API] answers from. The zero value is not usable: Data
@@ -54,6 +56,10 @@ type Config struct {
 	// and nothing is counted.
 	Accounts *authz.Authorizer
 
+	// Usage reads what was counted, for GET /v1/usage, where Accounts is given.
+	// Default: there is no such route.
+	Usage func(ctx context.Context, q usage.Query, yield func(usage.Row, int64) bool) error
+
 	// Client tells who asks, for keys that are for certain networks and for calls
 	// without a key: under an explicit trust in proxies. It returns the invalid
 	// address when it cannot tell. Default: the peer, whatever the header says.
@@ -84,6 +90,8 @@ type API struct {
 	zones   zoneEnds
 	pages   *pages
 	metrics *metrics
+
+	usageReaders chan struct{} // who reads usage holds a place in it
 
 	exchanges sync.Pool // of *exchange
 	zippers   sync.Pool // of *zipper
@@ -123,7 +131,7 @@ func New(cfg Config) (*API, error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.Default()
 	}
-	a := &API{cfg: cfg, queries: newQueryCache(), gate: routes}
+	a := &API{cfg: cfg, queries: newQueryCache(), gate: routes, usageReaders: make(chan struct{}, usageReaders)}
 	a.exchanges.New = func() any { return &exchange{api: a} }
 	a.zippers.New = newZipper
 	if a.pages, err = newPages(cfg.PublicURL, "http://127.0.0.1:8080"); err != nil {

@@ -31,13 +31,14 @@ const (
 	routeBans     // /v1/bans
 	routeDialect  // whatever of another vendor's
 	routeFlag     // GET /flags/{country}.svg
+	routeUsage    // GET /v1/usage
 
 	numRoutes
 )
 
 var routeNames = [numRoutes]string{
 	"unknown", "ip", "caller", "field", "bulk", "asn", "network", "dataset", "home", "docs", "openapi", "healthz", "readyz",
-	"gate", "decide", "outcome", "decision", "bans", "dialect", "flag",
+	"gate", "decide", "outcome", "decision", "bans", "dialect", "flag", "usage",
 }
 
 // serve answers the exchange: this function is the table of what there is. The
@@ -135,6 +136,10 @@ func (x *exchange) handle() *problem {
 			return p
 		}
 		return x.dataset()
+	case usagePath:
+		if x.api.cfg.Accounts != nil && x.api.cfg.Usage != nil {
+			return x.ofUsage()
+		}
 	case "/docs":
 		x.route = routeDocs
 		if p := x.reading("GET /docs"); p != nil || x.status != 0 {
