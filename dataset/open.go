@@ -193,7 +193,7 @@ func readSections(data []byte) (sec sections, date time.Time, err error) {
 		}
 	}
 	unix := int64(le.Uint64(data[offDate:]))
-	if unix < 0 || unix > 1<<40 {
+	if unix < 0 || unix > maxDate {
 		return sec, date, corrupt("its date is out of range")
 	}
 	return sec, time.Unix(unix, 0).UTC(), nil

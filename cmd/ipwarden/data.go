@@ -121,12 +121,8 @@ type loader struct {
 // load opens the dataset and reads the overlays.
 func (l *loader) load() (*data, error) {
 	name, nameErr := l.flags.datasetName(l.env)
-	names, overlayErr := l.flags.overlayNames(l.env)
-	if err := errors.Join(nameErr, overlayErr); err != nil {
-		return nil, err
-	}
-	entries, err := readOverlays(names)
-	if err != nil {
+	entries, err := l.entries()
+	if err := errors.Join(nameErr, err); err != nil {
 		return nil, err
 	}
 	open := openDataset
@@ -138,4 +134,13 @@ func (l *loader) load() (*data, error) {
 		return nil, err
 	}
 	return newData(ds, entries, l.env.now)
+}
+
+// entries reads the overlays.
+func (l *loader) entries() ([]overlay.Entry, error) {
+	names, err := l.flags.overlayNames(l.env)
+	if err != nil {
+		return nil, err
+	}
+	return readOverlays(names)
 }

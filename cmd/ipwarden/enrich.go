@@ -25,7 +25,7 @@ type enrichCmd struct {
 	Output     string   `short:"o" placeholder:"FILE" help:"Write to FILE; default standard output."`
 	Rejects    string   `placeholder:"FILE" help:"Write malformed rows to FILE with the reason, and leave them out of the output."`
 	Checkpoint string   `placeholder:"FILE" help:"Remember in FILE how far the run is; the same command goes on there."`
-	dataFlags
+	datedFlags
 }
 
 // Help is the long help.
@@ -45,7 +45,8 @@ Fields: ` + fieldList()
 
 // enricher makes what answers.
 func (c *enrichCmd) enricher(e *env) (*enrich.Enricher, error) {
-	cfg := enrich.Config{Scores: scores, Now: e.now}
+	cfg := enrich.Config{Scores: scores}
+	var filter *compile.Filter
 	var errs []error
 	if c.Fields != "" {
 		fields, err := ipwarden.ParseFields(c.Fields)
@@ -55,12 +56,9 @@ func (c *enrichCmd) enricher(e *env) (*enrich.Enricher, error) {
 		cfg.Fields = fields
 	}
 	if c.Where != "" {
-		filter, err := compile.NewFilter(c.Where)
-		if err != nil {
+		var err error
+		if filter, err = compile.NewFilter(c.Where); err != nil {
 			errs = append(errs, fmt.Errorf("--where: %w", err))
-		} else {
-			now := e.now()
-			cfg.Where = func() func(ipwarden.Record) bool { return filter.Func(now) }
 		}
 	}
 	if len(c.Files) == 0 {
@@ -79,11 +77,15 @@ func (c *enrichCmd) enricher(e *env) (*enrich.Enricher, error) {
 	if err := errors.Join(errs...); err != nil {
 		return nil, usageError{err}
 	}
-	d, err := c.open(e)
+	d, now, err := c.openAsOf(e)
 	if err != nil {
 		return nil, err
 	}
-	cfg.Source = d
+	cfg.Source, cfg.Now = d, now
+	if filter != nil {
+		at := now()
+		cfg.Where = func() func(ipwarden.Record) bool { return filter.Func(at) }
+	}
 	return enrich.New(cfg)
 }
 
