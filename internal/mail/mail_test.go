@@ -168,7 +168,7 @@ func TestRetried(t *testing.T) {
 	s, server := smtp(t)
 	dir := filepath.Join(t.TempDir(), "outbox")
 	c := &clock{time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)}
-	b, log := box(t, mail.Config{Dir: dir, Server: mail.Server{Host: "127.0.0.1", Port: 1, TLS: mail.Clear}, Now: c.now})
+	b, _ := box(t, mail.Config{Dir: dir, Server: mail.Server{Host: "127.0.0.1", Port: 1, TLS: mail.Clear}, Now: c.now})
 	if err := b.Send(t.Context(), "ada@example.com", letter); err != nil {
 		t.Fatal(err)
 	}
@@ -176,7 +176,7 @@ func TestRetried(t *testing.T) {
 		t.Errorf("the server is away, and is asked again at once")
 	}
 	s.answer(&gosmtp.SMTPError{Code: 451, EnhancedCode: gosmtp.EnhancedCode{4, 3, 0}, Message: "try ada@example.com later"})
-	b, log = box(t, mail.Config{Dir: dir, Server: server, Now: c.now}) // another process
+	b, log := box(t, mail.Config{Dir: dir, Server: server, Now: c.now}) // another process
 	b.Deliver(t.Context())
 	all := waiting(t, b)
 	if len(all) != 1 || all[0].State() != "retrying" || all[0].Attempts != 1 || !all[0].Next.After(c.t) {
