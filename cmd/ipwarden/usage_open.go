@@ -23,7 +23,7 @@ type usageFlags struct {
 	Region            string   `env:"IPWARDEN_REGION" default:"local" placeholder:"NAME" help:"The region that this server is in, such as eu-west-1; default ${default}."`
 	UsageListen       string   `env:"IPWARDEN_USAGE_LISTEN" placeholder:"ADDR" help:"Other regions read this one's usage here, such as 10.0.0.5:4222; default nobody does."`
 	UsageRegion       []string `env:"IPWARDEN_USAGE_REGION" placeholder:"NAME=URL" help:"Another region, and where its usage is read, such as us-east-1=tls://10.1.0.5:4222; may be repeated."`
-	UsageStream       string   `env:"IPWARDEN_USAGE_STREAM" placeholder:"URL" help:"This region's stream is on another NATS server, such as nats://10.0.0.9:4222; default one in this process."`
+	UsageStream       string   `env:"IPWARDEN_USAGE_STREAM" placeholder:"URL" help:"This region's stream is on NATS or Kafka elsewhere, such as nats://10.0.0.9:4222 or kafka://10.0.0.9:9092; default NATS in this process."`
 	UsageUser         string   `env:"IPWARDEN_USAGE_USER" default:"ipwarden" placeholder:"NAME" help:"Who this server is to the streams, and who others are to its own; default ${default}."`
 	UsagePasswordFile string   `env:"IPWARDEN_USAGE_PASSWORD_FILE" placeholder:"FILE" help:"The password for that."`
 	UsageTLSCert      string   `name:"usage-tls-cert" env:"IPWARDEN_USAGE_TLS_CERT" placeholder:"FILE" help:"Certificate of --usage-listen; with --usage-tls-key."`
@@ -37,7 +37,7 @@ type usageFlags struct {
 type counting struct {
 	*usage.Meter
 	server *nats.Server
-	conns  []*nats.Conn
+	conns  []streamConn
 }
 
 // check says all that is wrong with the flags.
@@ -96,7 +96,11 @@ func (f *usageFlags) open(ctx context.Context, a *accounts, e *env, log *slog.Lo
 			err = errors.Join(err, run.Close())
 		}
 	}()
-	own := nats.Config{URL: f.UsageStream, User: f.UsageUser, Password: password}
+	roots, err := f.roots()
+	if err != nil {
+		return nil, err
+	}
+	var server *nats.Server
 	if f.UsageStream == "" {
 		c := nats.ServerConfig{Dir: filepath.Join(a.dir, "stream"), Listen: f.UsageListen, User: f.UsageUser, Password: password}
 		if f.UsageTLSCert != "" {
@@ -106,37 +110,26 @@ func (f *usageFlags) open(ctx context.Context, a *accounts, e *env, log *slog.Lo
 			}
 			c.TLS = &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}
 		}
-		if run.server, err = nats.Serve(c); err != nil {
+		if server, err = nats.Serve(c); err != nil {
 			return nil, err
 		}
-		own = nats.Config{Server: run.server}
-	} else if password == "" {
-		own.User = ""
+		run.server = server
 	}
-	roots, err := f.roots()
-	if err != nil {
-		return nil, err
-	}
-	byRegion := map[string]*nats.Conn{}
+	byRegion := map[string]streamConn{}
 	for i := range sources {
-		c := own
-		if i > 0 {
-			_, url, _ := strings.Cut(f.UsageRegion[i-1], "=")
-			c = nats.Config{URL: url, User: f.UsageUser, Password: password}
-			if password == "" {
-				c.User = ""
-			}
+		d := streamDial{url: f.UsageStream, user: f.UsageUser, password: password, roots: roots}
+		if i == 0 {
+			d.server = server
+		} else {
+			_, d.url, _ = strings.Cut(f.UsageRegion[i-1], "=")
 		}
-		if c.Server == nil && strings.HasPrefix(c.URL, "tls://") {
-			c.TLS = &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}
-		}
-		conn, err := nats.Connect(c)
+		conn, err := d.connect()
 		if err != nil {
 			return nil, fmt.Errorf("the stream of region %s: %w", sources[i].Region, err)
 		}
 		run.conns = append(run.conns, conn)
 		byRegion[sources[i].Region] = conn
-		sources[i].Stream = conn.Stream(sources[i].Region)
+		sources[i].Stream = conn.stream(sources[i].Region)
 	}
 	l, err := ledger.Open(ledger.Config{Dir: filepath.Join(a.dir, "ledger"), Region: f.Region, Clients: f.UsageClients, Now: e.now})
 	if err != nil {

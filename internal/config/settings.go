@@ -98,7 +98,7 @@ var known = map[string]shape{
 
 	"usage_listen":        text,   // where other regions read the usage of this one
 	"usage_region":        list,   // NAME=URL of other regions
-	"usage_stream":        text,   // URL of another NATS server
+	"usage_stream":        text,   // URL of NATS or Kafka
 	"usage_user":          text,   //
 	"usage_password_file": text,   //
 	"usage_tls_cert":      text,   //
