@@ -18,6 +18,10 @@ type Letter struct {
 	Facts   []Fact   // a table
 	Link    Link     // what to do about it; the zero Link is nothing
 	After   []string // paragraphs behind the link
+	// Once names the letter where it may be written again, after a process has died: in
+	// the outbox it is there once, and who gets it twice can tell by its Message-ID. 1 to
+	// 40 small letters and digits; "" is a letter that is like no other.
+	Once string
 	// Expires is when the letter is of no use any more: then it is not sent. Zero is
 	// never.
 	Expires time.Time

@@ -333,3 +333,23 @@ func TestParseServer(t *testing.T) {
 		t.Error("nobody is a sender")
 	}
 }
+
+// A letter with a name is there once, however often it is written.
+func TestOnce(t *testing.T) {
+	b, err := mail.Open(mail.Config{Dir: t.TempDir(), Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 3 {
+		if err := b.Send(t.Context(), "ada@example.com", mail.Letter{Kind: "usage", Subject: "90 %", Once: "a1b2"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	all, err := b.List(0)
+	if err != nil || len(all) != 1 || all[0].ID != "once-a1b2" {
+		t.Errorf("%d letters, %v", len(all), err)
+	}
+	if err := b.Send(t.Context(), "ada@example.com", mail.Letter{Kind: "usage", Once: "../x"}); err == nil {
+		t.Error("a name that is a path is taken")
+	}
+}

@@ -76,7 +76,7 @@ const (
 
 // A Mail is a letter in the outbox.
 type Mail struct {
-	ID       string    `json:"id"` // sorts by age
+	ID       string    `json:"id"` // sorts by age, but for those of Letter.Once
 	Kind     string    `json:"kind"`
 	To       string    `json:"to"`
 	Subject  string    `json:"subject"`
@@ -159,8 +159,17 @@ func (b *Outbox) Send(_ context.Context, to string, l Letter) error {
 		return fmt.Errorf("mail: letter %q: %w", l.Kind, err)
 	}
 	now := b.c.Now().UTC()
+	id := now.Format("20060102T150405.000") + "-" + strings.ToLower(rand.Text()[:12])
+	if l.Once != "" {
+		if id = "once-" + l.Once; !validID(id) {
+			return fmt.Errorf("mail: letter %q: %q is no name for it", l.Kind, l.Once)
+		}
+		if _, err := os.Stat(b.file(id)); err == nil {
+			return nil // it is there
+		}
+	}
 	m := &Mail{
-		ID: now.Format("20060102T150405.000") + "-" + strings.ToLower(rand.Text()[:12]), Kind: l.Kind, To: to, Subject: line(l.Subject),
+		ID: id, Kind: l.Kind, To: to, Subject: line(l.Subject),
 		Text: text, HTML: html, Created: now, Expires: l.Expires,
 	}
 	if _, err := netmail.ParseAddress("<" + to + ">"); err != nil || strings.ContainsAny(to, "\r\n<>") {

@@ -34,7 +34,8 @@ type aggregator struct {
 	moving    map[row]int64 // being committed
 	committed map[Mark]uint64
 	due       []Alert
-	following bool // another process commits to the store
+	following bool      // another process commits to the store
+	looked    time.Time // when alerts were last looked for that nobody has told; raise's own
 	stats     Stats
 	reloads   uint64 // how often it began anew from the store
 	spans     spans

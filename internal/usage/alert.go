@@ -52,8 +52,19 @@ func (a *aggregator) alert(acc *account, now time.Time) {
 
 const maxDue = 1 << 16
 
-// raise hands on the alerts that are new.
+// Alerts that nobody has told for untoldAfter are told again; that is looked after
+// every untoldEvery.
+const (
+	untoldAfter = 2 * time.Minute
+	untoldEvery = time.Minute
+	mostUntold  = 1000
+)
+
+// raise tells the alerts that are new, and those that were to be told and were not.
 func (a *aggregator) raise(ctx context.Context) {
+	if a.c.Alert == nil {
+		return
+	}
 	a.mu.Lock()
 	due := a.due
 	a.due = nil
@@ -67,7 +78,31 @@ func (a *aggregator) raise(ctx context.Context) {
 			return
 		}
 		if fresh {
-			a.c.Alert(ctx, alert)
+			a.tell(ctx, alert)
 		}
+	}
+	now := a.c.Now()
+	if now.Sub(a.looked) < untoldEvery {
+		return
+	}
+	a.looked = now
+	again, err := a.c.Store.Untold(ctx, now.Add(-untoldAfter), mostUntold)
+	if err != nil {
+		return // the store is away, which the commit has said
+	}
+	for _, alert := range again {
+		a.tell(ctx, alert)
+	}
+}
+
+// tell tells one alert. If the process dies in here it is told again by another: whoever
+// tells knows what it has told.
+func (a *aggregator) tell(ctx context.Context, alert Alert) {
+	err := a.c.Alert(ctx, alert)
+	if err == nil {
+		err = a.c.Store.Told(ctx, alert)
+	}
+	if err != nil {
+		a.log.Warn("usage: an alert could not be told; it will be tried again", "account", alert.Account, "error", err)
 	}
 }

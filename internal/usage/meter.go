@@ -30,8 +30,11 @@ type Config struct {
 	Lessor Lessor
 	// GivesLeases says that this node is its region's lessor: one of them is.
 	GivesLeases bool
-	// Alert is told of alerts, each once. Default: nobody.
-	Alert func(context.Context, Alert)
+	// Alert tells the owner of an account. What it has told without an error it is not
+	// asked to tell again; what it has not, some time later, perhaps in another process.
+	// Who dies in it is asked again, so that it must know what it has told. Default:
+	// nobody is told.
+	Alert func(context.Context, Alert) error
 	// Freeze is how often what was counted leaves. Default: 150 ms.
 	Freeze time.Duration
 	// Commit is how often sums are written into the store, at the oftenest: where writing

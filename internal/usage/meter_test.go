@@ -35,7 +35,7 @@ type world struct {
 	meters []*usage.Meter
 	mu     sync.Mutex
 	cut    map[[2]int]bool
-	alert  func(context.Context, usage.Alert)
+	alert  func(context.Context, usage.Alert) error
 }
 
 func newWorld(t *testing.T, regions int, delay time.Duration) *world {
@@ -334,10 +334,11 @@ func TestAlertsOnce(t *testing.T) {
 	got := map[string]int{}
 	w := &world{t: t, dir: t.TempDir(), names: []string{"one"}, logs: []*wan.Log{{}}, stores: []*usage.MemoryStore{{}}, cut: map[[2]int]bool{}, meters: make([]*usage.Meter, 1)}
 	w.views = [][]*wan.View{{w.logs[0].From(0)}}
-	w.alert = func(_ context.Context, a usage.Alert) {
+	w.alert = func(_ context.Context, a usage.Alert) error {
 		mu.Lock()
 		defer mu.Unlock()
 		got[fmt.Sprintf("%s %d %d", a.Period, a.Threshold, a.Epoch.Unix())]++
+		return nil
 	}
 	count := func(what string) int { mu.Lock(); defer mu.Unlock(); return got[what] }
 	subject := usage.Subject{Account: 5}

@@ -61,8 +61,16 @@ type Store interface {
 	Commit(ctx context.Context, add map[Row]int64, was, marks map[Mark]uint64) error
 	// Rows calls yield with what was asked for, in no order, until it says no.
 	Rows(ctx context.Context, q Query, yield func(Row, int64) bool) error
-	// Raise says whether an alert is new, and remembers it.
+	// Raise says whether an alert is new, and remembers it as one that the caller is to
+	// tell.
 	Raise(context.Context, Alert) (bool, error)
+	// Told says that an alert was told.
+	Told(context.Context, Alert) error
+	// Untold returns alerts, at most limit of them and without Used and Limit, that were
+	// raised before a moment and not told since: who was to tell them has died, or could
+	// not. The caller is to tell them now, and nobody else gets them before they are as
+	// old again.
+	Untold(ctx context.Context, before time.Time, limit int) ([]Alert, error)
 }
 
 // MemoryStore forgets with the process: for tests, and for measuring.
@@ -70,7 +78,7 @@ type MemoryStore struct {
 	mu     sync.Mutex
 	sums   map[Row]int64
 	marks  map[Mark]uint64
-	alerts map[Alert]bool
+	alerts map[Alert]time.Time // since when somebody is to tell it; zero: it was told
 }
 
 var _ Store = (*MemoryStore)(nil)
@@ -123,13 +131,43 @@ func (q Query) Has(r Row) bool {
 func (s *MemoryStore) Raise(_ context.Context, a Alert) (bool, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	a.Used, a.Limit = 0, 0
-	if s.alerts[a] {
+	a = a.name()
+	if _, ok := s.alerts[a]; ok {
 		return false, nil
 	}
 	if s.alerts == nil {
-		s.alerts = map[Alert]bool{}
+		s.alerts = map[Alert]time.Time{}
 	}
-	s.alerts[a] = true
+	s.alerts[a] = time.Now()
 	return true, nil
+}
+
+// name is the alert without what may differ.
+func (a Alert) name() Alert {
+	a.Used, a.Limit = 0, 0
+	return a
+}
+
+// Told remembers.
+func (s *MemoryStore) Told(_ context.Context, a Alert) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.alerts == nil {
+		s.alerts = map[Alert]time.Time{}
+	}
+	s.alerts[a.name()] = time.Time{}
+	return nil
+}
+
+// Untold hands out what nobody has told.
+func (s *MemoryStore) Untold(_ context.Context, before time.Time, limit int) (all []Alert, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for a, since := range s.alerts {
+		if !since.IsZero() && since.Before(before) && len(all) < limit {
+			s.alerts[a] = time.Now()
+			all = append(all, a)
+		}
+	}
+	return all, nil
 }

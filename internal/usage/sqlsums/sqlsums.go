@@ -202,22 +202,3 @@ func (s *Store) Rows(ctx context.Context, q usage.Query, yield func(usage.Row, i
 	}
 	return s.db.Sorted(ctx, rows.Err())
 }
-
-// Raise says whether an alert is new, and remembers it.
-func (s *Store) Raise(ctx context.Context, a usage.Alert) (fresh bool, err error) {
-	err = s.db.Write(ctx, func(ctx context.Context, tx *sql.Tx) error {
-		epoch := int64(0)
-		if !a.Epoch.IsZero() {
-			epoch = a.Epoch.UnixMicro()
-		}
-		result, err := tx.ExecContext(ctx, `INSERT INTO alerts (account, plan_from, period, span, threshold, at) VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING`,
-			int64(a.Account), epoch, int64(a.Period), int64(a.Span), int64(a.Threshold), time.Now().UnixMicro())
-		if err != nil {
-			return err
-		}
-		n, err := result.RowsAffected()
-		fresh = n == 1
-		return err
-	})
-	return fresh, err
-}

@@ -94,4 +94,30 @@ func TestStore(t *testing.T, store, again usage.Store) {
 			t.Errorf("alert %d: %v, %v", i, fresh, err)
 		}
 	}
+	// What was told is done; what was not is somebody else's to tell, once.
+	past, future := time.Now().Add(-time.Hour), time.Now().Add(time.Hour)
+	untold := func(s usage.Store, before time.Time) []usage.Alert {
+		all, err := s.Untold(ctx, before, 10)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return all
+	}
+	if got := untold(store, past); len(got) != 0 {
+		t.Errorf("untold too early: %v", got)
+	}
+	if err := again.Told(ctx, a); err != nil {
+		t.Fatal(err)
+	}
+	left := b
+	left.Used, left.Limit = 0, 0
+	if got := untold(store, future); len(got) != 1 || got[0].Account != left.Account || !got[0].Epoch.Equal(left.Epoch) || got[0].Span != left.Span || got[0].Threshold != left.Threshold || got[0].Period != left.Period {
+		t.Errorf("untold: %v, want %v", got, left)
+	}
+	if got := untold(again, past); len(got) != 0 {
+		t.Errorf("untold for two: %v", got)
+	}
+	if fresh, err := store.Raise(ctx, a); fresh || err != nil {
+		t.Errorf("what was told is new: %v, %v", fresh, err)
+	}
 }
