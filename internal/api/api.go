@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/http"
 	"net/netip"
 	"strconv"
 	"strings"
@@ -60,6 +61,9 @@ type Config struct {
 	// Default: there is no such route.
 	Usage func(ctx context.Context, q usage.Query, yield func(usage.Row, int64) bool) error
 
+	// Mounts are what others answer, at the net/http listener. Default: nothing.
+	Mounts []Mount
+
 	// Client tells who asks, for keys that are for certain networks and for calls
 	// without a key: under an explicit trust in proxies. It returns the invalid
 	// address when it cannot tell. Default: the peer, whatever the header says.
@@ -80,6 +84,23 @@ type Config struct {
 
 	// Log takes what went wrong inside. Default: slog.Default().
 	Log *slog.Logger
+}
+
+// A Mount is what somebody else answers: Prefix itself, such as "/account", and all
+// paths below it.
+type Mount struct {
+	Prefix  string
+	Handler http.Handler
+}
+
+// mounted returns who answers a path, or nil for the API itself.
+func (a *API) mounted(path string) http.Handler {
+	for i := range a.cfg.Mounts {
+		if rest, ok := strings.CutPrefix(path, a.cfg.Mounts[i].Prefix); ok && (rest == "" || rest[0] == '/') {
+			return a.cfg.Mounts[i].Handler
+		}
+	}
+	return nil
 }
 
 // An API answers requests. It is safe for concurrent use.
@@ -118,6 +139,11 @@ func New(cfg Config) (*API, error) {
 	}
 	if u := cfg.PublicURL; u != "" && !strings.HasPrefix(u, "http://") && !strings.HasPrefix(u, "https://") {
 		errs = append(errs, fmt.Errorf("PublicURL %q is no http:// or https:// address, such as \"https://ip.example\"", u))
+	}
+	for _, m := range cfg.Mounts {
+		if m.Handler == nil || len(m.Prefix) < 2 || m.Prefix[0] != '/' || strings.HasSuffix(m.Prefix, "/") {
+			errs = append(errs, fmt.Errorf("Mounts: %q is no prefix with a handler; one is \"/account\"", m.Prefix))
+		}
 	}
 	routes, err := newGateRoutes(cfg.Gate)
 	errs = append(errs, err)

@@ -24,6 +24,15 @@ func (a *API) answerHTTP(w http.ResponseWriter, r *http.Request, only *dialect.D
 		g.Challenges.ServeHTTP(w, r)
 		return
 	}
+	if only == nil && len(a.cfg.Mounts) > 0 {
+		if h := a.mounted(r.URL.Path); h != nil {
+			if a.draining.Load() {
+				w.Header().Set("Connection", "close")
+			}
+			h.ServeHTTP(w, r)
+			return
+		}
+	}
 	start := a.now()
 	x := a.take(start)
 	defer a.give(x)
