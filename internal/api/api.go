@@ -142,7 +142,7 @@ func New(cfg Config) (*API, error) {
 	}
 	for _, m := range cfg.Mounts {
 		if m.Handler == nil || len(m.Prefix) < 2 || m.Prefix[0] != '/' || strings.HasSuffix(m.Prefix, "/") {
-			errs = append(errs, fmt.Errorf("Mounts: %q is no prefix with a handler; one is \"/account\"", m.Prefix))
+			errs = append(errs, fmt.Errorf("the prefix %q of Mounts is none, or has no handler; one is \"/account\"", m.Prefix))
 		}
 	}
 	routes, err := newGateRoutes(cfg.Gate)
