@@ -20,6 +20,7 @@ import (
 	"github.com/ipwarden/ipwarden/internal/database"
 	"github.com/ipwarden/ipwarden/internal/postgres"
 	"github.com/ipwarden/ipwarden/internal/sqlite"
+	"github.com/ipwarden/ipwarden/internal/usage"
 )
 
 // accountsFlags say where the accounts are.
@@ -34,6 +35,8 @@ type accounts struct {
 	db  *database.DB
 	dir string // the data directory
 	h   *authz.Hasher
+	// alert tells the owner of an account what of its plan is used; nil for nobody.
+	alert func(context.Context, usage.Alert) error
 }
 
 // Close ends the connections to the database.

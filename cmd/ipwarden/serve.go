@@ -114,7 +114,7 @@ func (c *serveCmd) Run(e *env) error {
 	if err != nil {
 		return err
 	}
-	if s.keys, err = c.keyFlags.open(&c.dirFlag, e, log); err != nil {
+	if s.keys, err = c.keyFlags.open(&c.dirFlag, c.PublicURL, e, log); err != nil {
 		return err
 	}
 	defer s.keys.Close()

@@ -5,12 +5,18 @@ import (
 	"errors"
 	"log/slog"
 	"net/netip"
+	"path/filepath"
+	"strings"
+	"sync"
 	"time"
 
 	"github.com/ipwarden/ipwarden"
 	"github.com/ipwarden/ipwarden/internal/account"
+	"github.com/ipwarden/ipwarden/internal/alert"
 	"github.com/ipwarden/ipwarden/internal/authz"
+	"github.com/ipwarden/ipwarden/internal/mail"
 	"github.com/ipwarden/ipwarden/internal/usage"
+	"github.com/ipwarden/ipwarden/internal/usage/sqlsums"
 )
 
 // keyFlags say that serve answers to keys.
@@ -32,22 +38,24 @@ type keyRun struct {
 	stop     context.CancelFunc
 	done     <-chan struct{} // closed when nothing is followed any more
 	usage    *counting
+	outbox   *mail.Outbox
+	mailing  sync.WaitGroup
 }
 
-// open is nil without --accounts.
-func (f *keyFlags) open(dirs *dirFlag, e *env, log *slog.Logger) (*keyRun, error) {
+// open is nil without --accounts. url is where people reach the server; "" is not known.
+func (f *keyFlags) open(dirs *dirFlag, url string, e *env, log *slog.Logger) (*keyRun, error) {
 	if !f.Accounts {
 		return nil, nil
 	}
 	ctx, stop := context.WithCancel(context.Background())
 	run := &keyRun{stop: stop}
-	if err := run.start(ctx, f, dirs, e, log); err != nil {
+	if err := run.start(ctx, f, dirs, url, e, log); err != nil {
 		return nil, errors.Join(err, run.Close())
 	}
 	return run, nil
 }
 
-func (r *keyRun) start(ctx context.Context, f *keyFlags, dirs *dirFlag, e *env, log *slog.Logger) error {
+func (r *keyRun) start(ctx context.Context, f *keyFlags, dirs *dirFlag, url string, e *env, log *slog.Logger) error {
 	where := accountsFlags{dirFlag: *dirs, AccountsURL: f.AccountsURL}
 	var err error
 	if r.accounts, err = where.open(ctx, e); err != nil {
@@ -57,6 +65,15 @@ func (r *keyRun) start(ctx context.Context, f *keyFlags, dirs *dirFlag, e *env, 
 	if err != nil {
 		return err
 	}
+	if r.outbox, err = mail.Open(mail.Config{Dir: filepath.Join(r.accounts.dir, "outbox"), Log: log, Now: e.now}); err != nil {
+		return err
+	}
+	r.mailing.Go(func() { r.outbox.Run(ctx) })
+	teller, err := alert.New(alert.Config{Accounts: r.accounts.Service, Store: sqlsums.New(r.accounts.db, usageBooks), Send: r.outbox.Send, URL: strings.TrimRight(url, "/")})
+	if err != nil {
+		return err
+	}
+	r.accounts.alert = teller.Tell
 	if r.usage, err = f.usageFlags.open(ctx, r.accounts, e, log); err != nil {
 		return err
 	}
@@ -81,6 +98,7 @@ func (r *keyRun) Close() error {
 		<-r.done
 	}
 	err := r.usage.Close()
+	r.mailing.Wait()
 	if r.accounts != nil {
 		err = errors.Join(err, r.accounts.Close())
 	}

@@ -137,7 +137,7 @@ func (f *usageFlags) open(ctx context.Context, a *accounts, e *env, log *slog.Lo
 	}
 	c := usage.Config{
 		Ledger: l, Region: f.Region, Stream: sources[0].Stream, Sources: sources, Store: sqlsums.New(a.db, usageBooks),
-		GivesLeases: !f.UsageNoLeases, Now: e.now, Logger: log,
+		GivesLeases: !f.UsageNoLeases, Alert: a.alert, Now: e.now, Logger: log,
 	}
 	if len(sources) > 1 || f.UsageStream != "" {
 		c.Lessor = func(ctx context.Context, region string, node uint64, reports []usage.LeaseReport) ([]usage.LeaseGrant, error) {

@@ -135,6 +135,7 @@ const (
 	ActionResume  = "account.resume"
 	ActionDelete  = "account.delete"
 	ActionPlan    = "account.plan"
+	ActionAlerts  = "account.alerts"
 	ActionKeyNew  = "key.new"
 	ActionRotate  = "key.rotate"
 	ActionRevoke  = "key.revoke"
