@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 	"unicode"
 	"unicode/utf8"
 
@@ -47,37 +48,53 @@ func checkEmail(s string) string {
 // signs in as ada@example.com, and nobody else signs up so.
 func EmailKey(s string) string { return strings.ToLower(strings.TrimSpace(s)) }
 
+// CheckEmail says what is wrong with an e-mail address, as [Invalid], and returns it
+// without space around it.
+func CheckEmail(text string) (string, error) {
+	email := strings.TrimSpace(text)
+	if m := checkEmail(email); m != "" {
+		return "", Invalid{{"email", m}}
+	}
+	return email, nil
+}
+
 // Add makes an account.
 func (s *Service) Add(ctx context.Context, actor string, n NewAccount) (a customer.Account, err error) {
-	email := strings.TrimSpace(n.Email)
-	var wrong Invalid
-	if m := checkEmail(email); m != "" {
-		wrong.add("email", "%s", m)
+	err = s.store.Write(ctx, func(tx Tx) error {
+		a, err = s.AddIn(tx, actor, n)
+		return err
+	})
+	if errors.Is(err, ErrExists) {
+		return a, conflictf("there is an account of %s already", strings.TrimSpace(n.Email))
+	}
+	return a, err
+}
+
+// AddIn is [Service.Add] in a transaction that does more. The error is [ErrExists] when
+// the address has an account.
+func (s *Service) AddIn(tx Tx, actor string, n NewAccount) (a customer.Account, err error) {
+	email, err := CheckEmail(n.Email)
+	if err != nil {
+		return a, err
 	}
 	if n.Plan == "" {
 		n.Plan = DefaultPlan
-	}
-	if err := wrong.err(); err != nil {
-		return a, err
 	}
 	now := s.moment()
 	a = customer.Account{ID: customer.NewAccountID(), Email: email, Plan: n.Plan, PlanFrom: now, Created: now}
 	if n.Verified {
 		a.Verified = now
 	}
-	err = s.store.Write(ctx, func(tx Tx) error {
-		if _, err := s.plan(tx, n.Plan); err != nil {
-			return err
-		}
-		if err := tx.PutAccount(&a); err != nil {
-			return err
-		}
-		return tx.Log(&Entry{At: now, Account: a.ID, Actor: actor, Action: ActionAdd, Subject: a.ID.String(), Detail: "plan " + a.Plan})
-	})
-	if errors.Is(err, ErrExists) {
-		return a, conflictf("there is an account of %s already", email)
+	if _, err := s.plan(tx, n.Plan); err != nil {
+		return a, err
 	}
-	return a, err
+	if err := tx.PutAccount(&a); err != nil {
+		return a, err
+	}
+	if actor == "" {
+		actor = a.ID.String()
+	}
+	return a, tx.Log(&Entry{At: now, Account: a.ID, Actor: actor, Action: ActionAdd, Subject: a.ID.String(), Detail: "plan " + a.Plan})
 }
 
 // Find returns the account that text names: its identifier or its e-mail address.
@@ -185,33 +202,48 @@ func live(tx Tx, id customer.AccountID) (customer.Account, error) {
 	return a, err
 }
 
-// Delete ends an account for good: its keys are gone, and so is all that says whose it
-// was. What it has used stays, under identifiers that name nobody.
-func (s *Service) Delete(ctx context.Context, actor string, id customer.AccountID) error {
-	return s.store.Write(ctx, func(tx Tx) error {
-		a, err := live(tx, id)
-		if err != nil {
-			return err
+// Verify says that the address of an account is its owner's.
+func (s *Service) Verify(ctx context.Context, actor string, id customer.AccountID) (customer.Account, error) {
+	return s.changeAccount(ctx, id, func(_ Tx, a *customer.Account) (*Entry, error) {
+		if !a.Verified.IsZero() {
+			return nil, nil
 		}
-		now := s.moment()
-		keys, err := tx.Keys(id)
-		if err != nil {
-			return err
-		}
-		for _, k := range keys {
-			if err := tx.DeleteKey(k, now); err != nil {
-				return err
-			}
-		}
-		if err := tx.Forget(id); err != nil {
-			return err
-		}
-		a.Status, a.Email = customer.Deleted, ""
-		if err := tx.PutAccount(&a); err != nil {
-			return err
-		}
-		return tx.Log(&Entry{At: now, Account: id, Actor: actor, Action: ActionDelete, Subject: id.String(), Detail: fmt.Sprintf("%d keys", len(keys))})
+		a.Verified = s.moment()
+		return &Entry{Actor: actor, Action: ActionConfirm, Detail: "by word of the operator"}, nil
 	})
+}
+
+// Delete ends an account for good: its keys are gone, what it has used, and all that
+// says whose it was. Its identifier stays, and in the log that something was done to it
+// and when.
+func (s *Service) Delete(ctx context.Context, actor string, id customer.AccountID) error {
+	return s.store.Write(ctx, func(tx Tx) error { return s.DeleteIn(tx, actor, id) })
+}
+
+// DeleteIn is [Service.Delete] in a transaction that does more.
+func (s *Service) DeleteIn(tx Tx, actor string, id customer.AccountID) error {
+	a, err := live(tx, id)
+	if err != nil {
+		return err
+	}
+	now := s.moment()
+	keys, err := tx.Keys(id)
+	if err != nil {
+		return err
+	}
+	for _, k := range keys {
+		if err := tx.DeleteKey(k, now); err != nil {
+			return err
+		}
+	}
+	if err := tx.Forget(id); err != nil {
+		return err
+	}
+	a.Status, a.Email = customer.Deleted, ""
+	if err := tx.PutAccount(&a); err != nil {
+		return err
+	}
+	return tx.Log(&Entry{At: now, Account: id, Actor: actor, Action: ActionDelete, Subject: id.String(), Detail: fmt.Sprintf("%d keys", len(keys))})
 }
 
 // An Export is all that is kept about an account.
@@ -221,6 +253,14 @@ type Export struct {
 	Keys    []customer.Key
 	Usage   []UsageDay // the oldest first
 	Log     []Entry    // the newest first
+
+	// How it signs in, without what opens it.
+	PasswordSince time.Time
+	TOTPSince     time.Time
+	Recovery      int // codes that are left
+	Sessions      []Session
+	Devices       []Device
+	Letters       []MailToken // links that were mailed
 }
 
 // Export collects what is kept about an account.
@@ -238,6 +278,9 @@ func (s *Service) Export(ctx context.Context, id customer.AccountID) (x Export, 
 		if x.Usage, err = tx.UsageDays(id); err != nil {
 			return err
 		}
+		if err := x.signIn(tx, id); err != nil {
+			return err
+		}
 		const page = 1000
 		for before := int64(0); ; {
 			part, err := tx.Entries(id, before, page)
@@ -252,4 +295,46 @@ func (s *Service) Export(ctx context.Context, id customer.AccountID) (x Export, 
 		}
 	})
 	return x, err
+}
+
+func (x *Export) signIn(tx Tx, id customer.AccountID) (err error) {
+	none := func(err error) error {
+		if errors.Is(err, ErrNotFound) {
+			return nil
+		}
+		return err
+	}
+	c, err := tx.Credential(id)
+	if none(err) != nil {
+		return err
+	}
+	x.PasswordSince = c.Changed
+	t, err := tx.TOTP(id)
+	if none(err) != nil {
+		return err
+	}
+	x.TOTPSince = t.Confirmed
+	codes, err := tx.RecoveryCodes(id)
+	if err != nil {
+		return err
+	}
+	for i := range codes {
+		if codes[i].Used.IsZero() {
+			x.Recovery++
+		}
+	}
+	if x.Sessions, err = tx.Sessions(id); err != nil {
+		return err
+	}
+	if x.Devices, err = tx.Devices(id); err != nil {
+		return err
+	}
+	for _, purpose := range []string{PurposeReset, PurposeChange} {
+		part, err := tx.MailTokens(id, purpose)
+		if err != nil {
+			return err
+		}
+		x.Letters = append(x.Letters, part...)
+	}
+	return nil
 }

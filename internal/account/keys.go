@@ -23,28 +23,34 @@ const MaxOverlap = 90 * 24 * time.Hour
 
 // NewKey makes a key. Its text is returned and kept nowhere.
 func (s *Service) NewKey(ctx context.Context, actor string, id customer.AccountID, spec KeySpec) (k customer.Key, text string, err error) {
-	now := s.moment()
-	if err := spec.check(now); err != nil {
-		return k, "", err
-	}
 	err = s.store.Write(ctx, func(tx Tx) error {
-		a, err := live(tx, id)
-		if err != nil {
-			return err
-		}
-		if err := s.makeRoom(tx, id, now); err != nil {
-			return err
-		}
-		k, text = s.make(a.ID, spec, now)
-		if err := tx.PutKey(&k); err != nil {
-			return err
-		}
-		return tx.Log(&Entry{At: now, Account: id, Actor: actor, Action: ActionKeyNew, Subject: k.ID.String(), Detail: spec.String()})
+		k, text, err = s.NewKeyIn(tx, actor, id, spec)
+		return err
 	})
 	if err != nil {
 		return customer.Key{}, "", err
 	}
 	return k, text, nil
+}
+
+// NewKeyIn is [Service.NewKey] in a transaction that does more.
+func (s *Service) NewKeyIn(tx Tx, actor string, id customer.AccountID, spec KeySpec) (k customer.Key, text string, err error) {
+	now := s.moment()
+	if err := spec.check(now); err != nil {
+		return k, "", err
+	}
+	a, err := live(tx, id)
+	if err != nil {
+		return k, "", err
+	}
+	if err := s.makeRoom(tx, id, now); err != nil {
+		return k, "", err
+	}
+	k, text = s.make(a.ID, spec, now)
+	if err := tx.PutKey(&k); err != nil {
+		return k, "", err
+	}
+	return k, text, tx.Log(&Entry{At: now, Account: id, Actor: actor, Action: ActionKeyNew, Subject: k.ID.String(), Detail: spec.String()})
 }
 
 func (s *Service) make(id customer.AccountID, spec KeySpec, now time.Time) (customer.Key, string) {

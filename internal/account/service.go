@@ -68,7 +68,10 @@ const deletionsKept = 30 * 24 * time.Hour
 
 // Housekeep forgets what nobody will ask for any more. Once a day is often enough.
 func (s *Service) Housekeep(ctx context.Context) error {
-	return s.store.Write(ctx, func(tx Tx) error { return tx.ForgetDeletions(s.moment().Add(-deletionsKept)) })
+	return s.store.Write(ctx, func(tx Tx) error {
+		now := s.moment()
+		return errors.Join(tx.ForgetDeletions(now.Add(-deletionsKept)), tx.ForgetSignIns(now))
+	})
 }
 
 // Invalid is what was wrong with what somebody wanted: all of it.

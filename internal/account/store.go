@@ -62,6 +62,8 @@ type DeletedKey struct {
 // that change something work in [Store.Write] only. Those that put stamp what they
 // are given with a new revision.
 type Tx interface {
+	SignInTx
+
 	Account(customer.AccountID) (customer.Account, error)
 	AccountByEmail(key string) (customer.Account, error) // of EmailKey; deleted ones have none
 	// Accounts lists at most limit accounts, the oldest first, from behind after; the
@@ -96,7 +98,7 @@ type Tx interface {
 	UsageDays(customer.AccountID) ([]UsageDay, error)
 
 	// Forget removes what an account has besides itself and its keys: how it signs in,
-	// its sessions and devices, and what the log says of people.
+	// its sessions and devices, what it has used, and what the log says of people.
 	Forget(customer.AccountID) error
 	// ForgetDeletions forgets what was deleted before at.
 	ForgetDeletions(at time.Time) error

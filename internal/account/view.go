@@ -1,6 +1,7 @@
 package account
 
 import (
+	"fmt"
 	"net/netip"
 	"time"
 
@@ -124,7 +125,60 @@ type ExportView struct {
 	Plan    PlanView    `json:"plan"`
 	Keys    []KeyView   `json:"keys"`
 	Usage   []UsageView `json:"usage"`
+	SignIn  SignInView  `json:"sign_in"`
 	Log     []EntryView `json:"log"`
+}
+
+// SignInView is how an account signs in, in JSON, without what opens it.
+type SignInView struct {
+	Password time.Time     `json:"password_since,omitzero"`
+	TOTP     time.Time     `json:"second_factor_since,omitzero"`
+	Recovery int           `json:"recovery_codes"`
+	Sessions []SessionView `json:"sessions"`
+	Devices  []DeviceView  `json:"devices"`
+	Letters  []LetterView  `json:"letters"`
+}
+
+// SessionView is a session in JSON.
+type SessionView struct {
+	ID      string    `json:"id"`
+	Current bool      `json:"current,omitempty"`
+	Created time.Time `json:"created"`
+	Seen    time.Time `json:"seen"`
+	Expires time.Time `json:"expires"`
+	Factor  time.Time `json:"second_factor,omitzero"`
+	Address string    `json:"address,omitempty"`
+	Agent   string    `json:"agent,omitempty"`
+}
+
+// DeviceView is a remembered device in JSON.
+type DeviceView struct {
+	ID      string    `json:"id"`
+	Name    string    `json:"name,omitempty"`
+	Created time.Time `json:"created"`
+	Seen    time.Time `json:"seen"`
+	Expires time.Time `json:"expires"`
+}
+
+// LetterView is a link that was mailed, in JSON.
+type LetterView struct {
+	Purpose string    `json:"purpose"`
+	Email   string    `json:"email"`
+	Created time.Time `json:"created"`
+	Expires time.Time `json:"expires"`
+	Used    time.Time `json:"used,omitzero"`
+}
+
+// ViewSession is how a session is shown.
+func ViewSession(s *Session) SessionView {
+	return SessionView{
+		ID: fmt.Sprintf("%016x", s.ID), Created: s.Created, Seen: s.Seen, Expires: s.Expires, Factor: s.Factor, Address: s.Address, Agent: s.Agent,
+	}
+}
+
+// ViewDevice is how a remembered device is shown.
+func ViewDevice(d *Device) DeviceView {
+	return DeviceView{ID: fmt.Sprintf("%016x", d.ID), Name: d.Name, Created: d.Created, Seen: d.Seen, Expires: d.Expires}
 }
 
 // UsageView is what a key has used on a day in JSON.
@@ -138,6 +192,16 @@ type UsageView struct {
 // ViewExport is how an export is written at now.
 func ViewExport(x *Export, now time.Time) ExportView {
 	v := ExportView{Account: ViewAccount(&x.Account), Plan: ViewPlan(&x.Plan), Keys: []KeyView{}, Usage: []UsageView{}, Log: []EntryView{}}
+	v.SignIn = SignInView{Password: x.PasswordSince, TOTP: x.TOTPSince, Recovery: x.Recovery, Sessions: []SessionView{}, Devices: []DeviceView{}, Letters: []LetterView{}}
+	for i := range x.Sessions {
+		v.SignIn.Sessions = append(v.SignIn.Sessions, ViewSession(&x.Sessions[i]))
+	}
+	for i := range x.Devices {
+		v.SignIn.Devices = append(v.SignIn.Devices, ViewDevice(&x.Devices[i]))
+	}
+	for _, l := range x.Letters {
+		v.SignIn.Letters = append(v.SignIn.Letters, LetterView{l.Purpose, l.Email, l.Created, l.Expires, l.Used})
+	}
 	for i := range x.Keys {
 		v.Keys = append(v.Keys, ViewKey(&x.Keys[i], now))
 	}

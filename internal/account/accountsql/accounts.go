@@ -60,6 +60,10 @@ func (t *tx) PutAccount(a *customer.Account) (err error) {
 		int64(a.ID), a.Email, account.EmailKey(a.Email), micros(a.Verified), int64(a.Status), a.Plan, micros(a.PlanFrom), micros(a.Created), a.Revision)
 }
 
+// everyAggregator lets a condition on the account use the index of usage_hours, which
+// begins with the aggregator.
+const everyAggregator = `aggregator IN (SELECT aggregator FROM usage_watermarks UNION SELECT '')`
+
 // Forget is part of account.Tx.
 func (t *tx) Forget(id customer.AccountID) error {
 	for _, statement := range []string{
@@ -69,6 +73,8 @@ func (t *tx) Forget(id customer.AccountID) error {
 		`DELETE FROM sessions WHERE account = $1`,
 		`DELETE FROM devices WHERE account = $1`,
 		`DELETE FROM mail_tokens WHERE account = $1`,
+		`DELETE FROM usage_hours WHERE ` + everyAggregator + ` AND account = $1`,
+		`DELETE FROM alerts WHERE account = $1`,
 		`UPDATE audit SET detail = '', address = '' WHERE account = $1`,
 	} {
 		if err := t.exec(statement, int64(id)); err != nil {

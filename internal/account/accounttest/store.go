@@ -60,6 +60,8 @@ func TestStore(t *testing.T, open func(t *testing.T) account.Store) {
 	t.Run("AllOrNothing", func(t *testing.T) { testAllOrNothing(t, s) })
 	t.Run("Lists", func(t *testing.T) { testLists(t, s) })
 	t.Run("Log", func(t *testing.T) { testLog(t, s) })
+	t.Run("SignIn", func(t *testing.T) { testSignIn(t, s) })
+	t.Run("SignInExpires", func(t *testing.T) { testSignInExpires(t, s) })
 	t.Run("Changes", func(t *testing.T) { testChanges(t, s) })
 	t.Run("Deletions", func(t *testing.T) { testDeletions(t, s) })
 	t.Run("Alone", func(t *testing.T) { testAlone(t, open) })

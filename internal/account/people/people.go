@@ -2,13 +2,17 @@ package people
 
 import (
 	"context"
+	"crypto/cipher"
 	"errors"
+	"fmt"
 	"log/slog"
+	"net/url"
+	"strings"
 	"time"
 
 	"github.com/ipwarden/ipwarden/internal/account"
-	"github.com/ipwarden/ipwarden/internal/customer"
 	"github.com/ipwarden/ipwarden/internal/mail"
+	"github.com/ipwarden/ipwarden/limit"
 )
 
 // Config of [People].
@@ -48,135 +52,84 @@ type Config struct {
 }
 
 // People is safe for concurrent use, also by several processes on one store.
-type People struct{ c Config }
-
-var errNotYet = errors.New("not built yet")
+type People struct {
+	c      Config
+	hash   *hasher
+	seal   cipher.AEAD
+	tries  *limit.Memory
+	keys   limit.Hasher
+	wrong  *limit.Rate
+	factor *limit.Rate
+}
 
 // New returns People. The error names every mistake in c.
-func New(c Config) (*People, error) { return &People{c}, nil }
-
-// SignUp sends a letter: a link that confirms the address, or, when it has an account,
-// one that says so. Who asks is not told which. Nothing is made before the link is
-// followed.
-func (p *People) SignUp(ctx context.Context, v Visit, email string) error { return errNotYet }
-
-// Confirm makes the account of a link from SignUp, with a password that its owner
-// chooses now, and a first key.
-func (p *People) Confirm(ctx context.Context, v Visit, token, password string) (Confirmed, error) {
-	return Confirmed{}, errNotYet
+func New(c Config) (*People, error) {
+	var errs []error
+	if c.Accounts == nil || c.Store == nil || c.Send == nil {
+		errs = append(errs, errors.New("something is missing: Accounts, Store and Send are required"))
+	}
+	if len(c.Secret) < 32 {
+		errs = append(errs, errors.New("the Secret has less than 32 bytes"))
+	}
+	if u, err := url.Parse(c.URL); err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" || u.RawQuery != "" || u.Fragment != "" {
+		errs = append(errs, fmt.Errorf("the URL %q is not where people reach pages; one is https://ip.example", c.URL))
+	}
+	if err := errors.Join(errs...); err != nil {
+		return nil, fmt.Errorf("people: %w", err)
+	}
+	c.URL = strings.TrimRight(c.URL, "/")
+	if c.Name == "" {
+		c.Name = "ipwarden"
+	}
+	if c.Plan == "" {
+		c.Plan = account.DefaultPlan
+	}
+	if c.Refused == nil {
+		c.Refused = func(string) bool { return false }
+	}
+	if c.Log == nil {
+		c.Log = slog.Default()
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	p := &People{
+		c: c, hash: newHasher(c.Hashes), keys: limit.NewHasher([16]byte(c.Secret[:16])),
+		wrong:  &limit.Rate{Name: "password", Limit: 10, Window: time.Hour},
+		factor: &limit.Rate{Name: "factor", Limit: 10, Window: time.Hour},
+	}
+	var err error
+	if p.seal, err = sealer(c.Secret); err != nil {
+		return nil, err
+	}
+	if p.tries, err = limit.NewMemory(limit.MemoryConfig{Entries: 1 << 16, Now: c.Now}); err != nil {
+		return nil, err
+	}
+	return p, nil
 }
 
-// Peek returns the address that a link was sent to, without using it up: for the page
-// that it leads to. The error is BadToken.
-func (p *People) Peek(ctx context.Context, token string) (email string, err error) {
-	return "", errNotYet
+// moment is now, as precise as a store keeps it.
+func (p *People) moment() time.Time { return p.c.Now().UTC().Truncate(time.Microsecond) }
+
+// SignUpOpen reports whether people may sign up here.
+func (p *People) SignUpOpen() bool { return !p.c.SignUpClosed }
+
+// URL is where people reach the pages.
+func (p *People) URL() string { return p.c.URL }
+
+// Name is what the installation is called.
+func (p *People) Name() string { return p.c.Name }
+
+// write sends a letter, and says whether it was taken.
+func (p *People) write(ctx context.Context, to string, l mail.Letter) error {
+	if err := p.c.Send(ctx, to, l); err != nil {
+		p.c.Log.Error("a mail cannot be written", "kind", l.Kind, "error", err)
+		return &Error{Code: Busy, Message: "No mail can be sent at this moment. Try again in some minutes.", After: time.Minute}
+	}
+	return nil
 }
 
-// SignIn checks a password. A wrong one, and an address without an account, are
-// BadSignIn after the same work.
-func (p *People) SignIn(ctx context.Context, v Visit, email, password string) (SignedIn, error) {
-	return SignedIn{}, errNotYet
-}
-
-// SecondFactor checks a code of an authenticator app, or a recovery code, for a ticket
-// of SignIn. Each counts once. remember makes the device one that needs no more codes.
-func (p *People) SecondFactor(ctx context.Context, v Visit, ticket, code string, remember bool) (SignedIn, error) {
-	return SignedIn{}, errNotYet
-}
-
-// Session returns who is signed in, by the text of a session. The error is NoSession.
-func (p *People) Session(ctx context.Context, text string) (Session, error) {
-	return Session{}, errNotYet
-}
-
-// Sessions lists the sessions of an account, the newest first.
-func (p *People) Sessions(ctx context.Context, s Session) ([]Session, error) { return nil, errNotYet }
-
-// EndSession ends a session of the same account; its own is signing out.
-func (p *People) EndSession(ctx context.Context, v Visit, s Session, id SessionID) error {
-	return errNotYet
-}
-
-// EndOthers ends all sessions of the account but this one, and forgets its devices.
-func (p *People) EndOthers(ctx context.Context, v Visit, s Session) (ended int, err error) {
-	return 0, errNotYet
-}
-
-// Devices lists the devices that are remembered.
-func (p *People) Devices(ctx context.Context, s Session) ([]Device, error) { return nil, errNotYet }
-
-// ForgetDevice forgets a device: it needs a second factor again.
-func (p *People) ForgetDevice(ctx context.Context, v Visit, s Session, id DeviceID) error {
-	return errNotYet
-}
-
-// Forgot sends a link that sets a new password, if there is an account, and otherwise
-// a letter that says that there is none. Who asks is not told which.
-func (p *People) Forgot(ctx context.Context, v Visit, email string) error { return errNotYet }
-
-// Reset sets a new password by a link of Forgot, and ends all sessions. With a second
-// factor, that is still wanted: then there is a Ticket.
-func (p *People) Reset(ctx context.Context, v Visit, token, password string) (SignedIn, error) {
-	return SignedIn{}, errNotYet
-}
-
-// ChangePassword sets a new password, and ends all other sessions.
-func (p *People) ChangePassword(ctx context.Context, v Visit, s Session, old, password string) error {
-	return errNotYet
-}
-
-// ChangeMail sends a link to the new address, which ConfirmMail takes, and tells the
-// old one. The answer is the same when somebody else has the new address.
-func (p *People) ChangeMail(ctx context.Context, v Visit, s Session, password, email string) error {
-	return errNotYet
-}
-
-// ConfirmMail puts the new address in place of the old one. Both are told.
-func (p *People) ConfirmMail(ctx context.Context, v Visit, token string) (customer.Account, error) {
-	return customer.Account{}, errNotYet
-}
-
-// PendingMail returns the change of address that waits, or nil.
-func (p *People) PendingMail(ctx context.Context, s Session) (*Pending, error) { return nil, errNotYet }
-
-// Factors says how an account signs in.
-func (p *People) Factors(ctx context.Context, s Session) (Factors, error) {
-	return Factors{}, errNotYet
-}
-
-// BeginTOTP makes a secret for an authenticator app. It is in force after ConfirmTOTP.
-func (p *People) BeginTOTP(ctx context.Context, v Visit, s Session, password string) (TOTPSetup, error) {
-	return TOTPSetup{}, errNotYet
-}
-
-// ConfirmTOTP puts the second factor in force by a code of it, ends all other sessions,
-// and returns recovery codes, which are shown once.
-func (p *People) ConfirmTOTP(ctx context.Context, v Visit, s Session, code string) (recovery []string, err error) {
-	return nil, errNotYet
-}
-
-// EndTOTP ends the second factor; code is of the app or a recovery code.
-func (p *People) EndTOTP(ctx context.Context, v Visit, s Session, password, code string) error {
-	return errNotYet
-}
-
-// NewRecoveryCodes replaces all recovery codes.
-func (p *People) NewRecoveryCodes(ctx context.Context, v Visit, s Session, password string) ([]string, error) {
-	return nil, errNotYet
-}
-
-// Delete ends the account for good. code is wanted where there is a second factor.
-func (p *People) Delete(ctx context.Context, v Visit, s Session, password, code string) error {
-	return errNotYet
-}
-
-// Export collects what is kept about the account.
-func (p *People) Export(ctx context.Context, v Visit, s Session) (account.Export, error) {
-	return account.Export{}, errNotYet
-}
-
-// Log lists at most limit entries of the account's log, the newest first, from before
-// the entry called before, or from the newest when it is 0.
-func (p *People) Log(ctx context.Context, s Session, before int64, limit int) ([]account.Entry, error) {
-	return nil, errNotYet
+// tell sends a letter about what has been done: that it cannot be sent does not undo it.
+func (p *People) tell(ctx context.Context, to string, l mail.Letter) {
+	_ = p.write(context.WithoutCancel(ctx), to, l) // it was logged
 }

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/ipwarden/ipwarden/internal/account"
 	"github.com/ipwarden/ipwarden/internal/customer"
 )
 
@@ -50,6 +51,7 @@ type Session struct {
 	Factor  time.Time // when a second factor was shown; zero is never
 	Address string    // where it began
 	Agent   string
+	hash    account.Digest
 	// Current is set in lists, of the one that asks.
 	Current bool
 }
@@ -161,7 +163,6 @@ const (
 	BadPassword Code = "bad-password" // of who is signed in
 	TooMany     Code = "too-many"     // tries; Error.After says when again
 	Busy        Code = "busy"         // too many passwords are checked at this moment
-	Suspended   Code = "suspended"    // the account is, and its owner has shown to be that
 	Closed      Code = "closed"       // nobody may sign up here
 	NotNow      Code = "not-now"      // the state of the account does not allow it: Message says why
 )
