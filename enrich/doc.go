@@ -37,6 +37,9 @@ type Config struct {
 	// keeps all. compile.Filter is one way to write it. A row without an address
 	// is not asked about, and goes the way of those that are malformed.
 	Where func() func(ipwarden.Record) bool
+	// Each makes, once for each goroutine, what is given the Record of every address
+	// that Run keeps, in no order. With the output Nothing, Run does no more than that.
+	Each func() func(ipwarden.Record)
 	// Scores answers security.scores; default risk.Scores.
 	Scores func(ipwarden.Record, time.Time) ipwarden.Scores
 	// Now is the time of scores and time zones; default time.Now.

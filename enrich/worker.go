@@ -34,6 +34,7 @@ type worker struct {
 	view    ipwarden.View
 	fields  []ipwarden.Field
 	where   func(ipwarden.Record) bool
+	each    func(ipwarden.Record)
 	quotes  bool
 	comma   byte
 	keys    [][]byte // of JSON that is made of columns
@@ -56,6 +57,9 @@ func (e *Enricher) newWorker(s *Stream, layout *Layout) *worker {
 	}
 	if e.cfg.Where != nil {
 		w.where = e.cfg.Where()
+	}
+	if e.cfg.Each != nil {
+		w.each = e.cfg.Each()
 	}
 	for _, c := range columnNames(layout) {
 		w.keys = append(w.keys, append(ipwarden.AppendString(nil, c), ':'))
@@ -244,7 +248,15 @@ func (w *worker) one(c *chunk, r *row, rec ipwarden.Record) {
 		w.annotate(c, r, rec)
 		return
 	}
-	if r.reason == "" && w.where != nil && !w.where(rec) || w.s.Output == Nothing {
+	if r.reason == "" {
+		if w.where != nil && !w.where(rec) {
+			return
+		}
+		if w.each != nil {
+			w.each(rec)
+		}
+	}
+	if w.s.Output == Nothing {
 		return
 	}
 	c.count.Kept++
@@ -258,6 +270,9 @@ func (w *worker) annotate(c *chunk, r *row, rec ipwarden.Record) {
 		w.begin, w.kept = len(c.out), false
 	}
 	if r.reason == "" && (w.where == nil || w.where(rec)) {
+		if w.each != nil {
+			w.each(rec)
+		}
 		w.kept = true
 		c.count.Kept++
 		c.out = append(c.out, r.text[w.written:r.to]...)

@@ -20,6 +20,7 @@ type cli struct {
 	Lookup     lookupCmd     `cmd:"" help:"Say who addresses are." example:"ipwarden lookup 8.8.8.8 2001:4860:4860::8888"`
 	Explain    explainCmd    `cmd:"" help:"Show which feed says what about an address." example:"ipwarden explain 8.8.8.8"`
 	Enrich     enrichCmd     `cmd:"" help:"Add what is known of the addresses in files." example:"ipwarden enrich access.log.gz"`
+	Summarize  summarizeCmd  `cmd:"" help:"Count who is in files: countries, networks, traits, providers." example:"ipwarden summarize -o report.html access.log.gz"`
 	Serve      serveCmd      `cmd:"" help:"Answer over HTTP." example:"ipwarden serve --listen 127.0.0.1:8080"`
 	Gate       gateCmd       `cmd:"" help:"Decide about requests for proxies and applications." example:"ipwarden gate --policy policy.yaml --listen unix:/run/ipwarden.sock"`
 	Policy     policyCmd     `cmd:"" help:"Write, check, test and explain policies." example:"ipwarden policy init"`

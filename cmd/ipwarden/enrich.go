@@ -101,7 +101,7 @@ func (c *enrichCmd) Run(ctx context.Context, e *env) error {
 	if err := r.open(); err != nil {
 		return errors.Join(err, r.close())
 	}
-	bar := newRowBar(e, c)
+	bar := newRowBar(e, c.Files, c.Output != "")
 	r.bar = bar
 	err = r.files(ctx)
 	bar.wait()
@@ -168,9 +168,7 @@ func (r *enrichRun) open() (err error) {
 // create opens a file for writing: anew, or where a checkpoint says that it was.
 func (c *enrichCmd) create(name string, state *checkpoint, resumed bool, at func(*checkpoint) int64) (*os.File, error) {
 	for _, in := range c.Files {
-		a, errA := os.Stat(in)
-		b, errB := os.Stat(name)
-		if errA == nil && errB == nil && os.SameFile(a, b) {
+		if sameFile(in, name) {
 			return nil, fmt.Errorf("%s is read; it cannot be written at the same time", name)
 		}
 	}

@@ -20,13 +20,14 @@ type rowBar struct {
 	columns  []string // of the file before
 }
 
-func newRowBar(e *env, c *enrichCmd) *rowBar {
+// newRowBar shows how far files are read, unless rows go to the same terminal.
+func newRowBar(e *env, files []string, apart bool) *rowBar {
 	b := &rowBar{known: true}
-	if !isTerminal(e.stderr) || e.getenv("TERM") == "dumb" || c.Output == "" && isTerminal(e.stdout) {
+	if !isTerminal(e.stderr) || e.getenv("TERM") == "dumb" || !apart && isTerminal(e.stdout) {
 		return b
 	}
 	total := int64(0)
-	for _, name := range c.Files {
+	for _, name := range files {
 		info, err := os.Stat(name)
 		if err != nil || !info.Mode().IsRegular() {
 			b.known = false
