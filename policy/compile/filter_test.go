@@ -55,3 +55,47 @@ func TestFilter(t *testing.T) {
 		}
 	}
 }
+
+func TestEventFilter(t *testing.T) {
+	rec := ipwarden.NewRecord(netip.MustParseAddr("8.8.8.8"), ipwarden.Full{Traits: ipwarden.Hosting})
+	event := map[string]string{"type": "login", "user.plan": "free", "amount": "17"}
+	for text, want := range map[string]bool{
+		`event.type == "login" && ip.security.is_hosting`: true,
+		`event.type == "order"`:                           false,
+		`event["user.plan"] == "free"`:                    true,
+		`event.none == ""`:                                true,
+		`has(event.type) && !has(event.none)`:             true,
+		`event.type.startsWith("log") && risk.score >= 0`: true,
+		`int(event.amount) > 16`:                          true,
+		`event["amount"].matches("^[0-9]+$")`:             true,
+		`ip.security.is_hosting`:                          true,
+	} {
+		f, err := NewEventFilter(text)
+		if err != nil {
+			t.Errorf("%s: %v", text, err)
+			continue
+		}
+		ask := f.EventFunc(time.Now())
+		for range 2 {
+			if got := ask(rec, func(path string) string { return event[path] }); got != want {
+				t.Errorf("%s is %v, want %v", text, got, want)
+			}
+			if text == `event.type == "order"` && !ask(rec, func(string) string { return "order" }) {
+				t.Errorf("%s does not hold of another event", text)
+			}
+		}
+	}
+	for text, want := range map[string]string{
+		`event.exists(k, k == "a")`: "cannot be listed",
+		`event[event.a] == "b"`:     "are asked by their names",
+		`account.x == "y"`:          "there is no request here",
+		`event.type == 3`:           "column ",
+	} {
+		if _, err := NewEventFilter(text); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: error %v, want one with %q", text, err, want)
+		}
+	}
+	if _, err := NewFilter(`event.type == "login"`); err == nil {
+		t.Error("a filter of addresses alone sees events")
+	}
+}

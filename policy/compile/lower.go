@@ -153,7 +153,7 @@ func (l *lowering) selected(e ast.Expr) (policy.Expr, bool) {
 func (l *lowering) entry(of ast.Expr, key string, has bool) (policy.Expr, bool) {
 	x := policy.Expr{Type: policy.String, Text: key}
 	switch strings.Join(path(of), ".") {
-	case "account":
+	case "account", "event": // of a policy, and of a filter of events
 		x.Op = policy.OpAccount
 	case "request.headers":
 		x.Op, x.Text = policy.OpHeader, textproto.CanonicalMIMEHeaderKey(key)

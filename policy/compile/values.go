@@ -27,7 +27,7 @@ func (w *world) ResolveName(name string) (any, bool) {
 		return structValue{ipType, w}, true
 	case "lists":
 		return structValue{listsType, w}, true
-	case "account":
+	case "account", "event":
 		return &mapValue{get: w.in.Account}, true
 	case "tier":
 		return w.in.TierName(), true

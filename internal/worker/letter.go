@@ -1,0 +1,116 @@
+package worker
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"time"
+	"unicode/utf8"
+
+	"github.com/ipwarden/ipwarden"
+	"github.com/ipwarden/ipwarden/enrich"
+)
+
+// keptOfLong is how much is kept of an event that is larger than it may be.
+const keptOfLong = 1024
+
+// A Letter is a dead letter: an event that has no answer, why, and where it was.
+type Letter struct {
+	ID       string    `json:"id"`
+	Reason   string    `json:"reason"`
+	Position string    `json:"position"`
+	Key      string    `json:"key,omitempty"`
+	Time     time.Time `json:"time,omitzero"`
+	Bytes    int       `json:"bytes"` // of the event
+	// Value is the event; or Base64, when it is no UTF-8. Cut says that it is only the
+	// beginning of it.
+	Value  string `json:"value,omitempty"`
+	Base64 []byte `json:"value_base64,omitempty"`
+	Cut    bool   `json:"cut,omitempty"`
+	// Output is the one that refused, and Detail what it said.
+	Output string `json:"output,omitempty"`
+	Detail string `json:"detail,omitempty"`
+}
+
+// letter is the dead letter of a message.
+func letter(m *Message, reason enrich.Reason) Event {
+	v, cut := m.Value, false
+	if reason == enrich.TooLong {
+		v, cut = v[:min(len(v), keptOfLong)], len(v) > keptOfLong
+		for n := 0; n < utf8.UTFMax && cut && len(v) > 0 && !utf8.Valid(v); n++ {
+			v = v[:len(v)-1] // it was cut in a character
+		}
+	}
+	dst := ipwarden.AppendString([]byte(`{"id":`), m.ID)
+	dst = ipwarden.AppendString(append(dst, `,"reason":`...), string(reason))
+	dst = ipwarden.AppendString(append(dst, `,"position":`...), m.Position)
+	if m.Key != "" {
+		dst = ipwarden.AppendString(append(dst, `,"key":`...), m.Key)
+	}
+	if !m.Time.IsZero() {
+		dst = append(m.Time.UTC().AppendFormat(append(dst, `,"time":"`...), time.RFC3339Nano), '"')
+	}
+	dst = strconv.AppendInt(append(dst, `,"bytes":`...), int64(len(m.Value)), 10)
+	dst = appendValue(dst, v)
+	if cut {
+		dst = append(dst, `,"cut":true`...)
+	}
+	return Event{ID: m.ID, Key: m.Key, Value: append(dst, '}'), Time: m.Time}
+}
+
+func appendValue(dst, v []byte) []byte {
+	if utf8.Valid(v) {
+		return ipwarden.AppendString(append(dst, `,"value":`...), string(v))
+	}
+	return append(base64.StdEncoding.AppendEncode(append(dst, `,"value_base64":"`...), v), '"')
+}
+
+// refusedLetter is the dead letter of an event that an output refuses: of what came
+// out, because that is what was refused.
+func refusedLetter(e *Event, output, why string) Event {
+	dst := ipwarden.AppendString([]byte(`{"id":`), e.ID)
+	dst = append(dst, `,"reason":"`+Refused+`","position":""`...)
+	if e.Key != "" {
+		dst = ipwarden.AppendString(append(dst, `,"key":`...), e.Key)
+	}
+	dst = ipwarden.AppendString(append(dst, `,"output":`...), output)
+	dst = ipwarden.AppendString(append(dst, `,"detail":`...), clip(why))
+	dst = strconv.AppendInt(append(dst, `,"bytes":`...), int64(len(e.Value)), 10)
+	return Event{ID: e.ID, Key: e.Key, Value: append(appendValue(dst, e.Value), '}'), Time: e.Time}
+}
+
+func clip(s string) string {
+	const most = 300
+	if len(s) > most {
+		s = s[:most]
+	}
+	return s
+}
+
+// ReadLetter reads a dead letter.
+func ReadLetter(b []byte) (*Letter, error) {
+	var l Letter
+	if err := json.Unmarshal(b, &l); err != nil {
+		return nil, fmt.Errorf("this is no dead letter: %w", err)
+	}
+	if l.ID == "" || l.Reason == "" {
+		return nil, fmt.Errorf("this is no dead letter: it has no id, or no reason")
+	}
+	return &l, nil
+}
+
+// Event is what the letter is about, as it was; an error says why it is not to be had.
+func (l *Letter) Event() (Event, error) {
+	switch {
+	case l.Cut:
+		return Event{}, fmt.Errorf("%s: only its beginning was kept, because it was larger than an event may be", l.ID)
+	case l.Reason == Refused:
+		return Event{}, fmt.Errorf("%s: it was enriched already, and output %q refused it: %s", l.ID, l.Output, l.Detail)
+	}
+	e := Event{ID: l.ID, Key: l.Key, Time: l.Time, Value: []byte(l.Value)}
+	if l.Base64 != nil {
+		e.Value = l.Base64
+	}
+	return e, nil
+}
