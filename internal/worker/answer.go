@@ -44,7 +44,6 @@ type answerer struct {
 	bench   workbench
 	now     Answers // whose enricher now is
 	current *enrich.Enricher
-	dated   map[time.Time]*enrich.Enricher
 	kept    *ipwarden.Kept
 	events  []enrich.Event
 	at      []int // places of events in the batch
@@ -134,49 +133,39 @@ func (a *answerer) answer(ctx context.Context, f *flight) {
 // dates answers events as of their time: those of one day after each other are
 // answered together.
 func (a *answerer) dates(now time.Time, messages []Message, flush func(*enrich.Enricher, int, int, *ipwarden.View, string), view *ipwarden.View, today string) {
-	if len(a.dated) > 64 {
-		a.dated = nil
-	}
-	if a.dated == nil {
-		a.dated = map[time.Time]*enrich.Enricher{}
-	}
-	of := func(i int) (*enrich.Enricher, time.Time) {
+	of := func(i int) Answers {
 		t := messages[a.at[i]].Time
 		if t.IsZero() {
 			t = now
 		}
-		answers, err := a.w.c.AsOf(t)
-		if err != nil || answers.Source == nil {
-			a.w.metrics.lateness.Inc()
-			return a.current, time.Time{}
+		answers, covered := a.w.c.AsOf(t)
+		if !covered {
+			a.w.metrics.undated.Inc()
 		}
-		if answers.Source == a.now.Source {
-			return a.current, time.Time{}
-		}
-		e := a.dated[answers.Date]
-		if e == nil {
-			e, _ = enrich.New(enrich.Config{Source: answers.Source})
-			a.dated[answers.Date] = e
-		}
-		return e, answers.Date
+		return answers
 	}
+	if len(a.events) == 0 {
+		return
+	}
+	next := of(0)
 	for from := 0; from < len(a.events); {
-		e, date := of(from)
-		to := from + 1
-		for to < len(a.events) {
-			if next, _ := of(to); next != e {
+		answers, to := next, from+1
+		for ; to < len(a.events); to++ {
+			if next = of(to); next.Source != answers.Source {
 				break
 			}
-			to++
 		}
-		v, text := *view, today
-		if !date.IsZero() {
-			v.Kept, text = nil, day(date)
-			if t := messages[a.at[from]].Time; !t.IsZero() {
-				v.Now = t
+		if answers.Source == a.now.Source {
+			flush(a.current, from, to, view, today)
+		} else {
+			v := *view
+			v.Kept = nil
+			if t := messages[a.at[from]].Time; !t.IsZero() && t.Before(now) {
+				v.Now = t // of scores, which fade with time
 			}
+			e, _ := enrich.New(enrich.Config{Source: answers.Source})
+			flush(e, from, to, &v, day(answers.Date))
 		}
-		flush(e, from, to, &v, text)
 		from = to
 	}
 }

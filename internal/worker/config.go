@@ -44,8 +44,9 @@ type Config struct {
 
 	// Source answers as of when it is asked; it may change between calls.
 	Source func() Answers
-	// AsOf answers as of the time of an event; nil: Source does.
-	AsOf func(time.Time) (Answers, error)
+	// AsOf answers as of the time of an event; nil: Source does. It is false when what
+	// answers is not of that time.
+	AsOf func(time.Time) (Answers, bool)
 
 	Paths  Paths
 	Fields ipwarden.Fields // what is added; default enrich.DefaultFields

@@ -11,12 +11,12 @@ import (
 // Metrics are a worker's. The labels are from closed sets: reasons, stages, and the
 // outputs of the configuration.
 type Metrics struct {
-	read, events, again, lateness prometheus.Counter
-	written                       []prometheus.Counter
-	deadLetters                   *prometheus.CounterVec
-	failures                      *prometheus.CounterVec
-	lag, age                      prometheus.Gauge
-	all                           []prometheus.Collector
+	read, events, again, undated prometheus.Counter
+	written                      []prometheus.Counter
+	deadLetters                  *prometheus.CounterVec
+	failures                     *prometheus.CounterVec
+	lag, age                     prometheus.Gauge
+	all                          []prometheus.Collector
 }
 
 // Refused is the reason of a dead letter that an output did not take.
@@ -27,7 +27,7 @@ func newMetrics(outputs []string) *Metrics {
 		read:        prometheus.NewCounter(prometheus.CounterOpts{Name: "ipwarden_worker_read_total", Help: "Events read from the source, repeated deliveries included."}),
 		events:      prometheus.NewCounter(prometheus.CounterOpts{Name: "ipwarden_worker_events_total", Help: "Events committed at the source: what came of them was acknowledged."}),
 		again:       prometheus.NewCounter(prometheus.CounterOpts{Name: "ipwarden_worker_again_total", Help: "Events whose commit came too late: they are delivered again."}),
-		lateness:    prometheus.NewCounter(prometheus.CounterOpts{Name: "ipwarden_worker_undated_total", Help: "Events answered as of now because no dataset of their time was to be had."}),
+		undated:     prometheus.NewCounter(prometheus.CounterOpts{Name: "ipwarden_worker_undated_total", Help: "Events that were to be answered as of their time, and whose time is older than every dataset kept."}),
 		deadLetters: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "ipwarden_worker_dead_letters_total", Help: "Dead letters written, by reason."}, []string{"reason"}),
 		failures:    prometheus.NewCounterVec(prometheus.CounterOpts{Name: "ipwarden_worker_failures_total", Help: "Attempts that failed and were made again, by stage."}, []string{"stage"}),
 		lag:         prometheus.NewGauge(prometheus.GaugeOpts{Name: "ipwarden_worker_lag", Help: "Events that wait in the source, as of the last few seconds."}),
@@ -43,7 +43,7 @@ func newMetrics(outputs []string) *Metrics {
 	for _, s := range []string{"input", "output", "commit"} {
 		m.failures.WithLabelValues(s)
 	}
-	m.all = []prometheus.Collector{m.read, m.events, m.again, m.lateness, m.deadLetters, m.failures, m.lag, m.age, written}
+	m.all = []prometheus.Collector{m.read, m.events, m.again, m.undated, m.deadLetters, m.failures, m.lag, m.age, written}
 	return m
 }
 

@@ -12,11 +12,11 @@ type flight struct {
 	batch   *Batch
 	outputs [][]Event // by output
 	dead    []Event
-	reasons []string    // of dead letters
-	latest  time.Time   // of its events
-	buffers [][]byte    // what outputs point into, to be used again
-	done    func()      // no longer extended
-	shared  *workbench  // given back when it is done
+	reasons []string   // of dead letters
+	latest  time.Time  // of its events
+	buffers [][]byte   // what outputs point into, to be used again
+	done    func()     // no longer extended
+	shared  *workbench // given back when it is done
 }
 
 // ahead is how many batches wait between two stages.
