@@ -21,6 +21,7 @@ type cli struct {
 	Explain    explainCmd    `cmd:"" help:"Show which feed says what about an address." example:"ipwarden explain 8.8.8.8"`
 	Enrich     enrichCmd     `cmd:"" help:"Add what is known of the addresses in files." example:"ipwarden enrich access.log.gz"`
 	Summarize  summarizeCmd  `cmd:"" help:"Count who is in files: countries, networks, traits, providers." example:"ipwarden summarize -o report.html access.log.gz"`
+	Worker     workerCmd     `cmd:"" help:"Enrich the events of queues." example:"ipwarden worker --config worker.yaml"`
 	Serve      serveCmd      `cmd:"" help:"Answer over HTTP." example:"ipwarden serve --listen 127.0.0.1:8080"`
 	Gate       gateCmd       `cmd:"" help:"Decide about requests for proxies and applications." example:"ipwarden gate --policy policy.yaml --listen unix:/run/ipwarden.sock"`
 	Policy     policyCmd     `cmd:"" help:"Write, check, test and explain policies." example:"ipwarden policy init"`
@@ -112,7 +113,7 @@ func run(args []string, e *env) (status int) {
 	case "help":
 		args = append(args[1:len(args):len(args)], "--help")
 	}
-	ctx, err := parser.Parse(args)
+	ctx, err := parser.Parse(workerArgs(args))
 	if err == nil && file.err != nil {
 		fmt.Fprintf(e.stderr, "ipwarden: the configuration file: %v\n", file.err)
 		return exitUsage

@@ -8,6 +8,9 @@ import (
 	"github.com/ipwarden/ipwarden"
 	"github.com/ipwarden/ipwarden/embedded"
 	"github.com/ipwarden/ipwarden/feed"
+	"github.com/ipwarden/ipwarden/internal/eventfile"
+	"github.com/ipwarden/ipwarden/internal/nats"
+	"github.com/ipwarden/ipwarden/internal/worker"
 	"github.com/ipwarden/ipwarden/mmdb"
 	"github.com/ipwarden/ipwarden/risk"
 )
@@ -28,6 +31,13 @@ func exporters() map[string]exporter {
 		"mmdb":  exportMMDB,
 		"csv":   exportCSV,
 		"jsonl": exportJSONLines,
+	}
+}
+
+// workerKinds are where events of a worker come from and go to.
+func workerKinds() []worker.Kind {
+	return []worker.Kind{
+		nats.EventsKind(), eventfile.Kind(),
 	}
 }
 

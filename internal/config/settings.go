@@ -111,6 +111,8 @@ var known = map[string]shape{
 	"cache":           text, // URL of the store that their answers are shared through
 	"cache_seed_file": text, // keys and signs what is shared
 
+	"worker_config": text, // where events of queues come from and go to
+
 	"accounts_url": text, // PostgreSQL with the accounts, instead of a file
 }
 

@@ -81,6 +81,13 @@ func (in *Input) begin(ctx context.Context, most worker.Bound) error {
 	if in.cfg.Shared {
 		config.AckPolicy, config.AckWait, config.MaxAckPending = jetstream.AckExplicitPolicy, ackWait, max(8*most.Messages, 20_000)
 	}
+	if in.cfg.Stream == "" {
+		name, err := in.c.js.StreamNameBySubject(ctx, in.cfg.Subject)
+		if err != nil {
+			return fmt.Errorf("nats: no stream has the subject %s: %w", in.cfg.Subject, err)
+		}
+		in.cfg.Stream = name
+	}
 	consumer, err := in.c.js.CreateOrUpdateConsumer(ctx, in.cfg.Stream, config)
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
 		return fmt.Errorf("nats: there is no stream %s; 'nats stream add' makes one", in.cfg.Stream)
@@ -179,7 +186,7 @@ func (in *Input) Read(ctx context.Context, most worker.Bound) (*worker.Batch, er
 			break
 		}
 		in.last = meta.Sequence.Consumer
-		m := worker.Message{ID: next.m.Headers().Get(IDHeader), Key: next.m.Subject(), Value: next.m.Data(), Time: meta.Timestamp}
+		m := worker.Message{ID: next.m.Headers().Get(IDHeader), Key: next.m.Subject(), Origin: next.m.Subject(), Value: next.m.Data(), Time: meta.Timestamp}
 		m.Position = fmt.Sprintf("nats:%s/%d", in.cfg.Stream, meta.Sequence.Stream)
 		if m.ID == "" || len(m.ID) > 256 {
 			m.ID = m.Position
@@ -251,6 +258,9 @@ type OutputConfig struct {
 	// Stream is made when it is not there, with Subject as its own. Default: there is
 	// one already.
 	Stream string
+	// Back writes each event to the subject that it came from, and does not leave out
+	// what was written before.
+	Back bool
 }
 
 // Output writes events. Their ids are message ids, by which a stream leaves out those

@@ -23,8 +23,13 @@ func (o *Output) Write(ctx context.Context, events []worker.Event) (refused []wo
 		var failed error
 		for i := range part {
 			e := &part[i]
-			header := client.Header{jetstream.MsgIDHeader: {e.ID}, IDHeader: {e.ID}}
-			f, err := o.js.PublishMsgAsync(&client.Msg{Subject: o.cfg.Subject, Header: header, Data: e.Value}, jetstream.WithRetryAttempts(0))
+			subject, header := o.cfg.Subject, client.Header{IDHeader: {e.ID}}
+			if o.cfg.Back {
+				subject = e.Origin
+			} else {
+				header[jetstream.MsgIDHeader] = header[IDHeader]
+			}
+			f, err := o.js.PublishMsgAsync(&client.Msg{Subject: subject, Header: header, Data: e.Value}, jetstream.WithRetryAttempts(0))
 			if tooLarge(err) {
 				refused = append(refused, worker.Refusal{Index: first + i, Reason: err.Error()})
 				err, f = nil, nil

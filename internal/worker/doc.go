@@ -27,6 +27,9 @@ type Message struct {
 	ID string
 	// Position is where it is in its source, for people: "logins/3/1042".
 	Position string
+	// Origin is the part of the source that it goes back to after it was a dead letter:
+	// a subject, a topic; "" when there is one only.
+	Origin string
 	// Key is what the source keeps in order; "" is nothing.
 	Key string
 	// Value is the event. It is not changed, and not used after Commit.
@@ -76,6 +79,8 @@ type Event struct {
 	Key   string
 	Value []byte // JSON; valid until Write has returned
 	Time  time.Time
+	// Origin is that of a message that is put back.
+	Origin string
 	// Type is that of an event which a rule made, "" of one that passes through.
 	Type string
 }

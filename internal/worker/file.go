@@ -31,11 +31,21 @@ func (e *End) OpenInput() (Input, error) { return e.kind.Input(e.Values) }
 // OpenOutput opens it for writing.
 func (e *End) OpenOutput() (Output, error) { return e.kind.Output(e.Values) }
 
-// Reads reports whether it can be read: a destination that cannot is written only.
-func (e *End) Reads() bool { return e.kind.Input != nil }
+// OpenBack opens an input for putting events back; nil when its kind cannot.
+func (e *End) OpenBack() (Output, error) {
+	if e.kind.Back == nil {
+		return nil, nil
+	}
+	return e.kind.Back(e.Values)
+}
 
-// Writes reports whether it can be written.
-func (e *End) Writes() bool { return e.kind.Output != nil }
+// OpenDead opens an output for reading dead letters; nil when its kind cannot.
+func (e *End) OpenDead() (Input, error) {
+	if e.kind.Dead == nil {
+		return nil, nil
+	}
+	return e.kind.Dead(e.Values)
+}
 
 // A File is a configuration, checked.
 type File struct {
@@ -305,7 +315,6 @@ func (r *reader) outputs(n ast.Node) {
 		}
 		if !namePattern.MatchString(p.Key) {
 			r.At(p.Token, fmt.Sprintf("%q is no name of an output: small letters, digits, _ and -, such as review", p.Key))
-			continue
 		}
 		if p.Key == "dead_letters" {
 			r.At(p.Token, "dead_letters stands beside outputs, not among them")

@@ -56,6 +56,10 @@ type Kind struct {
 	Keys   []Key
 	Input  func(Values) (Input, error)  // nil: it is none
 	Output func(Values) (Output, error) // nil: it is none
+	// Back opens an input's values for putting events back, by their Origin; and Dead
+	// opens an output's for reading the dead letters that are there. Nil: it cannot.
+	Back func(Values) (Output, error)
+	Dead func(Values) (Input, error)
 	// Check finds what single keys do not show; nil: there is nothing.
 	Check func(Values, Side) error
 }

@@ -20,6 +20,7 @@ type Letter struct {
 	ID       string    `json:"id"`
 	Reason   string    `json:"reason"`
 	Position string    `json:"position"`
+	Origin   string    `json:"origin,omitempty"`
 	Key      string    `json:"key,omitempty"`
 	Time     time.Time `json:"time,omitzero"`
 	Bytes    int       `json:"bytes"` // of the event
@@ -45,6 +46,9 @@ func letter(m *Message, reason enrich.Reason) Event {
 	dst := ipwarden.AppendString([]byte(`{"id":`), m.ID)
 	dst = ipwarden.AppendString(append(dst, `,"reason":`...), string(reason))
 	dst = ipwarden.AppendString(append(dst, `,"position":`...), m.Position)
+	if m.Origin != "" {
+		dst = ipwarden.AppendString(append(dst, `,"origin":`...), m.Origin)
+	}
 	if m.Key != "" {
 		dst = ipwarden.AppendString(append(dst, `,"key":`...), m.Key)
 	}
@@ -108,7 +112,7 @@ func (l *Letter) Event() (Event, error) {
 	case l.Reason == Refused:
 		return Event{}, fmt.Errorf("%s: it was enriched already, and output %q refused it: %s", l.ID, l.Output, l.Detail)
 	}
-	e := Event{ID: l.ID, Key: l.Key, Time: l.Time, Value: []byte(l.Value)}
+	e := Event{ID: l.ID, Key: l.Key, Origin: l.Origin, Time: l.Time, Value: []byte(l.Value)}
 	if l.Base64 != nil {
 		e.Value = l.Base64
 	}

@@ -1,0 +1,110 @@
+package worker
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"time"
+)
+
+// A Replay puts the events of dead letters back.
+type Replay struct {
+	Back Output      // to where they came from
+	Tell func(error) // takes why a letter cannot be put back
+	// Returned and Kept count letters.
+	Returned, Kept int
+}
+
+// replayAtOnce are put back together.
+const replayAtOnce = 500
+
+// longestLetter is how long a line of dead letters may be: an event of the largest size
+// there is, in base64 or with every byte escaped.
+const longestLetter = 6*(64<<20) + 4096
+
+// Lines replays letters that stand on lines. What cannot be put back is written to
+// kept as it is.
+func (r *Replay) Lines(ctx context.Context, in io.Reader, kept Output) error {
+	lines := bufio.NewScanner(in)
+	lines.Buffer(make([]byte, 64<<10), longestLetter)
+	var letters [][]byte
+	for more := true; more; {
+		more = lines.Scan()
+		if line := bytes.TrimSpace(lines.Bytes()); more && len(line) > 0 {
+			letters = append(letters, bytes.Clone(line))
+		}
+		if len(letters) >= replayAtOnce || !more {
+			if err := r.put(ctx, letters, kept); err != nil {
+				return err
+			}
+			letters = letters[:0]
+		}
+	}
+	return lines.Err()
+}
+
+// Queue replays letters that wait in a queue, until there are none for a while.
+func (r *Replay) Queue(ctx context.Context, in Input, kept Output, idle time.Duration) error {
+	for {
+		wait, cancel := context.WithTimeout(ctx, idle)
+		b, err := in.Read(wait, Bound{replayAtOnce, 8 << 20})
+		cancel()
+		if err != nil {
+			if ctx.Err() == nil && errors.Is(err, context.DeadlineExceeded) && wait.Err() != nil {
+				return nil
+			}
+			return err
+		}
+		if b == nil {
+			continue
+		}
+		letters := make([][]byte, len(b.Messages))
+		for i := range b.Messages {
+			letters[i] = b.Messages[i].Value
+		}
+		if err := r.put(ctx, letters, kept); err != nil {
+			return err
+		}
+		if err := b.Commit(ctx); err != nil && !errors.Is(err, ErrAgain) {
+			return err
+		}
+	}
+}
+
+// put puts letters back, or keeps them.
+func (r *Replay) put(ctx context.Context, letters [][]byte, kept Output) error {
+	var events, stay []Event
+	for _, b := range letters {
+		l, err := ReadLetter(b)
+		var e Event
+		if err == nil {
+			e, err = l.Event()
+		}
+		if err != nil {
+			r.Tell(err)
+			stay = append(stay, Event{Value: b})
+			continue
+		}
+		events = append(events, e)
+	}
+	if len(events) > 0 {
+		refused, err := r.Back.Write(ctx, events)
+		if err != nil {
+			return err
+		}
+		for _, no := range refused {
+			r.Tell(errors.New(events[no.Index].ID + ": " + no.Reason))
+			e := refusedLetter(&events[no.Index], "input", no.Reason)
+			stay = append(stay, e)
+		}
+		r.Returned += len(events) - len(refused)
+	}
+	r.Kept += len(stay)
+	if len(stay) == 0 {
+		return nil
+	}
+	_, err := kept.Write(ctx, stay)
+	return err
+}
