@@ -28,13 +28,23 @@ func (w *Worker) Run(ctx context.Context) error {
 	// What was read is worked on for a while after ctx has ended.
 	work, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
-	var drained *time.Timer
-	stopping := context.AfterFunc(ctx, func() { drained = time.AfterFunc(w.c.Drain, cancel) })
-	defer func() {
-		if !stopping() && drained != nil {
-			drained.Stop()
+	ended, over := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(over)
+		select {
+		case <-ctx.Done():
+		case <-ended:
+			return
+		}
+		drained := time.NewTimer(w.c.Drain)
+		defer drained.Stop()
+		select {
+		case <-drained.C:
+			cancel()
+		case <-ended:
 		}
 	}()
+	defer func() { close(ended); <-over }()
 	read, answered := make(chan *flight, ahead), make(chan *flight, ahead)
 	turn := make(chan struct{}, 1) // of a Serial input: the batch before is done
 	serial := false
