@@ -2,6 +2,7 @@ package authz
 
 import (
 	"math"
+	"slices"
 	"strconv"
 	"sync/atomic"
 	"time"
@@ -12,15 +13,34 @@ import (
 	"github.com/ipwarden/ipwarden/limit"
 )
 
-// An account is what the keys of one share. It stays while they change.
-type account struct {
-	plan     atomic.Pointer[plan] // nil until it is known
-	status   atomic.Uint32        // a customer.Status
-	burst    limit.Cell
-	standing *usage.Standing
-	id       customer.AccountID
-	named    string // the plan's name, and since when it has it, for who changes things
-	from     time.Time
+// What the keys of an account share stands at the Desk of its usage.Standing: the burst,
+// a customer.Status, and the number of its plan in plans. It stays while keys change.
+
+// plans are all that ever were, by number: 0 is none. A number stays with a name.
+type plans struct {
+	list   atomic.Pointer[[]*plan] // a new one with each change; nil in it is one that is not known yet
+	number map[string]uint32       // guarded by Authorizer.mu
+}
+
+func (p *plans) at(n uint32) *plan { return (*p.list.Load())[n] }
+
+// of is the number of a name. Authorizer.mu is held.
+func (p *plans) of(name string) uint32 {
+	n, ok := p.number[name]
+	if !ok {
+		list := append(slices.Clone(*p.list.Load()), nil)
+		n = uint32(len(list) - 1)
+		p.list.Store(&list)
+		p.number[name] = n
+	}
+	return n
+}
+
+// set puts a plan in its place. Authorizer.mu is held.
+func (p *plans) set(n uint32, to *plan) {
+	list := slices.Clone(*p.list.Load())
+	list[n] = to
+	p.list.Store(&list)
 }
 
 // A plan is a customer.Plan in the form that is checked with. It does not change.

@@ -18,12 +18,15 @@ import (
 
 // Counts is what counts calls and holds quotas: [usage.Memory], or the ledger.
 type Counts interface {
-	// Key returns where calls of a key are counted, and Standing where a quota
-	// stands; found or made. They are asked for when a key or an account is learnt of.
-	Key(customer.KeyID, customer.AccountID) *usage.Key
+	// Standing returns where a quota stands, found or made. It is asked for when a key
+	// or an account is learnt of.
 	Standing(usage.Subject) *usage.Standing
 	// SetTerms says what a Subject may use from now on.
 	SetTerms(usage.Subject, usage.Terms)
+	// Directory has them all.
+	Directory() *usage.Directory
+	// Each calls yield with all Subjects, until it says no.
+	Each(yield func(usage.Subject, *usage.Standing, usage.Terms) bool)
 	// Record counts n calls, on the way of a request: nanoseconds, no allocation.
 	Record(k *usage.Key, e customer.Endpoint, c customer.Class, n uint32, client netip.Addr, referer string)
 }
@@ -51,6 +54,7 @@ type Config struct {
 type Authorizer struct {
 	hasher *Hasher
 	usage  Counts
+	where  *usage.Directory // of usage
 	table  table
 	start  time.Time // of the cells' clock
 	counts [NumCodes]atomic.Int64
@@ -61,9 +65,8 @@ type Authorizer struct {
 	salts  [2]limit.Salt
 
 	noAnonymous bool
-	mu          sync.Mutex                      // guards what is below, and changes
-	accounts    map[customer.AccountID]*account // guarded by mu
-	plans       map[string]*plan                // guarded by mu
+	mu          sync.Mutex // guards changes
+	plans       plans
 }
 
 // New returns an Authorizer that knows no key. The error names every mistake in cfg.
@@ -84,10 +87,9 @@ func New(cfg Config) (*Authorizer, error) {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	a := &Authorizer{
-		hasher: cfg.Hasher, usage: cfg.Usage, start: cfg.Now(), noAnonymous: cfg.NoAnonymous,
-		accounts: map[customer.AccountID]*account{}, plans: map[string]*plan{},
-	}
+	a := &Authorizer{hasher: cfg.Hasher, usage: cfg.Usage, where: cfg.Usage.Directory(), start: cfg.Now(), noAnonymous: cfg.NoAnonymous}
+	a.plans.number = map[string]uint32{}
+	a.plans.list.Store(&[]*plan{nil})
 	var err error
 	if a.memory, err = limit.NewMemory(limit.MemoryConfig{Entries: 2 * cfg.Networks}); err != nil {
 		return nil, fmt.Errorf("authz: %w", err)
@@ -123,30 +125,24 @@ type Feed func(ctx context.Context, since int64, f func(*Changes) error) (newest
 func (a *Authorizer) Apply(c *Changes) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	changed := map[string]bool{}
+	changed := map[uint32]*plan{}
 	for _, p := range c.Plans {
-		a.plans[p.Name] = newPlan(p)
-		changed[p.Name] = true
+		n := a.plans.of(p.Name)
+		changed[n] = newPlan(p)
+		a.plans.set(n, changed[n])
 		if p.Name == AnonymousPlan && !a.noAnonymous {
 			a.tier.Store(newTier(p))
 		}
 	}
 	for _, name := range c.GonePlans {
 		// Accounts that are on it stay on what it was: who removes it moves them first.
-		delete(a.plans, name)
 		if name == AnonymousPlan {
 			a.tier.Store(nil)
 		}
 	}
+	a.setPlans(changed)
 	for i := range c.Accounts {
 		a.setAccount(&c.Accounts[i])
-	}
-	if len(changed) > 0 {
-		for _, acc := range a.accounts {
-			if changed[acc.named] {
-				a.setPlan(acc)
-			}
-		}
 	}
 	slots := make([]slot, 0, len(c.Keys))
 	for i := range c.Keys {
@@ -157,52 +153,55 @@ func (a *Authorizer) Apply(c *Changes) {
 	}
 }
 
-// account returns the account of an identifier, made when it is not known yet.
-func (a *Authorizer) account(id customer.AccountID) *account {
-	acc := a.accounts[id]
-	if acc == nil {
-		acc = &account{id: id, standing: a.usage.Standing(usage.Subject{Account: id})}
-		acc.status.Store(uint32(customer.Suspended)) // until it is known
-		a.accounts[id] = acc
-	}
-	return acc
-}
-
 func (a *Authorizer) setAccount(c *customer.Account) {
-	acc := a.account(c.ID)
-	if acc.named != c.Plan || !acc.from.Equal(c.PlanFrom) || acc.plan.Load() == nil {
-		acc.named, acc.from = c.Plan, c.PlanFrom
-		a.setPlan(acc)
+	s := a.usage.Standing(usage.Subject{Account: c.ID})
+	n := a.plans.of(c.Plan)
+	terms := usage.Terms{Epoch: c.PlanFrom} // of one that comes
+	if p := a.plans.at(n); p != nil {
+		terms = p.terms(c.PlanFrom)
 	}
-	acc.status.Store(uint32(c.Status))
+	a.usage.SetTerms(usage.Subject{Account: c.ID}, terms)
+	s.Desk.Plan.Store(n)
+	s.Desk.Status.Store(uint32(c.Status))
 }
 
-func (a *Authorizer) setPlan(acc *account) {
-	p := a.plans[acc.named]
-	if p == nil {
-		return // it comes, or the account was never on a plan that is
+// setPlans gives accounts the terms of plans that changed.
+func (a *Authorizer) setPlans(changed map[uint32]*plan) {
+	if len(changed) == 0 {
+		return
 	}
-	a.usage.SetTerms(usage.Subject{Account: acc.id}, p.terms(acc.from))
-	acc.plan.Store(p)
+	type change struct {
+		s usage.Subject
+		t usage.Terms
+	}
+	var all []change
+	a.usage.Each(func(s usage.Subject, at *usage.Standing, t usage.Terms) bool {
+		if p := changed[at.Desk.Plan.Load()]; p != nil && s.Key == 0 {
+			all = append(all, change{s, p.terms(t.Epoch)})
+		}
+		return true
+	})
+	for _, c := range all {
+		a.usage.SetTerms(c.s, c.t)
+	}
 }
 
 // slot makes the slot of a key.
 func (a *Authorizer) slot(k *customer.Key) slot {
-	acc := a.account(k.Account)
-	s := slot{hash: words(k.Hash), id: k.ID, account: acc, standing: acc.standing, counts: a.usage.Key(k.ID, k.Account), flags: newFlags(k)}
+	s := slot{hash: words(k.Hash), Key: usage.NewKey(k.ID, k.Account), account: a.usage.Standing(usage.Subject{Account: k.Account}).Number(), flags: newFlags(k)}
 	var revoked bool
 	if s.ends, revoked = ends(k); revoked {
 		s.flags |= flagRevoked
 	}
 	var before *detail
-	if old := a.table.find(s.hash); old != nil {
+	if old, _ := a.table.find(s.hash, a.where); old != nil {
 		before = old.detail
 	}
 	d, f := newDetail(k, before)
 	s.detail = d
 	s.flags |= f
 	window := customer.Calendar
-	if p := acc.plan.Load(); p != nil {
+	if p := a.plans.at(a.where.At(s.account).Desk.Plan.Load()); p != nil {
 		window = p.Window
 	}
 	if terms, ok := ownTerms(k, window); ok {
@@ -294,7 +293,7 @@ func (a *Authorizer) renew(ctx context.Context, feed Feed) (revision int64, err 
 		}
 	}
 	a.mu.Lock()
-	for name := range a.plans {
+	for name := range a.plans.number {
 		if !plans[name] {
 			gone.GonePlans = append(gone.GonePlans, name)
 		}

@@ -23,7 +23,8 @@ type Call struct {
 	Items           int // look-ups that are asked for; 0 is not known yet, see [Authorizer.More]
 	Now             time.Time
 
-	key       *slot // whose it is; nil without a key
+	key       *slot           // whose it is; nil without a key
+	account   *usage.Standing // its account's
 	by        *plan
 	anonymous bool
 	since     time.Duration // Now on the clock of the cells
@@ -40,7 +41,7 @@ func (c *Call) Reset() {
 	c.Key, c.Path, c.Origin, c.Referer = "", "", "", ""
 	c.Client, c.Peer = netip.Addr{}, netip.Addr{}
 	c.Endpoint, c.Scope, c.Items, c.Now = 0, 0, 0, time.Time{}
-	c.key, c.by, c.anonymous, c.since, c.taken, c.left = nil, nil, false, 0, 0, 0
+	c.key, c.account, c.by, c.anonymous, c.since, c.taken, c.left = nil, nil, nil, false, 0, 0, 0
 	if c.refused.Code != Admitted { // else it is as it was
 		c.refused = Refusal{}
 	}
@@ -54,7 +55,7 @@ func (c *Call) Account() customer.AccountID {
 	if c.key == nil {
 		return 0
 	}
-	return c.key.account.id
+	return c.key.Account
 }
 
 // At says that the time is now: a call may last.
@@ -72,7 +73,7 @@ func (c *Call) standingLeft() int64 {
 		q := s.Quota()
 		return min(q.Day.Left(), q.Month.Left())
 	}
-	n := left(c.key.standing)
+	n := left(c.account)
 	if d := c.key.detail; d != nil && d.standing != nil {
 		n = min(n, left(d.standing))
 	}
@@ -84,7 +85,7 @@ func (c *Call) KeyID() customer.KeyID {
 	if c.key == nil {
 		return 0
 	}
-	return c.key.id
+	return c.key.ID
 }
 
 // Fields are what the plan has of a record; false is all of them.
@@ -115,7 +116,7 @@ func (c *Call) Left() (used, of int64, reset time.Time) {
 	if c.key == nil {
 		return 0, 0, time.Time{}
 	}
-	q := c.key.standing.Quota()
+	q := c.account.Quota()
 	if q.Day.Limit > 0 {
 		return q.Day.Used, q.Day.Limit, q.Day.Reset
 	}

@@ -16,15 +16,19 @@ func (a *Authorizer) Check(c *Call) *Refusal {
 	if c.Key == "" {
 		return a.checkAnonymous(c)
 	}
-	if _, _, err := customer.ParseKey(c.Key); err != nil {
-		if err == customer.ErrChecksum {
-			return a.refuse(c, Mistyped)
-		}
-		return a.refuse(c, NotKey)
+	var k *slot
+	if len(c.Key) == customer.KeyLen {
+		k, c.account = a.table.find(words(a.hasher.Hash(c.Key)), a.where)
 	}
-	k := a.table.find(words(a.hasher.Hash(c.Key)))
-	if k == nil {
-		return a.refuse(c, UnknownKey)
+	if k == nil { // what is known is a key, and needs no proof of its form
+		switch _, _, err := customer.ParseKey(c.Key); err {
+		case nil:
+			return a.refuse(c, UnknownKey)
+		case customer.ErrChecksum:
+			return a.refuse(c, Mistyped)
+		default:
+			return a.refuse(c, NotKey)
+		}
 	}
 	c.key = k
 	if k.ends != 0 && c.Now.Unix() >= int64(k.ends) {
@@ -34,8 +38,8 @@ func (a *Authorizer) Check(c *Call) *Refusal {
 		}
 		return a.refuse(c, Expired)
 	}
-	c.by = k.account.plan.Load()
-	switch customer.Status(k.account.status.Load()) {
+	c.by = a.plans.at(c.account.Desk.Plan.Load())
+	switch customer.Status(c.account.Desk.Status.Load()) {
 	case customer.Active:
 	case customer.Deleted:
 		return a.refuse(c, UnknownKey)
@@ -108,7 +112,7 @@ func (a *Authorizer) charge(c *Call, n int) *Refusal {
 	}
 	cost := clamp(int64(n))
 	if p.rate.Limit > 0 {
-		res := k.account.burst.Take(c.since, &p.rate, cost)
+		res := c.account.Desk.Burst.Take(c.since, &p.rate, cost)
 		if !res.Allowed {
 			return a.tooFast(c, &p.rate, &res)
 		}
@@ -117,7 +121,7 @@ func (a *Authorizer) charge(c *Call, n int) *Refusal {
 	if k.flags&flagLimits != 0 {
 		if r := a.chargeLimits(c, n); r != nil {
 			if p.rate.Limit > 0 {
-				k.account.burst.Give(&p.rate, cost)
+				c.account.Desk.Burst.Give(&p.rate, cost)
 			}
 			return r
 		}
@@ -125,9 +129,9 @@ func (a *Authorizer) charge(c *Call, n int) *Refusal {
 	if k.flags&flagTest != 0 || n == 0 {
 		return nil
 	}
-	if !k.standing.Take(int64(n)) {
+	if !c.account.Take(int64(n)) {
 		a.giveBack(c, n)
-		return a.overQuota(c, k.standing, [2]string{nameDay, nameMonth}, n)
+		return a.overQuota(c, c.account, [2]string{nameDay, nameMonth}, n)
 	}
 	c.taken += int64(n)
 	return nil
@@ -160,7 +164,7 @@ func (a *Authorizer) chargeLimits(c *Call, n int) *Refusal {
 func (a *Authorizer) giveBack(c *Call, n int) {
 	k, cost := c.key, clamp(int64(n))
 	if c.by.rate.Limit > 0 {
-		k.account.burst.Give(&c.by.rate, cost)
+		c.account.Desk.Burst.Give(&c.by.rate, cost)
 	}
 	if k.flags&flagLimits == 0 {
 		return
@@ -193,7 +197,7 @@ func (a *Authorizer) Settle(c *Call, status, n int, more bool) {
 		charged = int64(n)
 	}
 	if back := c.taken - charged; back > 0 && !more {
-		c.key.standing.Return(back)
+		c.account.Return(back)
 		if d := c.key.detail; d != nil && d.standing != nil {
 			d.standing.Return(back)
 		}
@@ -205,7 +209,7 @@ func (a *Authorizer) Settle(c *Call, status, n int, more bool) {
 	if n == 0 {
 		return
 	}
-	a.usage.Record(c.key.counts, c.Endpoint, class, uint32(n), c.Client, c.Referer)
+	a.usage.Record(&c.key.Key, c.Endpoint, class, uint32(n), c.Client, c.Referer)
 }
 
 // classOf is what an answer is counted as.
@@ -227,7 +231,7 @@ func (a *Authorizer) refuse(c *Call, code Code) *Refusal {
 	r.Code, r.anonymous = code, c.anonymous
 	a.counts[code].Add(1)
 	if c.key != nil {
-		r.Key = c.key.id
+		r.Key = c.key.ID
 	}
 	if code == UnknownKey {
 		r.Key = 0 // of a deleted account nothing is told

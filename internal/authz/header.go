@@ -74,7 +74,7 @@ func (c *Call) AppendRateLimit(dst []byte) []byte {
 func (c *Call) appendKeyed(dst []byte) []byte {
 	k, now := c.key, c.Now.Unix()
 	if c.by.PerDay > 0 || c.by.PerMonth > 0 {
-		q := k.standing.Quota()
+		q := c.account.Quota()
 		if c.by.PerDay > 0 {
 			dst = appendLeft(dst, nameDay, q.Day.Left(), q.Day.Reset.Unix()-now)
 		}

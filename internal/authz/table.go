@@ -5,6 +5,7 @@ import (
 	"math/bits"
 	"sync"
 	"sync/atomic"
+	"unsafe"
 
 	"github.com/ipwarden/ipwarden/internal/customer"
 	"github.com/ipwarden/ipwarden/internal/usage"
@@ -28,23 +29,28 @@ type table struct {
 // A shard is an open-addressing table that never changes. A byte of tags for each
 // slot says whether it is taken, and by seven bits of its hash by whom: nearly all
 // unknown keys touch nothing else, and known ones one slot.
+//
+// The numbers of the accounts stand beside the tags: both are small enough for a cache,
+// so that the slot and the account, which are not, are fetched at once and not one after
+// the other.
 type shard struct {
-	tags  []uint64 // eight slots each
-	slots []slot
-	n     int
+	tags     []uint64    // eight slots each
+	accounts [][8]uint32 // in the Directory
+	slots    []slot
+	n        int
 }
 
 // A slot is what a check reads of a key: one cache line.
 type slot struct {
-	hash     [2]uint64
-	id       customer.KeyID
-	account  *account
-	standing *usage.Standing // the account's, here too so that both are fetched at once
-	counts   *usage.Key
-	detail   *detail // nil when nothing restricts it
-	ends     uint32  // seconds since 1970 from which it is refused; 0 is never
-	flags    flags
+	hash [2]uint64
+	usage.Key
+	detail  *detail // nil when nothing restricts it
+	account uint32  // in the Directory
+	ends    uint32  // seconds since 1970 from which it is refused; 0 is never
+	flags   flags
 }
+
+var _ = [1]struct{}{}[unsafe.Sizeof(slot{})-64]
 
 const (
 	ones  = 0x0101010101010101
@@ -69,26 +75,30 @@ func (s *shard) groupOf(w [2]uint64) int {
 	return int(g)
 }
 
-// find returns the slot of a hash, nil when there is none. Comparing takes as long
-// whichever bits differ.
-func (t *table) find(w [2]uint64) *slot {
+// find returns the slot of a hash and its account's Standing, nil when there is none.
+// Comparing takes as long whichever bits differ.
+func (t *table) find(w [2]uint64, where *usage.Directory) (*slot, *usage.Standing) {
 	s := t.shards[shardOf(w)].Load()
 	if s == nil {
-		return nil
+		return nil, nil
 	}
 	tag := tagOf(w) * ones
 	for g := s.groupOf(w); ; {
+		row := &s.accounts[g]
+		_ = atomic.LoadUint32(&row[0]) // it comes with the tags
 		tags := s.tags[g]
 		differ := tags ^ tag
 		// A byte above one that is the same may be taken for the same too; the hash tells.
 		for same := (differ - ones) &^ differ & highs; same != 0; same &= same - 1 {
-			k := &s.slots[g*8+bits.TrailingZeros64(same)/8]
+			i := bits.TrailingZeros64(same) / 8 & 7
+			k, account := &s.slots[g*8+i], where.At(atomic.LoadUint32(&row[i]))
+			account.Touch() // it comes while the hash is compared
 			if (k.hash[0]^w[0])|(k.hash[1]^w[1]) == 0 {
-				return k
+				return k, account
 			}
 		}
 		if ^tags&highs != 0 {
-			return nil // a free slot: it would be there
+			return nil, nil // a free slot: it would be there
 		}
 		if g++; g == len(s.tags) {
 			g = 0
@@ -96,11 +106,11 @@ func (t *table) find(w [2]uint64) *slot {
 	}
 }
 
-// newShard has room for n slots, of which at most 4/5 are taken, and one at least
+// newShard has room for n slots, of which at most 5/6 are taken, and one at least
 // is free.
 func newShard(n int) *shard {
-	groups := max(1, (n*5/4+8)/8)
-	return &shard{tags: make([]uint64, groups), slots: make([]slot, groups*8)}
+	groups := n*3/20 + 1 // of eight
+	return &shard{tags: make([]uint64, groups), accounts: make([][8]uint32, groups), slots: make([]slot, groups*8)}
 }
 
 // add puts a slot where find looks for it. Nobody reads the shard yet.
@@ -109,7 +119,9 @@ func (s *shard) add(k *slot) {
 		if free := ^s.tags[g] & highs; free != 0 {
 			i := bits.TrailingZeros64(free) / 8
 			s.tags[g] |= tagOf(k.hash) << (8 * i)
-			s.slots[g*8+i] = *k
+			// The one before it may be counted with meanwhile.
+			s.slots[g*8+i] = slot{k.hash, k.Key.Copy(), k.detail, k.account, k.ends, k.flags}
+			s.accounts[g][i] = k.account
 			s.n++
 			return
 		}

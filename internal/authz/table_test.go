@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/ipwarden/ipwarden/internal/customer"
+	"github.com/ipwarden/ipwarden/internal/usage"
 )
 
 // worst is the hash number n of a kind of worst case: few shards, few groups, few tags.
@@ -27,13 +28,14 @@ func TestTableIsAMap(t *testing.T) {
 		return h
 	}} {
 		var tab table
+		dir := someDirectory()
 		oracle := map[customer.Hash]customer.KeyID{}
 		for round := range 60 {
 			var put []slot
 			var gone []customer.Hash
 			for range rnd.IntN(60) {
 				h, id := hash(rnd.Uint64N(600)), customer.NewKeyID()
-				put = append(put, slot{hash: words(h), id: id})
+				put = append(put, slot{hash: words(h), Key: usage.NewKey(id, 0)})
 			}
 			for range rnd.IntN(20) {
 				gone = append(gone, hash(rnd.Uint64N(600)))
@@ -43,12 +45,13 @@ func TestTableIsAMap(t *testing.T) {
 				delete(oracle, h)
 			}
 			for _, k := range put { // the last of equals, and put goes before gone
-				oracle[hashOf(k.hash)] = k.id
+				oracle[hashOf(k.hash)] = k.ID
 			}
 			for n := range uint64(700) {
 				h := hash(n)
-				k, want := tab.find(words(h)), oracle[h]
-				if (k == nil) != (want == 0) || k != nil && k.id != want {
+				k, _ := tab.find(words(h), dir)
+				want := oracle[h]
+				if (k == nil) != (want == 0) || k != nil && k.ID != want {
 					t.Fatalf("round %d: number %d is %v, want %v", round, n, k, want)
 				}
 			}
@@ -59,12 +62,22 @@ func TestTableIsAMap(t *testing.T) {
 	}
 }
 
+// someDirectory has one account, of number 0.
+func someDirectory() *usage.Directory {
+	m := usage.NewMemory(nil)
+	m.Standing(usage.Subject{Account: 1})
+	return m.Directory()
+}
+
 // TestTableUnderChange: who reads while shards are replaced sees each key in its old
 // state or its new one, and none that stays is ever missing.
 func TestTableUnderChange(t *testing.T) {
 	var tab table
+	dir := someDirectory()
 	const stay, rounds = 500, 300
-	at := func(n, version uint64) slot { return slot{hash: words(worst(n)), id: customer.KeyID(n<<32 | version)} }
+	at := func(n, version uint64) slot {
+		return slot{hash: words(worst(n)), Key: usage.NewKey(customer.KeyID(n<<32|version), 0)}
+	}
 	var first []slot
 	for n := range uint64(stay) {
 		first = append(first, at(n, 1))
@@ -78,12 +91,12 @@ func TestTableUnderChange(t *testing.T) {
 			var seen [stay]uint64
 			for !ended.Load() {
 				n := rnd.Uint64N(stay)
-				k := tab.find(words(worst(n)))
-				if k == nil || uint64(k.id)>>32 != n {
+				k, _ := tab.find(words(worst(n)), dir)
+				if k == nil || uint64(k.ID)>>32 != n {
 					t.Errorf("number %d is %v", n, k)
 					return
 				}
-				if v := uint64(uint32(k.id)); v < seen[n] {
+				if v := uint64(uint32(k.ID)); v < seen[n] {
 					t.Errorf("number %d went back from version %d to %d", n, seen[n], v)
 					return
 				} else {

@@ -29,9 +29,10 @@ type aggregator struct {
 	regions   []string   // by number: they are few
 	nodes     map[uint64]*nodeState
 	sources   []*sourceState
-	accounts  map[Subject]*account
-	pending   map[row]int64 // not yet in the store
-	moving    map[row]int64 // being committed
+	accounts  accounts
+	recalls   map[*account]*tally // being reckoned anew: see Meter.recall
+	pending   map[row]int64       // not yet in the store
+	moving    map[row]int64       // being committed
 	committed map[Mark]uint64
 	due       []Alert
 	following bool      // another process commits to the store
@@ -96,7 +97,7 @@ type Stats struct {
 }
 
 func newAggregator(c *Config, node, since uint64) *aggregator {
-	a := &aggregator{c: c, node: node, since: since, log: c.Logger, accounts: map[Subject]*account{}}
+	a := &aggregator{c: c, node: node, since: since, log: c.Logger, recalls: map[*account]*tally{}}
 	for _, s := range c.Sources {
 		a.sources = append(a.sources, &sourceState{Source: s, heard: c.Now(), reached: true})
 	}
@@ -133,7 +134,7 @@ func (a *aggregator) load(ctx context.Context) error {
 	if n := a.nodes[a.node]; n != nil {
 		a.since = max(a.since, n.sequence)
 	}
-	for _, acc := range a.accounts {
+	for acc := range a.accounts.all() {
 		if t := acc.tally; t != nil {
 			acc.spent.Add(-t.own)
 			acc.known.Store(0)
@@ -160,7 +161,7 @@ func (a *aggregator) load(ctx context.Context) error {
 	}
 	a.rolled = customer.HourOf(now)
 	for s, n := range sums {
-		acc := a.accounts[s.s]
+		acc := a.accounts.find(s.s)
 		if acc == nil {
 			if s.s.Key != 0 {
 				continue // keys have a standing when they have limits
@@ -169,7 +170,7 @@ func (a *aggregator) load(ctx context.Context) error {
 		}
 		a.count(acc, s.h, n, a.region(s.region), now)
 	}
-	for _, acc := range a.accounts {
+	for acc := range a.accounts.all() {
 		a.settle(acc, now)
 	}
 	return nil
@@ -177,20 +178,23 @@ func (a *aggregator) load(ctx context.Context) error {
 
 // make makes an account. a.mu is held.
 func (a *aggregator) make(s Subject) *account {
-	acc := &account{subject: s}
+	acc := a.accounts.make(s)
 	acc.allowed.Store(math.MaxInt64)
-	a.accounts[s] = acc
 	return acc
 }
 
 // count adds to an account's tally. a.mu is held.
 func (a *aggregator) count(acc *account, h customer.Hour, n int64, region int, now time.Time) {
+	spans := a.spans.at(now)
 	if acc.tally == nil {
-		acc.tally = newTally(acc.terms.Window, a.spans.at(now))
+		acc.tally = newTally(acc.window(), spans)
 	}
+	acc.turn(spans) // first: a day that has ended takes no more
 	acc.tally.add(h, n, region)
-	if acc.recall != nil {
-		acc.recall.add(h, n, region)
+	if len(a.recalls) > 0 {
+		if t := a.recalls[acc]; t != nil {
+			t.add(h, n, region)
+		}
 	}
 }
 
@@ -297,12 +301,12 @@ func (a *aggregator) apply(n *nodeState, b *ledger.Batch, now time.Time) {
 		if n == 0 {
 			return
 		}
-		acc := a.accounts[Subject{Account: k.Account}]
+		acc := a.accounts.find(Subject{Account: k.Account})
 		if acc == nil {
 			acc = a.make(Subject{Account: k.Account})
 		}
 		a.charge(acc, hour, n, region, own, now)
-		if acc := a.accounts[Subject{k.Account, k.Key}]; acc != nil && k.Key != 0 {
+		if acc := a.accounts.find(Subject{k.Account, k.Key}); acc != nil && k.Key != 0 {
 			a.charge(acc, hour, n, region, own, now)
 		}
 	}})
@@ -325,8 +329,8 @@ func (a *aggregator) settle(acc *account, now time.Time) {
 
 // settleNear settles those whose bound depends on who is in touch. a.mu is held.
 func (a *aggregator) settleNear(now time.Time) {
-	for _, acc := range a.accounts {
-		if acc.limited {
+	for acc := range a.accounts.all() {
+		if acc.limited() {
 			a.settle(acc, now)
 		}
 	}
@@ -345,8 +349,8 @@ func (a *aggregator) tick(ctx context.Context) {
 	hour := customer.HourOf(now)
 	turned := hour != a.rolled
 	if lost || turned {
-		for _, acc := range a.accounts {
-			if turned || acc.limited {
+		for acc := range a.accounts.all() {
+			if turned || acc.limited() {
 				a.settle(acc, now)
 			}
 		}
@@ -386,9 +390,9 @@ func (a *aggregator) fallOut(ctx context.Context, from, to customer.Hour) error 
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.rolled = to
-	for s, acc := range a.accounts {
-		if t := acc.tally; t != nil && acc.terms.Window == customer.Rolling {
-			t.month = max(0, t.month-gone[s])
+	for acc := range a.accounts.all() {
+		if t := acc.tally; t != nil && acc.window() == customer.Rolling {
+			t.month = max(0, t.month-gone[acc.subject])
 			t.monthFirst = customer.Rolling.Month(now).First
 			a.settle(acc, now)
 		}

@@ -13,37 +13,38 @@ var thresholds = [...]int{100, 90, 50}
 // alert notes what an account has come past. a.mu is held.
 func (a *aggregator) alert(acc *account, now time.Time) {
 	t := acc.tally
-	if t == nil || a.c.Alert == nil || acc.subject.Key != 0 || !acc.limited || !a.c.home(acc.subject.Account) {
+	if t == nil || a.c.Alert == nil || acc.subject.Key != 0 || !acc.limited() || !a.c.home(acc.subject.Account) {
 		return
 	}
+	b := acc.bounds.Load()
 	for i, p := range [...]struct {
 		period      customer.Period
 		used, limit int64
 		first       customer.Hour
 	}{
-		{customer.PerDay, t.day, acc.terms.PerDay, acc.terms.Window.Day(now).First},
-		{customer.PerMonth, t.month, acc.terms.PerMonth, acc.terms.Window.Month(now).First},
+		{customer.PerDay, t.day, b.perDay, b.window.Day(now).First},
+		{customer.PerMonth, t.month, b.perMonth, b.window.Month(now).First},
 	} {
 		if p.limit <= 0 {
 			continue
 		}
-		if acc.terms.Window == customer.Rolling {
+		if b.window == customer.Rolling {
 			// A rolling span has no beginning: its alerts are those of the calendar's.
 			if p.first = customer.Calendar.Day(now).First; i == 1 {
 				p.first = customer.Calendar.Month(now).First
 			}
 		}
 		for _, threshold := range thresholds {
-			if acc.alerted[i] >= threshold {
+			if int(acc.alerted[i]) >= threshold {
 				break
 			}
 			// used/limit >= threshold/100, without a product that turns over
 			if p.used/100*100 < p.limit/100*int64(threshold) && p.used*100 < p.limit*int64(threshold) {
 				continue
 			}
-			acc.alerted[i] = threshold
+			acc.alerted[i] = uint8(threshold)
 			if len(a.due) < maxDue {
-				a.due = append(a.due, Alert{acc.subject.Account, acc.terms.Epoch, p.period, p.first, threshold, p.used, p.limit})
+				a.due = append(a.due, Alert{acc.subject.Account, acc.since(), p.period, p.first, threshold, p.used, p.limit})
 			}
 			break // of several come past at once the highest is told
 		}

@@ -7,9 +7,9 @@ func (m *Meter) Leases() string {
 	m.agg.mu.Lock()
 	defer m.agg.mu.Unlock()
 	s := ""
-	for subject, acc := range m.agg.accounts {
+	for acc := range m.agg.accounts.all() {
 		if acc.lease != nil {
-			s += fmt.Sprintf("%v holds %+v spent %d known %d left %d; ", subject, *acc.lease, acc.spent.Load(), acc.inSums(), acc.left())
+			s += fmt.Sprintf("%v holds %+v spent %d known %d left %d; ", acc.subject, *acc.lease, acc.spent.Load(), acc.inSums(), acc.left())
 		}
 	}
 	for subject, g := range m.lessor.given {

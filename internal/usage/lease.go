@@ -60,7 +60,7 @@ func zone(limit int64) int64 { return limit/5 + 1 }
 
 // allow is how far an account's calls are admitted here. a.mu is held.
 func (a *aggregator) allow(acc *account) int64 {
-	if !acc.limited {
+	if !acc.limited() {
 		return math.MaxInt64
 	}
 	known, left := acc.inSums(), acc.left()
@@ -141,7 +141,7 @@ func (a *aggregator) reports(now time.Time) map[string][]LeaseReport {
 	if n := a.nodes[a.node]; n != nil {
 		sequence = n.sequence
 	}
-	for _, acc := range a.accounts {
+	for acc := range a.accounts.all() {
 		l := acc.lease
 		if l == nil || !touch && l.share {
 			continue
@@ -184,7 +184,7 @@ func (a *aggregator) granted(reports []LeaseReport, grants []LeaseGrant) {
 	defer a.mu.Unlock()
 	now := a.c.Now()
 	for i, r := range reports {
-		acc := a.accounts[r.Subject]
+		acc := a.accounts.find(r.Subject)
 		if acc == nil || acc.lease == nil || acc.lease.number != r.Number {
 			continue
 		}
@@ -231,11 +231,11 @@ func (a *aggregator) grant(l *lessor, node uint64, reports []LeaseReport) []Leas
 	}
 	for i, r := range reports {
 		grants[i].Number = r.Number
-		acc := a.accounts[r.Subject]
-		if acc != nil && acc.limited && acc.left()-zone(acc.limit()) > zone(acc.limit()) {
+		acc := a.accounts.find(r.Subject)
+		if acc != nil && acc.limited() && acc.left()-zone(acc.limit()) > zone(acc.limit()) {
 			delete(l.given, r.Subject) // a new span: nobody needs leases
 		}
-		if acc == nil || !acc.limited || r.Known > r.Allowed || r.Allowed < 0 || r.Known < 0 || sequence < r.Sequence {
+		if acc == nil || !acc.limited() || r.Known > r.Allowed || r.Allowed < 0 || r.Known < 0 || sequence < r.Sequence {
 			continue // not known here, or not yet
 		}
 		g := l.given[r.Subject]

@@ -4,7 +4,6 @@ import (
 	"math"
 	"net/netip"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/ipwarden/ipwarden/internal/customer"
@@ -12,25 +11,24 @@ import (
 )
 
 // A Key is where the calls of one key are counted on this node.
-type Key struct {
-	ledger.Key
-	counts *[customer.NumEndpoints][customer.NumClasses]atomic.Int64 // of Memory
+type Key struct{ ledger.Key }
+
+// NewKey returns the Key of an identifier; two of one key count in the same place.
+func NewKey(id customer.KeyID, account customer.AccountID) (k Key) {
+	k.ID, k.Account = id, account
+	return k
 }
+
+// Copy returns another of the same key, while this one is used.
+func (k *Key) Copy() Key { return Key{k.Key.Copy()} }
 
 // Memory counts in this process alone, and forgets with it: for tests, and for who
 // wants quotas and no books.
 type Memory struct {
 	now func() time.Time
 
-	mu        sync.Mutex
-	keys      map[customer.KeyID]*Key    // guarded by mu
-	standings map[Subject]*memoryAccount // guarded by mu
-}
-
-type memoryAccount struct {
-	Standing
-	terms      Terms
-	day, month customer.Hour // first hours of the spans
+	mu       sync.Mutex
+	accounts accounts // guarded by mu
 }
 
 // NewMemory returns an empty one. Nil is time.Now.
@@ -38,26 +36,17 @@ func NewMemory(now func() time.Time) *Memory {
 	if now == nil {
 		now = time.Now
 	}
-	return &Memory{now: now, keys: map[customer.KeyID]*Key{}, standings: map[Subject]*memoryAccount{}}
+	return &Memory{now: now}
 }
 
-// Key returns where calls of a key are counted, found or made.
+// Key returns where calls of a key are counted.
 func (m *Memory) Key(id customer.KeyID, account customer.AccountID) *Key {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	k := m.keys[id]
-	if k == nil {
-		k = &Key{counts: new([customer.NumEndpoints][customer.NumClasses]atomic.Int64)}
-		k.ID, k.Account = id, account
-		m.keys[id] = k
-	}
-	return k
+	k := NewKey(id, account)
+	return &k
 }
 
-// Record counts n calls.
-func (m *Memory) Record(k *Key, e customer.Endpoint, c customer.Class, n uint32, _ netip.Addr, _ string) {
-	k.counts[e][c].Add(int64(n))
-}
+// Record counts nothing: a Memory keeps what was admitted, and no books.
+func (m *Memory) Record(*Key, customer.Endpoint, customer.Class, uint32, netip.Addr, string) {}
 
 // Standing returns where a Subject stands, found or made; without terms it has no bound.
 func (m *Memory) Standing(s Subject) *Standing {
@@ -66,25 +55,40 @@ func (m *Memory) Standing(s Subject) *Standing {
 	return &m.account(s).Standing
 }
 
-func (m *Memory) account(s Subject) *memoryAccount { // m.mu is held
-	a := m.standings[s]
+func (m *Memory) account(s Subject) *account { // m.mu is held
+	a := m.accounts.find(s)
 	if a == nil {
-		a = &memoryAccount{}
+		a = m.accounts.make(s)
 		a.allowed.Store(math.MaxInt64)
-		m.standings[s] = a
+		a.tally = &tally{}
 	}
 	return a
 }
+
+// Directory gives Standings by their numbers.
+func (m *Memory) Directory() *Directory { return &m.accounts.Directory }
 
 // SetTerms says what a Subject may use from now on. What was used stays.
 func (m *Memory) SetTerms(s Subject, t Terms) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	a := m.account(s)
-	a.terms = t
-	a.perDay.Store(t.PerDay)
-	a.perMonth.Store(t.PerMonth)
-	a.turn(m.now())
+	a.epoch = epochOf(t.Epoch)
+	a.bounds.Store(m.accounts.of(terms{t.PerDay, t.PerMonth, t.Window}))
+	a.renew(m.now())
+}
+
+// Each calls yield with all Subjects that are known, and their terms. Nothing of the
+// Memory may be called in it.
+func (m *Memory) Each(yield func(Subject, *Standing, Terms) bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for a := range m.accounts.all() {
+		b := a.bounds.Load()
+		if !yield(a.subject, &a.Standing, Terms{b.perDay, b.perMonth, b.window, a.since()}) {
+			return
+		}
+	}
 }
 
 // Turn begins the spans anew whose time has come. Whoever has a Memory calls it each
@@ -92,34 +96,29 @@ func (m *Memory) SetTerms(s Subject, t Terms) {
 func (m *Memory) Turn() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	for _, a := range m.standings {
-		a.turn(m.now())
+	for a := range m.accounts.all() {
+		a.renew(m.now())
 	}
 }
 
-func (a *memoryAccount) turn(now time.Time) {
+// renew reckons a Memory's account: all that was admitted was used.
+func (a *account) renew(now time.Time) {
+	t := a.tally
 	spent := a.spent.Load()
-	fresh := spent - a.known.Load()
+	t.day += spent - a.known.Load()
+	t.month += spent - a.known.Load()
 	a.known.Store(spent)
-	day, month := a.terms.Window.Day(now), a.terms.Window.Month(now)
-	d, mo := a.Standing.day.Load()+fresh, a.Standing.month.Load()+fresh
-	if day.First != a.day && a.day != 0 {
-		d = 0
+	b := a.bounds.Load()
+	day, month := b.window.Day(now), b.window.Month(now)
+	b.turn(day, month)
+	if day.First != t.dayFirst && t.dayFirst != 0 {
+		t.day = 0
 	}
-	if month.First != a.month && a.month != 0 {
-		mo = 0
+	if month.First != t.monthFirst && t.monthFirst != 0 {
+		t.month = 0
 	}
-	a.day, a.month = day.First, month.First
-	a.Standing.day.Store(d)
-	a.Standing.month.Store(mo)
-	a.dayReset.Store(day.Reset.Unix())
-	a.monthReset.Store(month.Reset.Unix())
-	left := int64(math.MaxInt64) - spent
-	if a.terms.PerDay > 0 {
-		left = min(left, a.terms.PerDay-d)
-	}
-	if a.terms.PerMonth > 0 {
-		left = min(left, a.terms.PerMonth-mo)
-	}
-	a.allowed.Store(spent + left)
+	t.dayFirst, t.monthFirst = day.First, month.First
+	a.day.Store(t.day)
+	a.month.Store(t.month)
+	a.allowed.Store(spent + min(a.left(), math.MaxInt64-spent))
 }

@@ -130,9 +130,8 @@ func New(ctx context.Context, c Config) (*Meter, error) {
 
 // Key returns where calls of a key are counted.
 func (m *Meter) Key(id customer.KeyID, account customer.AccountID) *Key {
-	k := &Key{}
-	k.ID, k.Account = id, account
-	return k
+	k := NewKey(id, account)
+	return &k
 }
 
 // Record counts n calls: by key, and answered ones by client address and by the host
@@ -149,7 +148,7 @@ func (m *Meter) Record(k *Key, e customer.Endpoint, c customer.Class, n uint32, 
 func (m *Meter) Standing(s Subject) *Standing {
 	m.agg.mu.Lock()
 	defer m.agg.mu.Unlock()
-	acc := m.agg.accounts[s]
+	acc := m.agg.accounts.find(s)
 	if acc == nil {
 		acc = m.agg.make(s)
 		m.agg.settle(acc, m.c.Now())
@@ -157,31 +156,52 @@ func (m *Meter) Standing(s Subject) *Standing {
 	return &acc.Standing
 }
 
+// Directory gives Standings by their numbers.
+func (m *Meter) Directory() *Directory { return &m.agg.accounts.Directory }
+
+// Each calls yield with all Subjects that are known, and their terms. Nothing of the
+// Meter may be called in it.
+func (m *Meter) Each(yield func(Subject, *Standing, Terms) bool) {
+	m.agg.mu.Lock()
+	defer m.agg.mu.Unlock()
+	for acc := range m.agg.accounts.all() {
+		b := acc.bounds.Load()
+		if !yield(acc.subject, &acc.Standing, Terms{b.perDay, b.perMonth, b.window, acc.since()}) {
+			return
+		}
+	}
+}
+
 // SetTerms says what a Subject may use from now on. What was used stays. It is not for
 // the request path: a key's first terms are a question to the store.
 func (m *Meter) SetTerms(s Subject, t Terms) {
 	a := m.agg
 	a.mu.Lock()
-	acc := a.accounts[s]
+	acc := a.accounts.find(s)
 	if s.Key != 0 && (acc == nil || acc.tally == nil) {
 		a.mu.Unlock()
 		m.recall(s)
 		a.mu.Lock()
-		acc = a.accounts[s]
+		acc = a.accounts.find(s)
 	}
 	defer a.mu.Unlock()
 	if acc == nil {
 		acc = a.make(s)
 	}
-	window := acc.terms.Window != t.Window
-	if !acc.terms.Epoch.Equal(t.Epoch) {
-		acc.alerted = [2]int{}
+	b := a.accounts.of(terms{t.PerDay, t.PerMonth, t.Window})
+	epoch := epochOf(t.Epoch)
+	if acc.bounds.Load() == b && acc.epoch == epoch {
+		return
 	}
-	acc.terms = t
-	acc.limited = t.PerDay > 0 || t.PerMonth > 0
-	acc.perDay.Store(t.PerDay)
-	acc.perMonth.Store(t.PerMonth)
+	window := acc.window() != t.Window
+	if acc.epoch != epoch {
+		acc.alerted = [2]uint8{}
+	}
+	acc.epoch = epoch
+	b.turn(a.spans.at(m.c.Now()).of(t.Window))
+	acc.bounds.Store(b)
 	if window && acc.tally != nil {
+		acc.tally.recent.widen() // in case that the store is away
 		a.mu.Unlock()
 		m.recall(s)
 		a.mu.Lock()
@@ -195,11 +215,11 @@ func (m *Meter) recall(s Subject) {
 	a := m.agg
 	now := m.c.Now()
 	a.mu.Lock()
-	acc := a.accounts[s]
+	acc := a.accounts.find(s)
 	if acc == nil {
 		acc = a.make(s)
 	}
-	fresh := newTally(acc.terms.Window, a.spans.at(now))
+	fresh := newTally(acc.window(), a.spans.at(now))
 	first := min(fresh.dayFirst, fresh.monthFirst)
 	a.mu.Unlock()
 	type part struct {
@@ -210,14 +230,14 @@ func (m *Meter) recall(s Subject) {
 	var parts []part
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
-	begin := func() { acc.recall = fresh } // what comes in from here on counts in both
+	begin := func() { a.recalls[acc] = fresh } // what comes in from here on counts in both
 	err := a.rows(ctx, Query{Account: s.Account, Key: s.Key, From: first, To: math.MaxUint32, Charged: true}, begin, func(r Row, n int64) bool {
 		parts = append(parts, part{r.Hour, n, r.Region})
 		return true
 	})
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	acc.recall = nil
+	delete(a.recalls, acc)
 	if err != nil {
 		m.c.Logger.Warn("usage: what was used before is not known; it counts from now on", "error", err)
 		return

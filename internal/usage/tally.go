@@ -3,22 +3,48 @@ package usage
 import (
 	"math"
 	"time"
+	"unsafe"
 
 	"github.com/ipwarden/ipwarden/internal/customer"
 )
 
-// account is a Subject with what is reckoned of it. The request path sees its
-// Standing alone.
+// account is a Subject with what is reckoned of it, in two cache lines. The request path
+// sees its Standing alone.
 type account struct {
 	Standing
+	alerted [2]uint8 // percent, of the day and of the month
 	subject Subject
-	terms   Terms
-	limited bool
+	epoch   int64  // Terms.Epoch, microseconds since 1970; see noEpoch
 	tally   *tally // nil until something was counted
 	lease   *lease // nil while the quota is far
-	alerted [2]int // percent, of the day and of the month
-	recall  *tally // being reckoned anew: see Meter.recall
 }
+
+// Two cache lines, and all that a call needs in the first.
+var (
+	_ = [1]struct{}{}[unsafe.Sizeof(account{})-128]
+	_ = [1]struct{}{}[unsafe.Offsetof(Standing{}.region)-64]
+)
+
+// noEpoch is that of Terms whose Epoch is the zero time.
+const noEpoch = math.MinInt64
+
+func epochOf(t time.Time) int64 {
+	if t.IsZero() {
+		return noEpoch
+	}
+	return t.UnixMicro()
+}
+
+func (a *account) since() time.Time {
+	if a.epoch == noEpoch {
+		return time.Time{}
+	}
+	return time.UnixMicro(a.epoch).UTC()
+}
+
+// limited, window and the bounds are what the Subject may use.
+func (a *account) limited() bool           { return a.bounds.Load().limited() }
+func (a *account) window() customer.Window { return a.bounds.Load().window }
 
 // tally is what a Subject used, as far as it came out of the streams.
 type tally struct {
@@ -32,27 +58,48 @@ type tally struct {
 // recent are counts by hour of the newest hours, for spans that begin anew.
 type recent struct {
 	newest customer.Hour
-	hours  [recentHours]int64
+	hours  []int64
 }
 
-const recentHours = 32 // a power of two, and more than a day
+// How many hours: powers of two. A rolling day needs more than a day. A calendar's day
+// begins with what was counted into its hours before they began, by nodes whose clock
+// is ahead: see HoursAhead.
+const (
+	calendarHours = 4
+	rollingHours  = 32
+)
 
 func (r *recent) add(h customer.Hour, n int64) {
+	all := customer.Hour(len(r.hours))
 	if h > r.newest {
-		for gone := max(r.newest+1, h-min(h, recentHours-1)); gone <= h; gone++ {
-			r.hours[gone%recentHours] = 0
+		for gone := max(r.newest+1, h-min(h, all-1)); gone <= h; gone++ {
+			r.hours[gone%all] = 0
 		}
 		r.newest = h
 	}
-	if h+recentHours > r.newest {
-		r.hours[h%recentHours] += n
+	if h+all > r.newest {
+		r.hours[h%all] += n
 	}
+}
+
+// widen makes room for what a rolling day needs.
+func (r *recent) widen() {
+	all := customer.Hour(len(r.hours))
+	if all >= rollingHours {
+		return
+	}
+	hours := make([]int64, rollingHours)
+	for h := r.newest - min(r.newest, all-1); h <= r.newest; h++ {
+		hours[h%rollingHours] = r.hours[h%all]
+	}
+	r.hours = hours
 }
 
 // since are the counts from an hour on.
 func (r *recent) since(first customer.Hour) (n int64) {
-	for h := max(first, r.newest-min(r.newest, recentHours-1)); h <= r.newest; h++ {
-		n += r.hours[h%recentHours]
+	all := customer.Hour(len(r.hours))
+	for h := max(first, r.newest-min(r.newest, all-1)); h <= r.newest; h++ {
+		n += r.hours[h%all]
 	}
 	return n
 }
@@ -105,15 +152,19 @@ func (s *spans) of(w customer.Window) (day, month customer.Span) { return s.day[
 // newTally is an empty one of a kind of window.
 func newTally(w customer.Window, now *spans) *tally {
 	day, month := now.of(w)
-	return &tally{dayFirst: day.First, monthFirst: month.First}
+	hours := calendarHours
+	if w == customer.Rolling {
+		hours = rollingHours
+	}
+	return &tally{dayFirst: day.First, monthFirst: month.First, recent: recent{hours: make([]int64, hours)}}
 }
 
 // turn begins the spans that have passed. A rolling month moves when the aggregator
 // knows what falls out of it: see fallOut.
 func (a *account) turn(now *spans) {
-	day, month := now.of(a.terms.Window)
-	a.dayReset.Store(day.Reset.Unix())
-	a.monthReset.Store(month.Reset.Unix())
+	b := a.bounds.Load()
+	day, month := now.of(b.window)
+	b.turn(day, month)
 	t := a.tally
 	if t == nil {
 		return
@@ -123,7 +174,7 @@ func (a *account) turn(now *spans) {
 		t.day = t.recent.since(day.First)
 		a.alerted[0] = 0
 	}
-	if a.terms.Window == customer.Calendar && t.monthFirst != month.First {
+	if b.window == customer.Calendar && t.monthFirst != month.First {
 		t.monthFirst = month.First
 		t.month = t.recent.since(month.First)
 		clear(t.regions)
@@ -138,18 +189,20 @@ func (a *account) left() int64 {
 	if a.tally != nil {
 		day, month = a.tally.day, a.tally.month
 	}
-	if a.terms.PerDay > 0 {
-		left = min(left, a.terms.PerDay-day)
+	b := a.bounds.Load()
+	if b.perDay > 0 {
+		left = min(left, b.perDay-day)
 	}
-	if a.terms.PerMonth > 0 {
-		left = min(left, a.terms.PerMonth-month)
+	if b.perMonth > 0 {
+		left = min(left, b.perMonth-month)
 	}
 	return left
 }
 
 // limit is the smallest bound.
 func (a *account) limit() int64 {
-	switch d, m := a.terms.PerDay, a.terms.PerMonth; {
+	b := a.bounds.Load()
+	switch d, m := b.perDay, b.perMonth; {
 	case d == 0:
 		return m
 	case m == 0:

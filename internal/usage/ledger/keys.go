@@ -56,8 +56,11 @@ type Key struct {
 	ID      customer.KeyID
 	Account customer.AccountID
 
-	hot atomic.Uint64 // the place of the endpoint asked last: table+1, slot, endpoint
+	hot uint64 // the place of the endpoint asked last: table+1, slot, endpoint; atomic
 }
+
+// Copy returns another of the same key, while this one is used.
+func (k *Key) Copy() Key { return Key{k.ID, k.Account, atomic.LoadUint64(&k.hot)} }
 
 // Key returns a handle; two of one key count in the same place. One made as
 // &Key{ID: id, Account: account} is as good.
@@ -70,7 +73,7 @@ func (l *Ledger) Count(k *Key, e customer.Endpoint, c customer.Class, n uint64) 
 	if e >= customer.NumEndpoints || c >= customer.NumClasses {
 		return
 	}
-	hot := k.hot.Load()
+	hot := atomic.LoadUint64(&k.hot)
 	if hot == 0 || hot&0xff != uint64(e) {
 		if hot = l.place(k, e); hot == 0 {
 			l.unplaced(k, e, c, n)
@@ -88,7 +91,7 @@ func (l *Ledger) Count(k *Key, e customer.Endpoint, c customer.Class, n uint64) 
 func (l *Ledger) place(k *Key, e customer.Endpoint) uint64 {
 	found := func(t, i int) uint64 {
 		hot := uint64(t+1)<<48 | uint64(i)<<8 | uint64(e)
-		k.hot.Store(hot)
+		atomic.StoreUint64(&k.hot, hot)
 		return hot
 	}
 	tables := *l.keys.Load()
