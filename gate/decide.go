@@ -218,6 +218,9 @@ func (g *Gate) note(d *Decision) {
 		return
 	}
 	g.stats.count(d)
+	if g.cfg.Refused != nil && !d.Passes() {
+		g.cfg.Refused(d, d.header("User-Agent"))
+	}
 	if g.recent != nil {
 		g.recent.remember(d)
 	}

@@ -58,6 +58,11 @@ type Config struct {
 	// is refused.
 	Challenges Challenges
 
+	// Refused is told of each decision that lets nobody in, with the user agent, for
+	// who watches what goes on. It must neither block nor keep the Decision. Default:
+	// nobody is.
+	Refused func(d *Decision, userAgent string)
+
 	// Journal is the decision log. Default: none.
 	Journal *Journal
 

@@ -380,6 +380,12 @@ func TestMoreWorkForMoreRisk(t *testing.T) {
 	if p.For(0) != 15 || p.For(50) != 16 || p.For(100) != 17 || (ProofOfWork{Bits: 99}).For(0) != 24 || (ProofOfWork{Bits: 1}).For(0) != 8 {
 		t.Error(p.For(0), p.For(50), p.For(100))
 	}
+	more := 2
+	if p := (ProofOfWork{Raise: func() int { return more }}); p.For(0) != 17 || p.For(100) != 19 || (ProofOfWork{Bits: 24, Raise: p.Raise}).For(0) != 24 {
+		t.Error("raised bits")
+	} else if more = 0; p.For(0) != 15 {
+		t.Error("bits stay raised")
+	}
 	w := Wait{}
 	if w.For(0) != 5*time.Second || w.For(100) != 15*time.Second || w.For(1) != 6*time.Second {
 		t.Error(w.For(0), w.For(100), w.For(1))

@@ -21,6 +21,9 @@ type ProofOfWork struct {
 	// PerBit is for how many points of the score a bit more is wanted. Default 40;
 	// negative: never.
 	PerBit int
+	// Raise is how many bits more everybody has to find, as of now; at most 24 in all.
+	// It must not block. Default: none.
+	Raise func() int
 }
 
 var _ Kind = ProofOfWork{}
@@ -42,6 +45,9 @@ func (p ProofOfWork) For(score uint8) int {
 	}
 	if per > 0 {
 		n += int(score) / per
+	}
+	if p.Raise != nil {
+		n += p.Raise()
 	}
 	return min(max(n, 8), 24)
 }
