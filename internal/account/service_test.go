@@ -420,3 +420,29 @@ func TestSecret(t *testing.T) {
 		t.Errorf("a copy of the secret: %v", err)
 	}
 }
+
+// A document is swapped only for the one that was read, and the log says of it.
+func TestDocument(t *testing.T) {
+	w := newWorld(t)
+	ctx := t.Context()
+	for _, c := range []struct {
+		before, after string
+		want          bool
+	}{{"", "one", true}, {"", "two", false}, {"one", "two", true}} {
+		if ok, err := w.SwapDocument(ctx, "shield", c.before, c.after, &account.Entry{Actor: "operator", Action: account.ActionShield, Subject: "shield"}); err != nil || ok != c.want {
+			t.Errorf("%+v: %v, %v", c, ok, err)
+		}
+	}
+	if text, err := w.Document(ctx, "shield"); err != nil || text != "two" {
+		t.Errorf("%q, %v", text, err)
+	}
+	if text, err := w.Document(ctx, "another"); err != nil || text != "" {
+		t.Errorf("%q, %v", text, err)
+	}
+	if _, err := w.SwapDocument(ctx, "shield", "two", strings.Repeat("x", 1<<20+1), nil); err == nil {
+		t.Error("a document of any size is kept")
+	}
+	if log, err := w.Log(ctx, 0, 0, 10); err != nil || len(log) != 2 || log[0].Action != account.ActionShield {
+		t.Errorf("%+v, %v", log, err)
+	}
+}
