@@ -37,7 +37,7 @@ func sharingNodes(t *testing.T, addr, text string) (nodes [2]*gateRun) {
 	}
 	for i := range nodes {
 		flags := &gateFlags{Redis: "redis://" + addr, LimitMode: "exact", LimitBudget: 2 * time.Second, DecisionLogSample: 10}
-		run, err := flags.open(file, &dirFlag{DataDir: dir}, e, func() *data { return world }, nil, slog.New(slog.NewTextHandler(io.Discard, nil)))
+		run, err := flags.open(file, &dirFlag{DataDir: dir}, e, func() *data { return world }, nil, newShield(func() *data { return world }, nil, e, slog.New(slog.DiscardHandler)), slog.New(slog.NewTextHandler(io.Discard, nil)))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -34,8 +34,9 @@ func secret(file, variable string, e *env) (string, error) {
 
 // open makes the challenges. route says which fail mode a path has; what was
 // solved is shared through the limiter, where there is one.
-func (f *challengeFlags) open(e *env, route func(*ipwarden.Request) *policy.Route, shared *redis.Limiter, log *slog.Logger) (*challenge.Challenges, error) {
-	cfg := challenge.Config{Secure: f.ChallengeSecure, Now: e.now}
+func (f *challengeFlags) open(e *env, route func(*ipwarden.Request) *policy.Route, shared *redis.Limiter, raise func() int, log *slog.Logger) (*challenge.Challenges, error) {
+	work := challenge.ProofOfWork{Raise: raise}
+	cfg := challenge.Config{Secure: f.ChallengeSecure, Now: e.now, Kinds: []challenge.Choice{{Kind: work}}}
 	if shared != nil {
 		cfg.Spender = shared
 	}
@@ -65,7 +66,7 @@ func (f *challengeFlags) open(e *env, route func(*ipwarden.Request) *policy.Rout
 		if err != nil {
 			return nil, usageError{err}
 		}
-		cfg.Kinds = []challenge.Choice{{From: 0, Kind: challenge.ProofOfWork{}}, {From: f.CaptchaFrom, Kind: kind}}
+		cfg.Kinds = []challenge.Choice{{From: 0, Kind: work}, {From: f.CaptchaFrom, Kind: kind}}
 		if f.CaptchaFrom == 0 {
 			cfg.Kinds = cfg.Kinds[1:]
 		}

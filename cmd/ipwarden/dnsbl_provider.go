@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"net/netip"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -31,6 +32,19 @@ func openDNSBL(s *config.DNSBLSpec, deps providerDeps) (blockLists, error) {
 func (b blockLists) Close() error {
 	b.List.Close()
 	return nil
+}
+
+// listed are the zones that are known to list an address, of all providers.
+func (o *outside) listed(addr netip.Addr) (zones []string) {
+	if o == nil {
+		return nil
+	}
+	for _, p := range o.asks.Load().providers {
+		if b, ok := p.src.(blockLists); ok {
+			zones = append(zones, b.Cached(addr)...)
+		}
+	}
+	return zones
 }
 
 // Impaired tells which zones are out of use.

@@ -58,6 +58,7 @@ type gateRun struct {
 	flags   *gateFlags
 	file    string // the policy
 	options compile.Options
+	own     ownPolicy
 	also    []string // files that the policy names, which are watched with it
 	// Views for proxies that ask, who are believed: nginx, HAProxy, and the others.
 	nginx, forward, spoa *gate.Gate
@@ -100,7 +101,7 @@ func (f *gateFlags) policyFile(dirs *dirFlag, e *env) (string, error) {
 
 // open makes the gate that decides by a policy, nil when file is "". live is the
 // data in use.
-func (f *gateFlags) open(file string, dirs *dirFlag, e *env, live func() *data, beside *outside, log *slog.Logger) (*gateRun, error) {
+func (f *gateFlags) open(file string, dirs *dirFlag, e *env, live func() *data, beside *outside, sh *shieldRun, log *slog.Logger) (*gateRun, error) {
 	if file == "" {
 		return nil, f.unlogged()
 	}
@@ -135,9 +136,10 @@ func (f *gateFlags) open(file string, dirs *dirFlag, e *env, live func() *data, 
 	if run.bans, err = f.bans(run, dirs, e); err != nil {
 		return nil, err
 	}
-	cfg.Bans = run.bans
+	cfg.Bans, cfg.Refused = shieldedBans{run.bans, sh}, sh.refused
+	run.own.program, run.own.risk = p.Program, p.Risk
 	route := func(q *ipwarden.Request) *policy.Route { return run.Program().Route(q) }
-	if run.challenges, err = f.challengeFlags.open(e, route, run.limiter, log); err != nil {
+	if run.challenges, err = f.challengeFlags.open(e, route, run.limiter, sh.bits, log); err != nil {
 		return nil, err
 	}
 	cfg.Challenges = run.challenges
@@ -414,7 +416,7 @@ func (r *gateRun) reload() error {
 		return err
 	}
 	r.also = p.Files
-	return r.Use(p.Program, p.Risk)
+	return r.use(p.Program, p.Risk)
 }
 
 // reopen opens the decision log again, for who has renamed it.

@@ -76,10 +76,15 @@ func (c *gatewayCmd) Run(e *env) error {
 		return err
 	}
 	defer s.beside.Close()
-	if s.gate, err = c.gateFlags.open(file, &c.dirFlag, e, s.live.Load, s.beside, log); err != nil {
+	s.shield = newShield(s.live.Load, s.beside, e, log)
+	if s.gate, err = c.gateFlags.open(file, &c.dirFlag, e, s.live.Load, s.beside, s.shield, log); err != nil {
 		return err
 	}
 	defer s.gate.Close()
+	if err := s.shield.open(context.Background(), &c.dirFlag, e, s.gate, nil); err != nil {
+		return err
+	}
+	defer s.shield.Close()
 	if s.loader.also = s.named(); len(s.loader.also) > 0 {
 		seen = s.loader.fingerprint()
 	}
@@ -87,6 +92,7 @@ func (c *gatewayCmd) Run(e *env) error {
 	registry.MustRegister(api.GateMetrics(s.gate.Gate, s.gate.challenges), api.BanMetrics(s.gate.bans), collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	s.failed.register(registry)
 	s.beside.register(registry)
+	s.shield.register(registry)
 	proxy, err := gateway.New(gateway.Config{
 		Gate: s.gate.Gate, Challenges: s.gate.challenges, Upstream: c.Upstream, UpstreamHost: c.UpstreamHost, Upgrades: c.Upgrade,
 		KeepOverrides: c.KeepOverrides, MaxBody: c.MaxBody, ResponseTimeout: c.UpstreamWait, Metrics: registry, Log: log, Now: e.now,
@@ -116,7 +122,7 @@ func (c *gatewayCmd) Run(e *env) error {
 	if err != nil {
 		return err
 	}
-	others, err := c.admin(registry, asked.Handler())
+	others, err := c.admin(registry, asked.Handler(), s.shield)
 	if err != nil {
 		return err
 	}
@@ -132,7 +138,7 @@ func (c *gatewayCmd) Run(e *env) error {
 
 // admin opens the listener for metrics and profiles, and for bans, which clients
 // have no business with.
-func (c *gatewayCmd) admin(registry prometheus.Gatherer, asked http.Handler) (ways, error) {
+func (c *gatewayCmd) admin(registry prometheus.Gatherer, asked http.Handler, sh *shieldRun) (ways, error) {
 	if c.AdminListen == "" {
 		return nil, nil
 	}
@@ -140,10 +146,14 @@ func (c *gatewayCmd) admin(registry prometheus.Gatherer, asked http.Handler) (wa
 		return nil, usagef("the admin listener %q can be reached by others: it shows metrics and profiles to whoever asks; give a loopback address such as 127.0.0.1:9090", c.AdminListen)
 	}
 	healthy := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
+	operator, err := sh.page()
+	if err != nil {
+		return nil, err
+	}
 	mux := http.NewServeMux()
 	mux.Handle("/v1/bans", asked)
 	mux.Handle("/v1/bans/", asked)
-	mux.Handle("/", api.AdminOf(registry, healthy))
+	mux.Handle("/", api.AdminOf(registry, healthy, operator))
 	h := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second, WriteTimeout: 2 * time.Minute}
 	return ways(nil).add("admin", c.AdminListen, func(ctx context.Context, ln net.Listener) error {
 		defer context.AfterFunc(ctx, func() { _ = h.Close() })() // nobody waits for a metric

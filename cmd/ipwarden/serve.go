@@ -62,6 +62,7 @@ type server struct {
 	gate   *gateRun // nil without a policy
 	ask    *asker   // nil without dialects
 	keys   *keyRun  // nil without accounts
+	shield *shieldRun
 	log    *slog.Logger
 	failed reloads
 	// swapped is called when live has changed; nil for nobody.
@@ -101,7 +102,8 @@ func (c *serveCmd) Run(e *env) error {
 	}
 	defer s.beside.Close()
 	s.use(first)
-	if s.gate, err = c.gateFlags.open(file, &c.dirFlag, e, s.live.Load, s.beside, log); err != nil {
+	arms := newShield(s.live.Load, s.beside, e, log)
+	if s.gate, err = c.gateFlags.open(file, &c.dirFlag, e, s.live.Load, s.beside, arms, log); err != nil {
 		return err
 	}
 	defer s.gate.Close()
@@ -114,10 +116,21 @@ func (c *serveCmd) Run(e *env) error {
 	if err != nil {
 		return err
 	}
-	if s.keys, err = c.keyFlags.open(&c.dirFlag, c.PublicURL, e, log); err != nil {
+	if s.keys, err = c.keyFlags.open(&c.dirFlag, c.PublicURL, arms, e, log); err != nil {
 		return err
 	}
 	defer s.keys.Close()
+	if s.gate != nil || s.keys != nil {
+		if err := arms.open(context.Background(), &c.dirFlag, e, s.gate, s.keys); err != nil {
+			return err
+		}
+		s.shield = arms
+		defer s.shield.Close()
+	}
+	operator, err := s.shield.page()
+	if err != nil {
+		return err
+	}
 	if s.loader.also = s.named(); len(s.loader.also) > 0 {
 		seen = s.loader.fingerprint()
 	}
@@ -125,6 +138,7 @@ func (c *serveCmd) Run(e *env) error {
 		Data:   s.data(),
 		Info:   func(d api.Data) api.Info { return describe(dataOf(d)) },
 		Scores: scores, Gate: s.gate.routes(), GateOnly: c.gateOnly, Dialects: dialects, Accounts: s.keys.authorizer(), Usage: s.keys.rows(), Client: s.keys.client(&c.gateFlags, s.ask),
+		Watch: s.shield.sight(), Operator: operator,
 		Impaired: s.beside.impaired, Now: e.now, Version: version(), PublicURL: c.PublicURL, Log: log,
 	})
 	if err != nil {
@@ -133,6 +147,7 @@ func (c *serveCmd) Run(e *env) error {
 	s.failed.register(handler.Registry())
 	s.swapped = handler.Refresh
 	s.beside.register(handler.Registry())
+	s.shield.register(handler.Registry())
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, stop) // a second signal ends the program at once

@@ -43,19 +43,19 @@ type keyRun struct {
 }
 
 // open is nil without --accounts. url is where people reach the server; "" is not known.
-func (f *keyFlags) open(dirs *dirFlag, url string, e *env, log *slog.Logger) (*keyRun, error) {
+func (f *keyFlags) open(dirs *dirFlag, url string, sh authz.Shield, e *env, log *slog.Logger) (*keyRun, error) {
 	if !f.Accounts {
 		return nil, nil
 	}
 	ctx, stop := context.WithCancel(context.Background())
 	run := &keyRun{stop: stop}
-	if err := run.start(ctx, f, dirs, url, e, log); err != nil {
+	if err := run.start(ctx, f, dirs, url, sh, e, log); err != nil {
 		return nil, errors.Join(err, run.Close())
 	}
 	return run, nil
 }
 
-func (r *keyRun) start(ctx context.Context, f *keyFlags, dirs *dirFlag, url string, e *env, log *slog.Logger) error {
+func (r *keyRun) start(ctx context.Context, f *keyFlags, dirs *dirFlag, url string, sh authz.Shield, e *env, log *slog.Logger) error {
 	where := accountsFlags{dirFlag: *dirs, AccountsURL: f.AccountsURL}
 	var err error
 	if r.accounts, err = where.open(ctx, e); err != nil {
@@ -77,7 +77,7 @@ func (r *keyRun) start(ctx context.Context, f *keyFlags, dirs *dirFlag, url stri
 	if r.usage, err = f.usageFlags.open(ctx, r.accounts, e, log); err != nil {
 		return err
 	}
-	if r.Authorizer, err = authz.New(authz.Config{Hasher: hasher, Usage: r.usage, NoAnonymous: f.Anonymous == "off", Now: e.now}); err != nil {
+	if r.Authorizer, err = authz.New(authz.Config{Hasher: hasher, Usage: r.usage, NoAnonymous: f.Anonymous == "off", Shield: sh, Now: e.now}); err != nil {
 		return err
 	}
 	done, err := r.Follow(ctx, changesOf(r.accounts.Service), changesInterval, nil, log)

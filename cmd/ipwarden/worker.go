@@ -177,7 +177,7 @@ func (c *workerRunCmd) admin(w *worker.Worker) (ways, error) {
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	w.Metrics().Register(registry)
 	healthy := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
-	h := &http.Server{Handler: api.AdminOf(registry, healthy), ReadHeaderTimeout: 5 * time.Second, WriteTimeout: 2 * time.Minute}
+	h := &http.Server{Handler: api.AdminOf(registry, healthy, nil), ReadHeaderTimeout: 5 * time.Second, WriteTimeout: 2 * time.Minute}
 	return ways(nil).add("admin", c.AdminListen, func(ctx context.Context, ln net.Listener) error {
 		defer context.AfterFunc(ctx, func() { _ = h.Close() })() // nobody waits for a metric
 		if err := h.Serve(ln); !errors.Is(err, http.ErrServerClosed) {

@@ -168,6 +168,7 @@ func (x *exchange) settle() {
 
 // denied is the problem of a refusal.
 func (x *exchange) denied(r *authz.Refusal) *problem {
+	x.sighted(r)
 	x.keyed.problem = problem{status: r.Code.Status(), slug: r.Code.Slug(), title: r.Code.Title(), refusal: r, example: exampleKey}
 	return &x.keyed.problem
 }

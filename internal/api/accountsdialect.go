@@ -36,6 +36,7 @@ func (x *exchange) Admit(cred dialect.Credential, f dialect.Facts) *dialect.Refu
 	if r == nil {
 		return nil
 	}
+	x.sighted(r)
 	out := &dialect.Refusal{Code: dialectCodes[r.Code], Plan: r.Plan, Used: r.Used, Limit: r.Max, Reset: r.Reset, Region: r.Region, Upgrade: r.Upgrade, Told: true}
 	if r.Key != 0 {
 		out.KeyID = r.Key.String()
@@ -49,7 +50,7 @@ var dialectCodes = [authz.NumCodes]dialect.Code{
 	authz.Revoked: dialect.DisabledKey, authz.Expired: dialect.DisabledKey, authz.Suspended: dialect.DisabledKey,
 	authz.WrongAddress: dialect.WrongAddress, authz.WrongOrigin: dialect.WrongOrigin,
 	authz.WrongEndpoint: dialect.NotInPlan, authz.WrongScope: dialect.NotInPlan, authz.TooMany: dialect.NotInPlan, authz.NoField: dialect.NotInPlan,
-	authz.OverQuota: dialect.OverQuota, authz.TooFast: dialect.TooFast,
+	authz.OverQuota: dialect.OverQuota, authz.TooFast: dialect.TooFast, authz.Shielded: dialect.WrongAddress,
 }
 
 // countDialect says how many look-ups an answer has: one, or those of a bulk.

@@ -19,6 +19,7 @@ import (
 	"github.com/ipwarden/ipwarden"
 	"github.com/ipwarden/ipwarden/internal/api/dialect"
 	"github.com/ipwarden/ipwarden/internal/authz"
+	"github.com/ipwarden/ipwarden/internal/shield"
 	"github.com/ipwarden/ipwarden/internal/usage"
 )
 
@@ -68,6 +69,14 @@ type Config struct {
 	// without a key: under an explicit trust in proxies. It returns the invalid
 	// address when it cannot tell. Default: the peer, whatever the header says.
 	Client func(peer netip.Addr, h ipwarden.Header) netip.Addr
+
+	// Watch is told of calls that are refused for their key, their quota or where they
+	// come from. Default: nobody is.
+	Watch *shield.Watch
+
+	// Operator answers what is below /shield on the admin listener. Default: there is
+	// nothing.
+	Operator http.Handler
 
 	// Impaired says what is out of use while the rest works, a line each, for people
 	// who look at /readyz; it changes nothing else. Default: nothing is.

@@ -12,6 +12,15 @@ import (
 //go:embed pages
 var pageFiles embed.FS
 
+// Style is the style sheet of the pages, for other pages of the same look.
+func Style() string {
+	css, err := pageFiles.ReadFile("pages/style.css")
+	if err != nil {
+		panic(err) // it is in the program
+	}
+	return string(css)
+}
+
 // pages holds what people see, ready to be sent.
 type pages struct {
 	home    *template.Template

@@ -35,6 +35,12 @@ func (a *Authorizer) checkAnonymous(c *Call) *Refusal {
 	if t == nil || c.Scope != Lookup {
 		return a.refuse(c, NoKey)
 	}
+	if a.shield != nil && a.shielded(c, false) {
+		if c.refused.needsKey {
+			return a.refuse(c, NoKey)
+		}
+		return a.refuse(c, Shielded)
+	}
 	c.anonymous, c.by = true, &t.plan
 	who := c.Client
 	if !who.IsValid() {

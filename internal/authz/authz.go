@@ -42,6 +42,10 @@ type Config struct {
 	// NoAnonymous refuses calls without a key whatever the plans are.
 	NoAnonymous bool
 
+	// Shield says what is refused under attack, whatever the keys are. Default: nothing
+	// is.
+	Shield Shield
+
 	// Networks is of how many networks the use without a key is remembered.
 	// Default: 524,288, some 24 MiB, which are taken as they are used.
 	Networks int
@@ -65,6 +69,7 @@ type Authorizer struct {
 	salts  [2]limit.Salt
 
 	noAnonymous bool
+	shield      Shield
 	mu          sync.Mutex // guards changes
 	plans       plans
 }
@@ -87,7 +92,7 @@ func New(cfg Config) (*Authorizer, error) {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	a := &Authorizer{hasher: cfg.Hasher, usage: cfg.Usage, where: cfg.Usage.Directory(), start: cfg.Now(), noAnonymous: cfg.NoAnonymous}
+	a := &Authorizer{hasher: cfg.Hasher, usage: cfg.Usage, where: cfg.Usage.Directory(), start: cfg.Now(), noAnonymous: cfg.NoAnonymous, shield: cfg.Shield}
 	a.plans.number = map[string]uint32{}
 	a.plans.list.Store(&[]*plan{nil})
 	var err error

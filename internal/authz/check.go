@@ -49,6 +49,9 @@ func (a *Authorizer) Check(c *Call) *Refusal {
 	if c.by == nil {
 		return a.refuse(c, Suspended) // an account on no plan gets nothing
 	}
+	if a.shield != nil && a.shielded(c, true) {
+		return a.refuse(c, Shielded)
+	}
 	if k.flags&flagRestricts != 0 {
 		if why, ok := k.detail.admits(c, k.flags&flagPublishable != 0); !ok {
 			return a.refuse(c, why)

@@ -29,6 +29,7 @@ const (
 	NoField            // the plan does not have that
 	OverQuota          // of a day or a month
 	TooFast            // for a second, a minute or an hour
+	Shielded           // nothing of the key: where it comes from is refused for a while
 	NumCodes
 )
 
@@ -51,6 +52,7 @@ var codes = [NumCodes]struct {
 	NoField:       {http.StatusForbidden, "fields-not-in-plan", "The plan does not have these fields"},
 	OverQuota:     {http.StatusTooManyRequests, "over-quota", "The quota is used up"},
 	TooFast:       {http.StatusTooManyRequests, "too-fast", "Too many requests in a short time"},
+	Shielded:      {http.StatusForbidden, "shielded", "Not from there for now"},
 }
 
 // Status is the status of HTTP that says it: 401, 403 or 429.
@@ -88,7 +90,9 @@ type Refusal struct {
 	scope     Scope     // that it lacks
 	own       bool      // the limit is the key's
 	anonymous bool      // it is about calls without a key
-	at        time.Time // when the key ended
+	needsKey  bool      // with a key it would not be refused
+	shielded  bool      // it is because of an attack
+	at        time.Time // when the key ended, or the shield's measure will
 }
 
 // AppendDetail appends one sentence or two about this call. They never have the
@@ -97,6 +101,10 @@ func (r *Refusal) AppendDetail(dst []byte) []byte {
 	switch r.Code {
 	case NoKey:
 		dst = append(dst, `This server answers to keys. Send yours as "Authorization: Bearer ipw_sk_live_…" or "X-Api-Key: ipw_sk_live_…".`...)
+		if r.shielded {
+			dst = append(dst, " It is under attack, and answers nobody without one"...)
+			dst = append(appendTime(append(dst, " until "...), r.at), '.')
+		}
 	case NotKey:
 		dst = append(dst, `What was sent is no key of ipwarden: one is 42 letters, digits and "_", and begins with "ipw_sk_" or "ipw_pk_".`...)
 	case Mistyped:
@@ -139,6 +147,9 @@ func (r *Refusal) AppendDetail(dst []byte) []byte {
 		dst[0] -= 'a' - 'A'
 	case OverQuota, TooFast:
 		dst = r.appendUse(dst)
+	case Shielded:
+		dst = append(dst, "This server is under attack, and refuses requests from your network until "...)
+		dst = append(appendTime(dst, r.at), ". Your key is not the reason. Ask who runs this server."...)
 	}
 	return dst
 }
