@@ -145,6 +145,7 @@ func (c *serveCmd) Run(e *env) error {
 		return err
 	}
 	s.failed.register(handler.Registry())
+	s.keys.register(handler.Registry())
 	s.swapped = handler.Refresh
 	s.beside.register(handler.Registry())
 	s.shield.register(handler.Registry())

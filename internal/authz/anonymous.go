@@ -96,6 +96,24 @@ func (a *Authorizer) chargeAnonymous(c *Call, n int) *Refusal {
 	return nil
 }
 
+// settleAnonymous is Settle without a key: calls of the tier are counted together. Those
+// that are refused because there is none are not: see [Authorizer.Refused].
+func (a *Authorizer) settleAnonymous(c *Call, status, n int) {
+	if !c.anonymous {
+		return
+	}
+	class := classOf(status)
+	if c.refused.Code != Admitted {
+		class = c.refused.Code.Class()
+	}
+	if class != customer.Charged {
+		n = 1
+	}
+	if n > 0 {
+		a.usage.Record(&a.nobody, c.Endpoint, class, uint32(n), c.Client, c.Referer)
+	}
+}
+
 // ends is when a key is refused from, in seconds; 0 is never.
 func ends(k *customer.Key) (at uint32, revoked bool) {
 	first := k.Expires

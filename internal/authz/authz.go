@@ -65,6 +65,7 @@ type Authorizer struct {
 
 	tier   atomic.Pointer[tier] // nil: no call without a key
 	memory *limit.Memory        // of calls without a key
+	nobody usage.Key            // where they are counted
 	seed   limit.Hasher
 	salts  [2]limit.Salt
 
@@ -94,6 +95,7 @@ func New(cfg Config) (*Authorizer, error) {
 	}
 	a := &Authorizer{hasher: cfg.Hasher, usage: cfg.Usage, where: cfg.Usage.Directory(), start: cfg.Now(), noAnonymous: cfg.NoAnonymous, shield: cfg.Shield}
 	a.plans.number = map[string]uint32{}
+	a.nobody = usage.NewKey(customer.AnonymousKey, customer.AnonymousAccount)
 	a.plans.list.Store(&[]*plan{nil})
 	var err error
 	if a.memory, err = limit.NewMemory(limit.MemoryConfig{Entries: 2 * cfg.Networks}); err != nil {

@@ -186,6 +186,7 @@ func (a *Authorizer) giveBack(c *Call, n int) {
 // is true until the last.
 func (a *Authorizer) Settle(c *Call, status, n int, more bool) {
 	if c.key == nil {
+		a.settleAnonymous(c, status, n)
 		return
 	}
 	class := classOf(status)

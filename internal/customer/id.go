@@ -14,6 +14,13 @@ type AccountID uint64
 // and is never used again, so that what was counted under it can be told for ever.
 type KeyID uint64
 
+// Calls without a key are counted under these. No random identifier is one of them but
+// by a chance that never comes.
+const (
+	AnonymousAccount AccountID = 1
+	AnonymousKey     KeyID     = 1
+)
+
 // NewAccountID returns a random identifier.
 func NewAccountID() AccountID { return AccountID(random63()) }
 

@@ -310,6 +310,15 @@ func (m *Meter) Unheard() (regions []string) {
 	return regions
 }
 
+// Reached tells of each region whether it was heard of lately.
+func (m *Meter) Reached(f func(region string, reached bool)) {
+	m.agg.mu.Lock()
+	defer m.agg.mu.Unlock()
+	for _, s := range m.agg.sources {
+		f(s.Region, s.reached)
+	}
+}
+
 // Flush writes the tables of the ledger to the disk, and lets go of the batches that
 // were sent. It is done from time to time anyway.
 func (m *Meter) Flush() error { return m.ledger.Flush() }

@@ -13,6 +13,9 @@ import (
 // Groupings are what sums can be taken by.
 var Groupings = []string{"hour", "day", "month", "key", "account", "endpoint", "region"}
 
+// anonymous stands where calls had no key.
+const anonymous = "anonymous"
+
 // A Line is the sum of rows that are alike in what they are grouped by.
 type Line struct {
 	By    []string // in the order of the groupings
@@ -50,11 +53,19 @@ func (t *Table) Add(r Row, n int64) bool {
 		case "month":
 			t.buf = r.Hour.Time().AppendFormat(t.buf, "2006-01")
 		case "key":
-			if r.Key != 0 {
+			switch r.Key {
+			case 0:
+			case customer.AnonymousKey:
+				t.buf = append(t.buf, anonymous...)
+			default:
 				t.buf = append(t.buf, r.Key.String()...)
 			}
 		case "account":
-			if r.Account != 0 {
+			switch r.Account {
+			case 0:
+			case customer.AnonymousAccount:
+				t.buf = append(t.buf, anonymous...)
+			default:
 				t.buf = append(t.buf, r.Account.String()...)
 			}
 		case "endpoint":
