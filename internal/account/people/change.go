@@ -16,7 +16,7 @@ func (p *People) Reset(ctx context.Context, v Visit, token, password string) (ou
 		m, err = p.token(tx, account.PurposeReset, prefixMail, token)
 		return err
 	}); err != nil {
-		return out, err
+		return out, failed(ctx, err)
 	}
 	if err := checkPassword(password, m.Email); err != nil {
 		return out, err

@@ -3,9 +3,6 @@ package people
 // Cheap makes hashes of passwords cheap: tests make many.
 func (p *People) Cheap() { p.hash.memory = 64 }
 
-// Hashed is how many passwords were hashed.
-func (p *People) Hashed() int64 { return p.hash.done.Load() }
-
 // SetMailKeys changes the configuration.
 func (p *People) SetMailKeys(on bool) { p.c.MailKeys = on }
 

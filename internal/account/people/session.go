@@ -223,3 +223,22 @@ func (p *People) ForgetDevice(ctx context.Context, v Visit, s Session, id Device
 		return account.ErrNotFound
 	})
 }
+
+// Remembers reports whether a device is remembered for the account of an address.
+func (p *People) Remembers(ctx context.Context, device, email string) bool {
+	digest, ok := digestOf(prefixDevice, device)
+	if !ok {
+		return false
+	}
+	known := false
+	err := p.c.Store.Read(ctx, func(tx account.Tx) error {
+		d, err := tx.Device(digest)
+		if err != nil || !p.moment().Before(d.Expires) {
+			return err
+		}
+		a, err := tx.Account(d.Account)
+		known = err == nil && account.EmailKey(a.Email) == account.EmailKey(email)
+		return err
+	})
+	return err == nil && known
+}

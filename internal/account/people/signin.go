@@ -51,7 +51,7 @@ func (p *People) SignIn(ctx context.Context, v Visit, email, password string) (o
 		return out, err
 	}
 	if !right {
-		return out, errBadSignIn
+		return out, failed(ctx, errBadSignIn)
 	}
 	fresh := c.Password
 	if again { // the parameters are older than today's
@@ -132,7 +132,7 @@ func (p *People) SecondFactor(ctx context.Context, v Visit, ticket, code string,
 		m, err = p.token(tx, account.PurposeFactor, prefixTicket, ticket)
 		return err
 	}); err != nil {
-		return out, ticketError(err)
+		return out, failed(ctx, ticketError(err))
 	}
 	if err := p.try(p.factor, m.Account); err != nil {
 		return out, err
@@ -179,7 +179,7 @@ func (p *People) SecondFactor(ctx context.Context, v Visit, ticket, code string,
 	case err != nil:
 		return SignedIn{}, ticketError(err)
 	case wrong:
-		return SignedIn{}, errBadCode
+		return SignedIn{}, failed(ctx, errBadCode)
 	}
 	if out.RecoveryLeft >= 0 {
 		p.tell(ctx, out.Account.Email, p.letterRecoveryUsed(v, out.RecoveryLeft))

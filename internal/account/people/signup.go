@@ -194,7 +194,7 @@ func (p *People) Confirm(ctx context.Context, v Visit, token, password string) (
 		s, err = p.signUp(tx, token)
 		return err
 	}); err != nil {
-		return out, err
+		return out, failed(ctx, err)
 	}
 	if err := checkPassword(password, s.Email); err != nil {
 		return out, err

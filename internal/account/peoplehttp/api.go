@@ -1,0 +1,286 @@
+package peoplehttp
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"mime"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/ipwarden/ipwarden/internal/account"
+	"github.com/ipwarden/ipwarden/internal/account/people"
+)
+
+// Prefix is where the API is.
+const Prefix = "/v1/account"
+
+// Config of an [API].
+type Config struct {
+	// People signs people in. Required.
+	People *people.People
+	// Accounts has their keys and plans. Required.
+	Accounts *account.Service
+	// URL is where people reach this server, such as https://ip.example. Required.
+	URL string
+	// Client tells who asks. Default: the peer.
+	Client func(*http.Request) netip.Addr
+	// Now is time.Now when it is nil.
+	Now func() time.Time
+	// Log takes what went wrong. Default: slog.Default().
+	Log *slog.Logger
+}
+
+// An API answers everything below [Prefix]. It is safe for concurrent use.
+type API struct {
+	c       Config
+	secure  bool // reached over TLS
+	handler http.Handler
+}
+
+// New returns an API. The error names every mistake in c.
+func New(c Config) (*API, error) {
+	var errs []error
+	if c.People == nil || c.Accounts == nil {
+		errs = append(errs, errors.New("something is missing: People and Accounts are required"))
+	}
+	u, err := url.Parse(c.URL)
+	if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" {
+		errs = append(errs, fmt.Errorf("the URL %q is none of a server; one is https://ip.example", c.URL))
+	}
+	if err := errors.Join(errs...); err != nil {
+		return nil, fmt.Errorf("peoplehttp: %w", err)
+	}
+	if c.Client == nil {
+		c.Client = peer
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.Log == nil {
+		c.Log = slog.Default()
+	}
+	a := &API{c: c, secure: u.Scheme == "https"}
+	cross := http.NewCrossOriginProtection()
+	cross.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		writeProblem(w, http.StatusForbidden, "cross-origin", "Another site sent this", "A browser says that another site has sent this request. Programs send no Origin and no Sec-Fetch-Site.", nil)
+	}))
+	a.handler = cross.Handler(a.routes())
+	return a, nil
+}
+
+// peer is who asks where nobody is believed about that.
+func peer(r *http.Request) netip.Addr {
+	p, err := netip.ParseAddrPort(r.RemoteAddr)
+	if err != nil {
+		return netip.Addr{}
+	}
+	return p.Addr().Unmap().WithZone("")
+}
+
+// maxBody bounds what a request may send, bytes.
+const maxBody = 64 << 10
+
+// ServeHTTP answers.
+func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	h := w.Header()
+	h.Set("Cache-Control", "no-store")
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
+	h.Set("Cross-Origin-Resource-Policy", "same-origin")
+	r.Body = http.MaxBytesReader(w, r.Body, maxBody)
+	a.handler.ServeHTTP(w, r)
+}
+
+// A call is one request, and who makes it.
+type call struct {
+	*API
+	w       http.ResponseWriter
+	r       *http.Request
+	visit   people.Visit
+	session people.Session // of routes for who is signed in
+}
+
+// routes is the table of what there is.
+func (a *API) routes() http.Handler {
+	mux := http.NewServeMux()
+	open := func(method, path string, f func(*call) error) {
+		mux.HandleFunc(method+" "+Prefix+path, func(w http.ResponseWriter, r *http.Request) { a.serve(w, r, false, f) })
+	}
+	in := func(method, path string, f func(*call) error) {
+		mux.HandleFunc(method+" "+Prefix+path, func(w http.ResponseWriter, r *http.Request) { a.serve(w, r, true, f) })
+	}
+	open("POST", "/sign-up", (*call).signUp)
+	open("POST", "/confirm", (*call).confirm)
+	open("POST", "/sign-in", (*call).signIn)
+	open("POST", "/second-factor", (*call).secondFactor)
+	open("POST", "/forgot", (*call).forgot)
+	open("POST", "/reset", (*call).reset)
+	open("POST", "/mail/confirm", (*call).confirmMail)
+	in("POST", "/sign-out", (*call).signOut)
+
+	in("GET", "", (*call).show)
+	in("DELETE", "", (*call).remove)
+	in("GET", "/export", (*call).export)
+	in("GET", "/log", (*call).log)
+	in("POST", "/password", (*call).changePassword)
+	in("POST", "/mail", (*call).changeMail)
+	in("POST", "/totp", (*call).beginTOTP)
+	in("POST", "/totp/confirm", (*call).confirmTOTP)
+	in("DELETE", "/totp", (*call).endTOTP)
+	in("POST", "/recovery-codes", (*call).newRecoveryCodes)
+	in("GET", "/sessions", (*call).sessions)
+	in("DELETE", "/sessions", (*call).endOthers)
+	in("DELETE", "/sessions/{id}", (*call).endSession)
+	in("GET", "/devices", (*call).devices)
+	in("DELETE", "/devices/{id}", (*call).forgetDevice)
+
+	in("GET", "/keys", (*call).keys)
+	in("POST", "/keys", (*call).newKey)
+	in("PATCH", "/keys/{id}", (*call).changeKey)
+	in("POST", "/keys/{id}/rotate", (*call).rotateKey)
+	in("DELETE", "/keys/{id}", (*call).revokeKey)
+
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h, pattern := mux.Handler(r)
+		if pattern != "" {
+			mux.ServeHTTP(w, r)
+			return
+		}
+		// The mux says which methods work; here it is said in the shape of the rest.
+		probe := &probe{header: http.Header{}}
+		h.ServeHTTP(probe, r)
+		if probe.status == http.StatusMethodNotAllowed {
+			w.Header().Set("Allow", probe.header.Get("Allow"))
+			writeProblem(w, http.StatusMethodNotAllowed, "method-not-allowed", "Method not allowed", "That does not work here; "+probe.header.Get("Allow")+" do.", nil)
+			return
+		}
+		writeProblem(w, http.StatusNotFound, "not-found", "Not found", "There is nothing at this path. What there is, /openapi.json and /docs describe.", nil)
+	})
+}
+
+// probe takes an answer that is put into other words.
+type probe struct {
+	header http.Header
+	status int
+}
+
+func (p *probe) Header() http.Header         { return p.header }
+func (p *probe) WriteHeader(status int)      { p.status = status }
+func (p *probe) Write(b []byte) (int, error) { return len(b), nil }
+
+func (a *API) serve(w http.ResponseWriter, r *http.Request, signedIn bool, f func(*call) error) {
+	c := &call{API: a, w: w, r: r}
+	c.visit = people.Visit{Address: a.c.Client(r), Agent: r.UserAgent(), Device: a.cookie(r, cookieDevice)}
+	defer func() {
+		if p := recover(); p != nil {
+			if err, ok := p.(error); ok && errors.Is(err, http.ErrAbortHandler) {
+				panic(p)
+			}
+			a.fail(w, r, fmt.Errorf("panic: %v", p))
+		}
+	}()
+	if signedIn {
+		s, err := a.c.People.Session(r.Context(), a.text(r))
+		if err != nil {
+			a.fail(w, r, err)
+			return
+		}
+		c.session = s
+	}
+	if err := f(c); err != nil {
+		a.fail(w, r, err)
+	}
+}
+
+// text is that of the session: a bearer token, else a cookie.
+func (a *API) text(r *http.Request) string {
+	if scheme, token, ok := strings.Cut(r.Header.Get("Authorization"), " "); ok && strings.EqualFold(scheme, "bearer") {
+		return strings.TrimSpace(token)
+	}
+	return a.cookie(r, cookieSession)
+}
+
+// read reads the body: one JSON object with members that are known, and nothing else.
+// A form of another site cannot send that.
+func (c *call) read(to any) error {
+	kind, _, err := mime.ParseMediaType(c.r.Header.Get("Content-Type"))
+	if err != nil || kind != "application/json" {
+		return &problem{http.StatusUnsupportedMediaType, "unsupported-media-type", "Not JSON", "Send a JSON object, with Content-Type: application/json."}
+	}
+	body, err := io.ReadAll(c.r.Body)
+	if err != nil {
+		var large *http.MaxBytesError
+		if errors.As(err, &large) {
+			return &problem{http.StatusRequestEntityTooLarge, "too-large", "The body is too large", "A body has at most 64 KiB."}
+		}
+		return &problem{http.StatusBadRequest, "malformed-request", "Malformed request", "The body did not arrive."}
+	}
+	d := json.NewDecoder(bytes.NewReader(body))
+	d.DisallowUnknownFields()
+	err = d.Decode(to)
+	if err == nil && d.More() {
+		err = errors.New("there is more than one value")
+	}
+	if err != nil {
+		return &problem{http.StatusBadRequest, "bad-json", "Not the JSON that is wanted", wrongJSON(err)}
+	}
+	return nil
+}
+
+// wrongJSON says what was wrong without repeating what was sent, which has secrets.
+func wrongJSON(err error) string {
+	var kind *json.UnmarshalTypeError
+	var syntax *json.SyntaxError
+	switch {
+	case errors.As(err, &kind):
+		return fmt.Sprintf("%q is of the wrong type: it is a JSON %s.", kind.Field, jsonType(kind.Type.Kind().String()))
+	case errors.As(err, &syntax):
+		return fmt.Sprintf("It is no JSON from byte %d on.", syntax.Offset)
+	case strings.HasPrefix(err.Error(), "json: unknown field "):
+		name := strings.Trim(strings.TrimPrefix(err.Error(), "json: unknown field "), `"`)
+		if len(name) > 40 {
+			name = name[:40] + "…"
+		}
+		return fmt.Sprintf("There is no member %q; /openapi.json lists them.", name)
+	}
+	return "It is not one JSON object."
+}
+
+func jsonType(kind string) string {
+	switch kind {
+	case "bool":
+		return "boolean"
+	case "slice", "array":
+		return "array"
+	case "string", "struct", "map":
+		return map[string]string{"string": "string", "struct": "object", "map": "object"}[kind]
+	}
+	return "number"
+}
+
+// answer writes JSON.
+func (c *call) answer(status int, v any) error {
+	text, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	c.w.Header().Set("Content-Type", "application/json")
+	c.w.WriteHeader(status)
+	_, _ = c.w.Write(append(text, '\n')) // the client may be gone
+	return nil
+}
+
+func (c *call) nothing() error {
+	c.w.WriteHeader(http.StatusNoContent)
+	return nil
+}
+
+// actor is who does it, for the log.
+func (c *call) actor() string { return c.session.Account.ID.String() }
