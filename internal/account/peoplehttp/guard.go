@@ -199,7 +199,7 @@ func (g *Guard) Handler(next http.Handler) http.Handler {
 		g.gate.Begin(r.Context(), &q, &d)
 		switch {
 		case d.Passes():
-		case d.Location != "" && program:
+		case d.Verdict == ipwarden.Challenge && d.Location != "" && program:
 			writeProblem(w, http.StatusForbidden, "challenge", "Proof of work is wanted", "Open the location in a browser, which proves itself there, and send the cookie that it gets.", map[string]any{"location": d.Location})
 			return
 		default:
