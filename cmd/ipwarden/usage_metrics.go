@@ -2,7 +2,6 @@ package main
 
 import (
 	"github.com/prometheus/client_golang/prometheus"
-
 )
 
 func usageDesc(name, help string, labels ...string) *prometheus.Desc {
@@ -79,7 +78,6 @@ func (m usageMetrics) Collect(to chan<- prometheus.Metric) {
 	is(metricUsageHomeless, float64(s.Ledger.Homeless))
 	is(metricUsageLedgerBad, yes(s.Ledger.Err != nil))
 }
-
 
 // register makes what is counted of keys metrics.
 func (r *keyRun) register(with prometheus.Registerer) {

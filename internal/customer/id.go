@@ -17,8 +17,8 @@ type KeyID uint64
 // Calls without a key are counted under these. No random identifier is one of them but
 // by a chance that never comes.
 const (
-	AnonymousAccount AccountID = 1
-	AnonymousKey     KeyID     = 1
+	AnonymousAccount AccountID = 1<<63 - 1
+	AnonymousKey     KeyID     = 1<<63 - 1
 )
 
 // NewAccountID returns a random identifier.

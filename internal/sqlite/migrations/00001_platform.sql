@@ -160,7 +160,7 @@ CREATE INDEX mail_tokens_by_expiry ON mail_tokens (expires);
 
 -- Usage: sums by hour (hours since 1970 in UTC), and how far each node's batches
 -- are in them. An aggregator commits both in one transaction. aggregator is '' when
--- one alone writes; api_key and account are 1 for who asks without a key.
+-- one alone writes; api_key and account are 2^63-1 for who asks without a key.
 CREATE TABLE usage_hours (
     aggregator TEXT NOT NULL,
     api_key    INTEGER NOT NULL,
