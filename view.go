@@ -231,6 +231,26 @@ func (v *View) AppendText(dst []byte, r Record, f Field) ([]byte, bool) {
 	return rd.appendText(dst, val), true
 }
 
+// A Row writes the fields of one Record after the other as plain text, as
+// [View.AppendText] does, and reads the Record once for all of them. It can be used
+// again for another Record, not by two goroutines at once.
+type Row struct{ rd reading }
+
+// Read reads what v shows of r.
+func (w *Row) Read(v *View, r Record) {
+	w.rd = reading{r: r, view: v}
+	w.rd.read(v.Fields)
+}
+
+// AppendText appends one of the fields that the View shows; false when it is absent.
+func (w *Row) AppendText(dst []byte, f Field) ([]byte, bool) {
+	val := w.rd.field(f)
+	if val.kind == absent {
+		return dst, false
+	}
+	return w.rd.appendText(dst, val), true
+}
+
 func (rd *reading) appendText(dst []byte, v value) []byte {
 	switch v.kind {
 	case text:

@@ -221,3 +221,24 @@ func TestTraits(t *testing.T) {
 		t.Error("a union is no trait")
 	}
 }
+
+// A Row writes what AppendText writes, also after another Record.
+func TestRow(t *testing.T) {
+	v := ipwarden.View{Now: noon, Query: "::ffff:203.0.112.66%x", Scores: func(ipwarden.Record, time.Time) ipwarden.Scores {
+		return ipwarden.Scores{VPN: 1, Proxy: 2, Threat: 3, Trust: 4}
+	}}
+	for f := range ipwarden.DefaultFields().With(ipwarden.FieldTimeZoneCurrentTime).All() {
+		v.Fields = v.Fields.With(f)
+	}
+	var row ipwarden.Row
+	for _, r := range []ipwarden.Record{full(t), {}, ipwarden.NewRecord(netip.MustParseAddr("2001:db8::1"), ipwarden.Full{}), full(t)} {
+		row.Read(&v, r)
+		for f := range v.Fields.All() {
+			want, known := v.AppendText([]byte("x"), r, f)
+			got, ok := row.AppendText([]byte("x"), f)
+			if string(got) != string(want) || ok != known {
+				t.Errorf("%v of %v: %q, %v; want %q, %v", f, r.Addr(), got, ok, want, known)
+			}
+		}
+	}
+}

@@ -79,6 +79,16 @@ func (k *chunker) whole() int {
 	last := k.err == io.EOF
 	if k.layout.Format != CSV || bytes.IndexByte(k.buf, '"') < 0 {
 		n := bytes.LastIndexByte(k.buf, '\n') + 1
+		if len(k.buf) > maxRow { // one of them may be too long
+			n = 0
+			for {
+				i := bytes.IndexByte(k.buf[n:], '\n') + 1
+				if i == 0 || i > maxRow {
+					break
+				}
+				n += i
+			}
+		}
 		if last && len(k.buf)-n <= maxRow {
 			n = len(k.buf)
 		}

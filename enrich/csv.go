@@ -198,3 +198,29 @@ func appendField(dst []byte, from int, comma byte, quotes bool) []byte {
 	dst[from] = '"'
 	return dst
 }
+
+// escapeFormula puts an apostrophe before what was appended from from on, when a
+// spreadsheet would take it for a formula (OWASP, CSV Injection). Numbers stay.
+func escapeFormula(dst []byte, from int) []byte {
+	v := dst[from:]
+	if len(v) == 0 {
+		return dst
+	}
+	switch v[0] {
+	case '=', '@', '\t', '\r', '\n':
+	case '+', '-':
+		number := len(v) > 1
+		for _, c := range v[1:] {
+			number = number && (c == '.' || c >= '0' && c <= '9')
+		}
+		if number {
+			return dst
+		}
+	default:
+		return dst
+	}
+	dst = append(dst, 0)
+	copy(dst[from+1:], dst[from:])
+	dst[from] = '\''
+	return dst
+}

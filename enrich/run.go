@@ -24,6 +24,10 @@ type Stream struct {
 	// Member is what is added to JSON objects; default "ipwarden". One that is
 	// there already is replaced.
 	Member string
+	// EscapeFormulas puts an apostrophe before the fields of CSV and TSV that a
+	// spreadsheet would take for formulas: of those that are added, and with AsCSV of
+	// all. Rows that stay as they were are not changed.
+	EscapeFormulas bool
 	// Rejects takes malformed rows, an object a line: file, line, reason and row.
 	// Without it they stay where they are and are marked, or are left out when
 	// there is a Where.

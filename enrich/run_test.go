@@ -401,3 +401,14 @@ func TestErrorsEndARun(t *testing.T) {
 type failing struct{ err error }
 
 func (f failing) Write([]byte) (int, error) { return 0, f.err }
+
+func TestEscapeFormula(t *testing.T) {
+	for in, want := range map[string]string{
+		"": "", "=1": "'=1", "@x": "'@x", "\tx": "'\tx", "\rx": "'\rx", "+46 8": "'+46 8", "-": "'-", "-x": "'-x", "-=1": "'-=1",
+		"-33.86": "-33.86", "+46": "+46", "US": "US", "a=b": "a=b", "'=1": "'=1", "-1-2": "'-1-2",
+	} {
+		if got := escapeFormula([]byte("before"+in), 6); string(got) != "before"+want {
+			t.Errorf("%q becomes %q", in, got[6:])
+		}
+	}
+}

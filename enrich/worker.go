@@ -32,6 +32,7 @@ type worker struct {
 	s       *Stream
 	layout  *Layout
 	view    ipwarden.View
+	known   ipwarden.Row // what is written at the moment
 	fields  []ipwarden.Field
 	where   func(ipwarden.Record) bool
 	each    func(ipwarden.Record)

@@ -94,10 +94,11 @@ func (w *worker) write(dst []byte, r *row, rec ipwarden.Record) []byte {
 	if r.reason != "" {
 		return append(append(append(dst, ` "error:`...), r.reason...), '"')
 	}
+	w.known.Read(&w.view, rec)
 	for _, f := range w.fields {
 		from := len(dst) + 2
 		var known bool
-		if dst, known = w.view.AppendText(append(dst, ` "`...), rec, f); !known {
+		if dst, known = w.known.AppendText(append(dst, ` "`...), f); !known {
 			dst = append(dst, '-')
 		}
 		for i, c := range dst[from:] {
@@ -112,13 +113,14 @@ func (w *worker) write(dst []byte, r *row, rec ipwarden.Record) []byte {
 
 // texts appends the fields between separators.
 func (w *worker) texts(dst []byte, rec ipwarden.Record, sep byte, none string) []byte {
+	w.known.Read(&w.view, rec)
 	for i, f := range w.fields {
 		if i > 0 {
 			dst = append(dst, sep)
 		}
 		from := len(dst)
 		var known bool
-		if dst, known = w.view.AppendText(dst, rec, f); !known {
+		if dst, known = w.known.AppendText(dst, f); !known {
 			dst = append(dst, none...)
 		} else if sep == '\t' {
 			dst = appendField(dst, from, sep, false)
@@ -130,12 +132,15 @@ func (w *worker) texts(dst []byte, rec ipwarden.Record, sep byte, none string) [
 // cells appends the fields as columns, each with a comma before it, and what is
 // wrong with the row where that has a column.
 func (w *worker) cells(dst []byte, r *row, rec ipwarden.Record, comma byte, quotes bool) []byte {
+	if r.reason == "" {
+		w.known.Read(&w.view, rec)
+	}
 	for _, f := range w.fields {
 		dst = append(dst, comma)
 		if r.reason == "" {
 			from := len(dst)
-			dst, _ = w.view.AppendText(dst, rec, f)
-			dst = appendField(dst, from, comma, quotes)
+			dst, _ = w.known.AppendText(dst, f)
+			dst = w.field(dst, from, comma, quotes)
 		}
 	}
 	if w.marks() {
@@ -144,11 +149,19 @@ func (w *worker) cells(dst []byte, r *row, rec ipwarden.Record, comma byte, quot
 	return dst
 }
 
+// field makes a field of CSV or TSV of what was appended.
+func (w *worker) field(dst []byte, from int, comma byte, quotes bool) []byte {
+	if w.s.EscapeFormulas {
+		dst = escapeFormula(dst, from)
+	}
+	return appendField(dst, from, comma, quotes)
+}
+
 // asCSV writes a row of another format as CSV.
 func (w *worker) asCSV(dst []byte, r *row, rec ipwarden.Record) []byte {
 	cell := func(v []byte) {
 		from := len(dst)
-		dst = appendField(append(dst, v...), from, ',', true)
+		dst = w.field(append(dst, v...), from, ',', true)
 	}
 	switch w.layout.Format {
 	case List:

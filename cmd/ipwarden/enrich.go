@@ -15,16 +15,17 @@ import (
 )
 
 type enrichCmd struct {
-	Files      []string `arg:"" optional:"" placeholder:"FILE" help:"Files, plain or packed by gzip or zstd; - or none is standard input."`
-	Format     string   `enum:",list,csv,tsv,jsonl,log,vhost,haproxy,text" default:"" placeholder:"NAME" help:"How rows are written: list, csv, tsv, jsonl, log (common, combined, nginx), vhost, haproxy, text; default: what the first rows look like."`
-	Column     string   `placeholder:"NAME" help:"Where the address stands: the name or the number of a column, or the path of a member of JSON, such as request.client_ip."`
-	To         string   `enum:"same,jsonl,csv" default:"same" help:"Write rows as they were with fields added (same), as JSON lines (jsonl), or as CSV (csv)."`
-	Fields     string   `placeholder:"a,b.c" help:"Add these fields or groups of fields; default country, city, AS and whether it is hosting, anonymous or a threat."`
-	Where      string   `placeholder:"CEL" help:"Keep only rows of which this holds, such as 'ip.security.is_tor || risk.score >= 50'."`
-	As         string   `default:"ipwarden" placeholder:"NAME" help:"What is added to JSON objects is called so; default ${default}."`
-	Output     string   `short:"o" placeholder:"FILE" help:"Write to FILE; default standard output."`
-	Rejects    string   `placeholder:"FILE" help:"Write malformed rows to FILE with the reason, and leave them out of the output."`
-	Checkpoint string   `placeholder:"FILE" help:"Remember in FILE how far the run is; the same command goes on there."`
+	Files          []string `arg:"" optional:"" placeholder:"FILE" help:"Files, plain or packed by gzip or zstd; - or none is standard input."`
+	Format         string   `enum:",list,csv,tsv,jsonl,log,vhost,haproxy,text" default:"" placeholder:"NAME" help:"How rows are written: list, csv, tsv, jsonl, log (common, combined, nginx), vhost, haproxy, text; default: what the first rows look like."`
+	Column         string   `placeholder:"NAME" help:"Where the address stands: the name or the number of a column, or the path of a member of JSON, such as request.client_ip."`
+	To             string   `enum:"same,jsonl,csv" default:"same" help:"Write rows as they were with fields added (same), as JSON lines (jsonl), or as CSV (csv)."`
+	Fields         string   `placeholder:"a,b.c" help:"Add these fields or groups of fields; default country, city, AS and whether it is hosting, anonymous or a threat."`
+	Where          string   `placeholder:"CEL" help:"Keep only rows of which this holds, such as 'ip.security.is_tor || risk.score >= 50'."`
+	As             string   `default:"ipwarden" placeholder:"NAME" help:"What is added to JSON objects is called so; default ${default}."`
+	EscapeFormulas bool     `help:"Put an apostrophe before fields of CSV that a spreadsheet would take for formulas."`
+	Output         string   `short:"o" placeholder:"FILE" help:"Write to FILE; default standard output."`
+	Rejects        string   `placeholder:"FILE" help:"Write malformed rows to FILE with the reason, and leave them out of the output."`
+	Checkpoint     string   `placeholder:"FILE" help:"Remember in FILE how far the run is; the same command goes on there."`
 	datedFlags
 }
 
@@ -233,7 +234,7 @@ func (r *enrichRun) files(ctx context.Context) error {
 func (r *enrichRun) file(ctx context.Context, i int) error {
 	name := r.cmd.Files[i]
 	s := enrich.Stream{
-		Name: name, Format: enrich.Format(r.cmd.Format), Column: r.cmd.Column, Member: r.cmd.As,
+		Name: name, Format: enrich.Format(r.cmd.Format), Column: r.cmd.Column, Member: r.cmd.As, EscapeFormulas: r.cmd.EscapeFormulas,
 		Output: map[string]enrich.Output{"same": enrich.Same, "jsonl": enrich.AsJSON, "csv": enrich.AsCSV}[r.cmd.To],
 	}
 	if name == "-" {

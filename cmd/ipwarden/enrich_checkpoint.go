@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/ipwarden/ipwarden/enrich"
@@ -60,7 +61,7 @@ func rejectsOf(s *checkpoint) int64 {
 // openCheckpoint reads the checkpoint of a run, or begins one.
 func openCheckpoint(c *enrichCmd, now func() time.Time) (s *checkpoint, resumed bool, err error) {
 	sum := sha256.New()
-	for _, v := range []string{c.Format, c.Column, c.To, c.Fields, c.Where, c.As, c.Output, c.Rejects, c.AsOf} {
+	for _, v := range []string{c.Format, c.Column, c.To, c.Fields, c.Where, c.As, c.Output, c.Rejects, c.AsOf, strconv.FormatBool(c.EscapeFormulas)} {
 		fmt.Fprintf(sum, "%d:%s,", len(v), v)
 	}
 	s = &checkpoint{Version: checkpointVersion, Settings: hex.EncodeToString(sum.Sum(nil)), Files: c.Files, name: c.Checkpoint, now: now}

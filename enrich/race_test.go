@@ -1,0 +1,6 @@
+//go:build race
+
+package enrich
+
+// raceDetector says that tests take ten times as long.
+const raceDetector = true
