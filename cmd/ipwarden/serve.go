@@ -116,7 +116,7 @@ func (c *serveCmd) Run(e *env) error {
 	if err != nil {
 		return err
 	}
-	if s.keys, err = c.keyFlags.open(&c.dirFlag, c.PublicURL, arms, e, log); err != nil {
+	if s.keys, err = c.keyFlags.open(&c.dirFlag, c.reachedAt(), arms, e, log); err != nil {
 		return err
 	}
 	defer s.keys.Close()
@@ -134,10 +134,15 @@ func (c *serveCmd) Run(e *env) error {
 	if s.loader.also = s.named(); len(s.loader.also) > 0 {
 		seen = s.loader.fingerprint()
 	}
+	client := s.keys.client(&c.gateFlags, s.ask)
+	mounts, err := s.keys.pages(c.reachedAt(), client, e, log)
+	if err != nil {
+		return err
+	}
 	handler, err := api.New(api.Config{
 		Data:   s.data(),
 		Info:   func(d api.Data) api.Info { return describe(dataOf(d)) },
-		Scores: scores, Gate: s.gate.routes(), GateOnly: c.gateOnly, Dialects: dialects, Accounts: s.keys.authorizer(), Usage: s.keys.rows(), Client: s.keys.client(&c.gateFlags, s.ask),
+		Scores: scores, Gate: s.gate.routes(), GateOnly: c.gateOnly, Dialects: dialects, Accounts: s.keys.authorizer(), Usage: s.keys.rows(), Client: client, Mounts: mounts,
 		Watch: s.shield.sight(), Operator: operator,
 		Impaired: s.beside.impaired, Now: e.now, Version: version(), PublicURL: c.PublicURL, Log: log,
 	})
@@ -268,6 +273,9 @@ func greet(w io.Writer, l *api.Server, alone []api.DialectListener, d *data, gat
 	fmt.Fprintf(w, "  try     %s%s/v1/ip/8.8.8.8\n", curl, base)
 	fmt.Fprintf(w, "          %s'%s/v1/ip/2001:4860:4860::8888?fields=location.country,asn&explain=1'\n", curl, base)
 	fmt.Fprintf(w, "          %s/docs in a browser\n", base)
+	if keys {
+		fmt.Fprintf(w, "  pages   %s/account/sign-up\n", base)
+	}
 }
 
 func coverageText(info *dataset.Info) string {

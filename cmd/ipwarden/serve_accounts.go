@@ -12,6 +12,7 @@ import (
 
 	"github.com/ipwarden/ipwarden"
 	"github.com/ipwarden/ipwarden/internal/account"
+	"github.com/ipwarden/ipwarden/internal/account/people"
 	"github.com/ipwarden/ipwarden/internal/alert"
 	"github.com/ipwarden/ipwarden/internal/authz"
 	"github.com/ipwarden/ipwarden/internal/mail"
@@ -39,10 +40,11 @@ type keyRun struct {
 	done     <-chan struct{} // closed when nothing is followed any more
 	usage    *counting
 	outbox   *mail.Outbox
+	people   *people.People
 	mailing  sync.WaitGroup
 }
 
-// open is nil without --accounts. url is where people reach the server; "" is not known.
+// open is nil without --accounts. url is where people reach the server.
 func (f *keyFlags) open(dirs *dirFlag, url string, sh authz.Shield, e *env, log *slog.Logger) (*keyRun, error) {
 	if !f.Accounts {
 		return nil, nil
@@ -69,7 +71,11 @@ func (r *keyRun) start(ctx context.Context, f *keyFlags, dirs *dirFlag, url stri
 		return err
 	}
 	r.mailing.Go(func() { r.outbox.Run(ctx) })
-	teller, err := alert.New(alert.Config{Accounts: r.accounts.Service, Store: sqlsums.New(r.accounts.db, usageBooks), Send: r.outbox.Send, URL: strings.TrimRight(url, "/")})
+	url = strings.TrimRight(url, "/")
+	if err := r.openPeople(ctx, url, e, log); err != nil {
+		return err
+	}
+	teller, err := alert.New(alert.Config{Accounts: r.accounts.Service, Store: sqlsums.New(r.accounts.db, usageBooks), Send: r.outbox.Send, URL: url})
 	if err != nil {
 		return err
 	}
