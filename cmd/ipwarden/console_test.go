@@ -284,7 +284,7 @@ func TestPagesInABrowser(t *testing.T) {
 	p.until("the calls are shown", func() bool {
 		b.Go(p.base + "/account/usage?span=24h&by=key")
 		b.Wait("Divided by")
-		return b.Eval(`document.querySelector(".tiles .big").innerText`) >= "7"
+		return b.Eval(`Number(document.querySelector(".tiles .big").innerText) >= 7`) == "true"
 	})
 	look("usage")
 	b.Go(p.base + "/account/limits")
@@ -340,7 +340,7 @@ func TestPagesInABrowser(t *testing.T) {
 	b.Fill("#password", password)
 	b.Fill("#code", codes[0]) // it counts once
 	b.Press("button.danger")
-	b.Wait("Signed in as")
+	b.WaitFor(`document.querySelector(".note.bad")`)
 	b.Fill("#password", password)
 	b.Fill("#code", codes[1])
 	b.Press("button.danger")

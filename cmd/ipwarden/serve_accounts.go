@@ -41,6 +41,7 @@ type keyRun struct {
 	usage    *counting
 	outbox   *mail.Outbox
 	people   *people.People
+	follow   *following
 	mailing  sync.WaitGroup
 }
 
@@ -86,7 +87,8 @@ func (r *keyRun) start(ctx context.Context, f *keyFlags, dirs *dirFlag, url stri
 	if r.Authorizer, err = authz.New(authz.Config{Hasher: hasher, Usage: r.usage, NoAnonymous: f.Anonymous == "off", Shield: sh, Now: e.now}); err != nil {
 		return err
 	}
-	done, err := r.Follow(ctx, changesOf(r.accounts.Service), changesInterval, nil, log)
+	r.follow = newFollowing()
+	done, err := r.Follow(ctx, r.follow.feed(changesOf(r.accounts.Service)), changesInterval, r.follow.nudge, log)
 	if err != nil {
 		return err
 	}

@@ -53,7 +53,8 @@ func (r *keyRun) pages(url string, client func(netip.Addr, ipwarden.Header) neti
 	}
 	c := console.Config{
 		People: r.people, Accounts: r.accounts.Service, URL: url, Now: e.now, Log: log, Rows: r.usage.Rows,
-		Quota: func(id customer.AccountID) usage.Quota { return r.usage.Standing(usage.Subject{Account: id}).Quota() },
+		InForce: r.follow.inForce,
+		Quota:   func(id customer.AccountID) usage.Quota { return r.usage.Standing(usage.Subject{Account: id}).Quota() },
 	}
 	if client != nil {
 		c.Client = func(q *http.Request) netip.Addr {

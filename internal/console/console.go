@@ -35,6 +35,9 @@ type Config struct {
 	Quota func(customer.AccountID) usage.Quota
 	// Rows reads what was counted. Required.
 	Rows func(ctx context.Context, q usage.Query, yield func(usage.Row, int64) bool) error
+	// InForce waits until a revision of the accounts is in force at this server, so that
+	// a key works when it is shown. Default: it does not wait.
+	InForce func(ctx context.Context, revision int64)
 	// URL is where people reach this server, such as https://ip.example. Required.
 	URL string
 	// Client tells who asks. Default: the peer.
@@ -78,6 +81,9 @@ func New(c Config) (*Console, error) {
 	c.URL = strings.TrimRight(c.URL, "/")
 	if c.Client == nil {
 		c.Client = peer
+	}
+	if c.InForce == nil {
+		c.InForce = func(context.Context, int64) {}
 	}
 	if c.Now == nil {
 		c.Now = time.Now

@@ -94,6 +94,7 @@ func (k *Console) confirmSend(v *visit) error {
 		}
 		return v.refused(err, "confirm", &page{Title: "Choose a password", Body: &formPage{Fields: []*field{f}, Token: token, Email: v.form("email")}}, f)
 	}
+	k.c.InForce(v.r.Context(), made.Key.Revision)
 	v.setCookie(cookieSession, made.Session, made.Expires)
 	v.in, v.session = true, people.Session{Account: made.Account}
 	v.show(http.StatusOK, "key-made", &page{Title: "Your first key", Here: "keys", Body: &madePage{

@@ -124,6 +124,7 @@ func (k *Console) keyMake(v *visit) error {
 		}
 		return k.keyList(v, http.StatusUnprocessableEntity, form, true, all...)
 	}
+	k.c.InForce(v.r.Context(), made.Revision)
 	v.show(http.StatusOK, "key-made", &page{Title: "A new key", Here: "keys", Body: &madePage{Key: account.ViewKey(&made, k.c.Now()), Text: text}})
 	return nil
 }
@@ -174,8 +175,9 @@ func (k *Console) keyChange(v *visit) error {
 	form.Kind, form.Mode = found.Kind.String(), found.Mode.String()
 	form.keep(found.Expires)
 	spec, err := form.spec()
+	var now customer.Key
 	if err == nil {
-		_, err = k.c.Accounts.ChangeKey(v.r.Context(), v.actor(), found.ID, func(s *account.KeySpec) { *s = spec })
+		now, err = k.c.Accounts.ChangeKey(v.r.Context(), v.actor(), found.ID, func(s *account.KeySpec) { *s = spec })
 	}
 	if err != nil {
 		all := form.wrong(err)
@@ -184,6 +186,7 @@ func (k *Console) keyChange(v *visit) error {
 		}
 		return k.keyShow(v, http.StatusUnprocessableEntity, &found, form, true, all...)
 	}
+	k.c.InForce(v.r.Context(), now.Revision)
 	return v.redirect("/keys/" + found.ID.String() + "?done=key-changed")
 }
 
@@ -203,6 +206,7 @@ func (k *Console) keyRotate(v *visit) error {
 		}
 		return err
 	}
+	k.c.InForce(v.r.Context(), made.Revision)
 	v.show(http.StatusOK, "key-made", &page{Title: "The new key", Here: "keys", Body: &madePage{
 		Key: account.ViewKey(&made, k.c.Now()), Text: text, Ends: old.Revoked, Replace: old.ID.String(),
 	}})
@@ -214,8 +218,9 @@ func (k *Console) keyRevoke(v *visit) error {
 	if err != nil {
 		return err
 	}
-	if _, err := k.c.Accounts.RevokeKey(v.r.Context(), v.actor(), found.ID, 0, "on the pages"); err != nil {
+	if found, err = k.c.Accounts.RevokeKey(v.r.Context(), v.actor(), found.ID, 0, "on the pages"); err != nil {
 		return err
 	}
+	k.c.InForce(v.r.Context(), found.Revision)
 	return v.redirect("/keys?done=key-revoked")
 }

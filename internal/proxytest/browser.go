@@ -8,7 +8,6 @@ import (
 	"io"
 	"os"
 	"os/exec"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -175,23 +174,25 @@ func (b *Browser) Eval(js string) string {
 	return fmt.Sprint(r.Result.Value)
 }
 
-// Wait waits until a page is loaded whole and has a text.
+// Wait waits until a page is loaded whole and has a text, which the one before it had
+// not.
 func (b *Browser) Wait(text string) {
+	b.t.Helper()
+	b.WaitFor(fmt.Sprintf(`document.body.innerText.includes(%q)`, text))
+}
+
+// WaitFor waits until a page is loaded whole and an expression is true.
+func (b *Browser) WaitFor(js string) {
 	b.t.Helper()
 	deadline := time.NewTimer(browserPatience)
 	defer deadline.Stop()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
-	const body = `document.readyState === "complete" && document.body ? document.body.innerText : ""`
-	for {
-		got := b.Eval(body)
-		if strings.Contains(got, text) {
-			return
-		}
+	for b.Eval(`document.readyState === "complete" && !!document.body && !!(`+js+`)`) != "true" {
 		select {
 		case <-tick.C:
 		case <-deadline.C:
-			b.t.Fatalf("there is no %q at %s:\n%s\n%v", text, b.Eval("location.href"), got, b.Complaints())
+			b.t.Fatalf("it is not so that %s at %s:\n%s\n%v", js, b.Eval("location.href"), b.Eval("document.body.innerText"), b.Complaints())
 		}
 	}
 }
