@@ -37,6 +37,7 @@ type gatewayCmd struct {
 	LogLevel      string        `env:"IPWARDEN_LOG_LEVEL" enum:"debug,info,warn,error" default:"info" help:"${enum}."`
 	dataFlags
 	providerFlags
+	reportFlags
 	gateFlags `group:"Gate"`
 }
 
@@ -54,7 +55,12 @@ Examples:
 
 // Run sends requests on until it is told to stop.
 func (c *gatewayCmd) Run(e *env) error {
-	log := newLog(e.stderr, c.LogFormat, c.LogLevel)
+	reports, err := c.reportFlags.open(e)
+	if err != nil {
+		return err
+	}
+	defer reports.Close()
+	log := reported(newLog(e.stderr, c.LogFormat, c.LogLevel), reports)
 	if c.Upstream == "" {
 		return usagef("say where the application is: --upstream http://127.0.0.1:3000")
 	}
@@ -93,6 +99,7 @@ func (c *gatewayCmd) Run(e *env) error {
 	s.failed.register(registry)
 	s.beside.register(registry)
 	s.shield.register(registry)
+	registry.MustRegister(reportMetrics{reports})
 	proxy, err := gateway.New(gateway.Config{
 		Gate: s.gate.Gate, Challenges: s.gate.challenges, Upstream: c.Upstream, UpstreamHost: c.UpstreamHost, Upgrades: c.Upgrade,
 		KeepOverrides: c.KeepOverrides, MaxBody: c.MaxBody, ResponseTimeout: c.UpstreamWait, Metrics: registry, Log: log, Now: e.now,

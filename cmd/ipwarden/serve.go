@@ -30,6 +30,7 @@ type serveCmd struct {
 	LogLevel      string   `env:"IPWARDEN_LOG_LEVEL" enum:"debug,info,warn,error" default:"info" help:"${enum}."`
 	dataFlags
 	providerFlags
+	reportFlags
 	dialectFlags `group:"Dialects"`
 	gateFlags    `group:"Gate"`
 	doorFlags    `group:"Gate"`
@@ -71,7 +72,12 @@ type server struct {
 
 // Run serves until it is told to stop.
 func (c *serveCmd) Run(e *env) error {
-	log := newLog(e.stderr, c.LogFormat, c.LogLevel)
+	reports, err := c.reportFlags.open(e)
+	if err != nil {
+		return err
+	}
+	defer reports.Close()
+	log := reported(newLog(e.stderr, c.LogFormat, c.LogLevel), reports)
 	if e.getenv("GOGC") == "" {
 		// What answers keep is most of the heap and does not change, and look-ups do
 		// not allocate: memory is worth more here than collecting seldom.
@@ -143,7 +149,7 @@ func (c *serveCmd) Run(e *env) error {
 		Data:   s.data(),
 		Info:   func(d api.Data) api.Info { return describe(dataOf(d)) },
 		Scores: scores, Gate: s.gate.routes(), GateOnly: c.gateOnly, Dialects: dialects, Accounts: s.keys.authorizer(), Usage: s.keys.rows(), Client: client, Mounts: mounts,
-		Watch: s.shield.sight(), Operator: operator,
+		Watch: s.shield.sight(), Operator: operator, Parts: s.parts(),
 		Impaired: s.beside.impaired, Now: e.now, Version: version(), PublicURL: c.PublicURL, Log: log,
 	})
 	if err != nil {
@@ -154,6 +160,7 @@ func (c *serveCmd) Run(e *env) error {
 	s.swapped = handler.Refresh
 	s.beside.register(handler.Registry())
 	s.shield.register(handler.Registry())
+	handler.Registry().MustRegister(reportMetrics{reports})
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, stop) // a second signal ends the program at once

@@ -78,6 +78,10 @@ type Config struct {
 	// nothing.
 	Operator http.Handler
 
+	// Parts are what the server works with, for /readyz and the metrics: always the
+	// same ones. One that is away does not make the server unready. Default: none.
+	Parts func() []Part
+
 	// Impaired says what is out of use while the rest works, a line each, for people
 	// who look at /readyz; it changes nothing else. Default: nothing is.
 	Impaired func() []string
@@ -175,6 +179,9 @@ func New(cfg Config) (*API, error) {
 	a.metrics = newMetrics(a)
 	if cfg.Accounts != nil {
 		a.metrics.registry.MustRegister(AccountMetrics(cfg.Accounts))
+	}
+	if cfg.Parts != nil {
+		a.metrics.registry.MustRegister(partCollector{cfg.Parts})
 	}
 	if cfg.Gate != nil {
 		a.metrics.registry.MustRegister(GateMetrics(cfg.Gate.Gate, cfg.Gate.Challenges))

@@ -108,6 +108,11 @@ func (x *exchange) ready() *problem {
 	}
 	x.cache = neverKept
 	x.out = append(x.out[:0], "ready\n"...)
+	if x.api.cfg.Parts != nil {
+		for _, p := range x.api.cfg.Parts() {
+			x.out = p.append(x.out)
+		}
+	}
 	if x.api.cfg.Impaired != nil {
 		for _, line := range x.api.cfg.Impaired() {
 			x.out = append(append(x.out, line...), '\n')

@@ -61,6 +61,7 @@ type Authorizer struct {
 	where  *usage.Directory // of usage
 	table  table
 	start  time.Time // of the cells' clock
+	now    func() time.Time
 	counts [NumCodes]atomic.Int64
 
 	tier   atomic.Pointer[tier] // nil: no call without a key
@@ -71,7 +72,8 @@ type Authorizer struct {
 
 	noAnonymous bool
 	shield      Shield
-	mu          sync.Mutex // guards changes
+	stale       atomic.Pointer[time.Time] // since when changes cannot be read; nil while they can
+	mu          sync.Mutex                // guards changes
 	plans       plans
 }
 
@@ -93,7 +95,7 @@ func New(cfg Config) (*Authorizer, error) {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	a := &Authorizer{hasher: cfg.Hasher, usage: cfg.Usage, where: cfg.Usage.Directory(), start: cfg.Now(), noAnonymous: cfg.NoAnonymous, shield: cfg.Shield}
+	a := &Authorizer{hasher: cfg.Hasher, usage: cfg.Usage, where: cfg.Usage.Directory(), start: cfg.Now(), now: cfg.Now, noAnonymous: cfg.NoAnonymous, shield: cfg.Shield}
 	a.plans.number = map[string]uint32{}
 	a.nobody = usage.NewKey(customer.AnonymousKey, customer.AnonymousAccount)
 	a.plans.list.Store(&[]*plan{nil})
@@ -256,11 +258,14 @@ func (a *Authorizer) Follow(ctx context.Context, feed Feed, interval time.Durati
 			case err != nil:
 				if !failing {
 					log.Error("changes of keys and plans cannot be read; what is known is used until they can", "error", err)
+					since := a.now()
+					a.stale.Store(&since)
 				}
 				failing = true
 				continue
 			case failing:
 				failing = false
+				a.stale.Store(nil)
 				log.Info("changes of keys and plans can be read again")
 			}
 			revision = newest
@@ -308,4 +313,13 @@ func (a *Authorizer) renew(ctx context.Context, feed Feed) (revision int64, err 
 	a.mu.Unlock()
 	a.Apply(&gone)
 	return revision, nil
+}
+
+// Stale says since when changes of keys and plans cannot be read; the zero time while
+// they can.
+func (a *Authorizer) Stale() time.Time {
+	if t := a.stale.Load(); t != nil {
+		return *t
+	}
+	return time.Time{}
 }

@@ -113,6 +113,9 @@ var known = map[string]shape{
 
 	"worker_config": text, // where events of queues come from and go to
 
+	"sentry_dsn_file":    text, // where errors are reported to
+	"sentry_environment": text, //
+
 	"admin": text, // the admin listener that shield suggest asks
 
 	"accounts_url": text, // PostgreSQL with the accounts, instead of a file

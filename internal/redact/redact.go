@@ -65,22 +65,20 @@ func Secrets(s string) string {
 // behind its /24, of IPv6 what is behind its /48. Loopback stays.
 func Addresses(s string) string {
 	return maybeAddr().ReplaceAllStringFunc(s, func(m string) string {
-		text, port := m, ""
-		if strings.Count(m, ":") == 1 { // 192.0.2.1:80
-			text, port, _ = strings.Cut(m, ":")
-			port = ":" + port
+		text := strings.TrimRight(m, ".:") // a sentence may end there
+		rest := m[len(text):]
+		if strings.Count(text, ":") == 1 { // 192.0.2.1:80
+			i := strings.IndexByte(text, ':')
+			text, rest = text[:i], text[i:]+rest
 		}
-		whole := text
-		text = strings.TrimRight(whole, ".:") // a sentence may end there
 		a, err := netip.ParseAddr(text)
-		if err != nil && strings.HasSuffix(whole, "::") { // 2001:db8::
-			text = whole
+		if err != nil && strings.HasPrefix(rest, "::") { // 2001:db8::
+			text, rest = text+"::", rest[2:]
 			a, err = netip.ParseAddr(text)
 		}
 		if err != nil {
 			return m
 		}
-		rest := whole[len(text):]
 		if a.IsLoopback() || a.IsUnspecified() {
 			return m
 		}
@@ -88,7 +86,7 @@ func Addresses(s string) string {
 		if a.Is4() || a.Is4In6() {
 			a, bits = a.Unmap(), 24
 		}
-		return netip.PrefixFrom(a, bits).Masked().String() + rest + port
+		return netip.PrefixFrom(a, bits).Masked().String() + rest
 	})
 }
 
