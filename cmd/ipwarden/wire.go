@@ -9,6 +9,7 @@ import (
 	"github.com/ipwarden/ipwarden/embedded"
 	"github.com/ipwarden/ipwarden/feed"
 	"github.com/ipwarden/ipwarden/internal/eventfile"
+	"github.com/ipwarden/ipwarden/internal/kafka"
 	"github.com/ipwarden/ipwarden/internal/nats"
 	"github.com/ipwarden/ipwarden/internal/worker"
 	"github.com/ipwarden/ipwarden/mmdb"
@@ -37,7 +38,7 @@ func exporters() map[string]exporter {
 // workerKinds are where events of a worker come from and go to.
 func workerKinds() []worker.Kind {
 	return []worker.Kind{
-		nats.EventsKind(), eventfile.Kind(),
+		nats.EventsKind(), kafka.EventsKind(), eventfile.Kind(),
 	}
 }
 

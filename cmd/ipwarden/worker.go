@@ -129,7 +129,7 @@ func (c *workerRunCmd) Run(e *env) error {
 	if err != nil {
 		return err
 	}
-	ends, err := openEnds(f)
+	ends, err := openEnds(f, log)
 	if err != nil {
 		return err
 	}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/ipwarden/ipwarden/dataset"
+	"github.com/ipwarden/ipwarden/internal/kafka"
 	"github.com/ipwarden/ipwarden/internal/update"
 	"github.com/ipwarden/ipwarden/internal/worker"
 )
@@ -21,13 +22,16 @@ type ends struct {
 }
 
 // openEnds opens them. A server that is away is no mistake: it is tried again.
-func openEnds(f *worker.File) (e *ends, err error) {
+func openEnds(f *worker.File, log *slog.Logger) (e *ends, err error) {
 	e = &ends{outputs: map[string]worker.Output{}}
 	defer func() {
 		if err != nil {
 			e.close(slog.New(slog.DiscardHandler))
 		}
 	}()
+	if f.ExactlyOnce {
+		return e, e.openSession(f, log)
+	}
 	for i := range f.Outputs {
 		o := &f.Outputs[i]
 		if e.outputs[o.Name], err = o.OpenOutput(); err != nil {
@@ -44,6 +48,29 @@ func openEnds(f *worker.File) (e *ends, err error) {
 		return e, fmt.Errorf("input: %w", err)
 	}
 	return e, nil
+}
+
+// openSession opens them for transactions of Kafka.
+func (e *ends) openSession(f *worker.File, log *slog.Logger) error {
+	c, err := kafka.EventsOf(f.Input.Values)
+	if err != nil {
+		return err
+	}
+	most := int(f.Dead.Int("max_bytes"))
+	for i := range f.Outputs {
+		most = max(most, int(f.Outputs[i].Int("max_bytes")))
+	}
+	s, err := kafka.NewSession(c, most, func(err error) { log.Warn("a transaction is made again", "error", err) })
+	if err != nil {
+		return fmt.Errorf("input: %w", err)
+	}
+	e.input = s
+	for i := range f.Outputs {
+		o := &f.Outputs[i]
+		e.outputs[o.Name] = s.Output(o.Text("topic"), int(o.Int("max_bytes")))
+	}
+	e.dead = s.Output(f.Dead.Text("topic"), int(f.Dead.Int("max_bytes")))
+	return nil
 }
 
 func (e *ends) close(log *slog.Logger) {

@@ -6,5 +6,9 @@
 //	conn, err := kafka.ConnectUsage(kafka.UsageConfig{URL: "kafka://kafka.example.com:9092"})
 //	stream := conn.Stream("eu-west")
 //
-// It refuses a topic of several partitions, whose batches would come in no order.
+// Of workers it carries events, in and out, in transactions where both are wanted:
+//
+//	in, err := kafka.NewInput(kafka.EventsConfig{URL: url, Topics: []string{"logins"}, Group: "ipwarden"})
+//
+// It refuses a topic of usage of several partitions, whose batches would come in no order.
 package kafka

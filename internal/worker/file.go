@@ -194,9 +194,8 @@ func (r *reader) file(body ast.Node) {
 
 // exactlyOnce says what keeps a configuration from being so.
 func (r *reader) exactlyOnce(at ast.Node) {
-	brokers := func(e *End) string { return strings.Join(e.List("brokers"), ",") }
 	for _, e := range append(slices.Clone(r.f.Outputs), r.f.Dead) {
-		if r.f.Input.Kind == "kafka" && e.Kind == "kafka" && brokers(&e) == brokers(&r.f.Input) {
+		if r.f.Input.Kind == "kafka" && e.Kind == "kafka" && e.Text("url") == r.f.Input.Text("url") && e.Text("user") == r.f.Input.Text("user") {
 			continue
 		}
 		r.At(yamldoc.Start(at), "exactly_once takes Kafka at both ends: the input, all outputs and dead_letters are of one cluster. Otherwise events come out at least once, and those that come twice have one id")

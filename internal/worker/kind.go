@@ -155,14 +155,13 @@ func (k *Key) checkText(text string) string {
 			return "is an address to listen on" + example
 		}
 	case URL:
-		for one := range strings.SplitSeq(text, ",") {
-			u, err := url.Parse(strings.TrimSpace(one))
-			if err != nil { // whose text shows the password
-				return "cannot be read as a URL" + example
-			}
-			if !slices.Contains(k.Words, u.Scheme) || u.Host == "" && u.Scheme != "unix" && u.Path == "" {
-				return "is a URL that begins with " + strings.Join(k.Words, ":// or ") + "://" + example
-			}
+		first, _, _ := strings.Cut(text, ",") // several hosts are for the kind to read
+		u, err := url.Parse(first)
+		if err != nil { // whose text shows the password
+			return "cannot be read as a URL" + example
+		}
+		if !slices.Contains(k.Words, u.Scheme) || u.Host == "" && u.Path == "" {
+			return "is a URL that begins with " + strings.Join(k.Words, ":// or ") + "://" + example
 		}
 	}
 	return ""

@@ -1,0 +1,246 @@
+package kafka
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/ipwarden/ipwarden/internal/worker"
+	"github.com/ipwarden/ipwarden/internal/worker/workertest"
+	"github.com/ipwarden/ipwarden/ipwardentest"
+)
+
+// eventsPatience is longer than anything here takes.
+const eventsPatience = 2 * time.Minute
+
+// put produces values, with keys of so many.
+func put(t *testing.T, c *kfake.Cluster, topic string, keys int, values []string) {
+	t.Helper()
+	client, err := kgo.NewClient(kgo.SeedBrokers(c.ListenAddrs()...), kgo.RecordPartitioner(kgo.StickyKeyPartitioner(nil)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	for i, v := range values {
+		client.Produce(t.Context(), &kgo.Record{Topic: topic, Key: fmt.Append(nil, i%keys), Value: []byte(v)}, func(_ *kgo.Record, err error) {
+			if err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	if err := client.Flush(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// read reads what is committed in a topic, so many at least, and what comes in a
+// moment after.
+func read(t *testing.T, c *kfake.Cluster, topic string, n int) (all []*kgo.Record) {
+	t.Helper()
+	client, err := kgo.NewClient(kgo.SeedBrokers(c.ListenAddrs()...), kgo.ConsumeTopics(topic), kgo.FetchIsolationLevel(kgo.ReadCommitted()),
+		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.FetchMaxWait(50*time.Millisecond))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), eventsPatience)
+	defer cancel()
+	for len(all) < n && ctx.Err() == nil {
+		all = append(all, client.PollFetches(ctx).Records()...)
+	}
+	more, cancel := context.WithTimeout(ctx, 300*time.Millisecond)
+	defer cancel()
+	return append(all, client.PollFetches(more).Records()...)
+}
+
+func TestEventsIn(t *testing.T) {
+	workertest.TestInput(t, func(t *testing.T) workertest.Source {
+		c := brokers(t, kfake.SeedTopics(1, "events"))
+		return workertest.Source{
+			Put: func(t *testing.T, values []string) { put(t, c, "events", 1, values) },
+			Open: func(t *testing.T) worker.Input {
+				in, err := NewInput(EventsConfig{URL: urlOf(c), Topics: []string{"events"}, Group: "w"})
+				if err != nil {
+					t.Fatal(err)
+				}
+				return in
+			},
+			Lags: true,
+		}
+	})
+}
+
+func TestEventsOut(t *testing.T) {
+	workertest.TestOutput(t, func(t *testing.T) workertest.Sink {
+		c := brokers(t, kfake.SeedTopics(1, "out"))
+		o, err := NewOutput(EventsConfig{URL: urlOf(c)}, "out", 100_000)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return workertest.Sink{Output: o, Written: func(t *testing.T) (all []string) {
+			for _, r := range read(t, c, "out", 4) {
+				all = append(all, string(r.Value))
+			}
+			return all
+		}, TooLarge: 200_000}
+	})
+}
+
+// running is a worker from one topic to another, once or at least once.
+type running struct {
+	stop func()
+	done chan error
+	once sync.Once
+}
+
+func start(t *testing.T, c *kfake.Cluster, instance string, exactly bool) *running {
+	t.Helper()
+	cfg := EventsConfig{URL: urlOf(c), Topics: []string{"events"}, Group: "w", Instance: instance}
+	w := worker.Config{Source: func() worker.Answers { return worker.Answers{Source: ipwardentest.Sample()} }, To: []string{"out"}, Batch: worker.Bound{Messages: 50}, Drain: time.Minute}
+	var closers []func() error
+	if exactly {
+		s, err := NewSession(cfg, mostRecord, func(err error) { t.Logf("%s: %v", instance, err) })
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.Input, w.Outputs, w.Dead = s, map[string]worker.Output{"out": s.Output("out", mostRecord)}, s.Output("dead", mostRecord)
+		closers = append(closers, s.Close)
+	} else {
+		in, err := NewInput(cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		out, err1 := NewOutput(cfg, "out", mostRecord)
+		dead, err2 := NewOutput(cfg, "dead", mostRecord)
+		if err := errors.Join(err1, err2); err != nil {
+			t.Fatal(err)
+		}
+		w.Input, w.Outputs, w.Dead = in, map[string]worker.Output{"out": out}, dead
+		closers = append(closers, in.Close, out.Close, dead.Close)
+	}
+	made, err := worker.New(w)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	r := &running{done: make(chan error, 1)}
+	go func() { r.done <- made.Run(ctx) }()
+	r.stop = func() {
+		r.once.Do(func() {
+			cancel()
+			if err := <-r.done; err != nil {
+				t.Errorf("%s: %v", instance, err)
+			}
+			for _, c := range closers {
+				if err := c(); err != nil {
+					t.Errorf("%s: %v", instance, err)
+				}
+			}
+		})
+	}
+	t.Cleanup(r.stop)
+	return r
+}
+
+// Workers come and go while events are read, and brokers refuse some requests: every
+// event comes out, those of a key in their order; and once each in transactions.
+func TestRebalance(t *testing.T) {
+	for _, exactly := range []bool{false, true} {
+		t.Run(fmt.Sprintf("exactly=%v", exactly), func(t *testing.T) {
+			c := brokers(t, kfake.NumBrokers(2), kfake.SeedTopics(4, "events", "out", "dead"))
+			const events = 3000
+			var mu sync.Mutex // guards faults
+			faults := map[int16]int{}
+			for _, key := range []int16{int16(kmsg.Produce), int16(kmsg.Fetch), int16(kmsg.OffsetCommit)} {
+				c.ControlKey(key, func(req kmsg.Request) (kmsg.Response, error, bool) {
+					c.KeepControl()
+					mu.Lock()
+					defer mu.Unlock()
+					if faults[key]++; faults[key]%17 == 3 {
+						return nil, errors.New("the connection is lost"), true
+					}
+					return nil, nil, false
+				})
+			}
+			var values []string
+			for i := range events {
+				v := fmt.Sprintf(`{"n":%d,"ip":"8.8.8.8"}`, i)
+				if i%100 == 7 {
+					v = fmt.Sprintf(`{"n":%d,"ip":null}`, i)
+				}
+				values = append(values, v)
+			}
+			a := start(t, c, "a", exactly)
+			put(t, c, "events", 20, values[:1000])
+			b := start(t, c, "b", exactly)
+			put(t, c, "events", 20, values[1000:2000])
+			a.stop()
+			d := start(t, c, "c", exactly)
+			put(t, c, "events", 20, values[2000:])
+			got := read(t, c, "out", events-events/100)
+			if !exactly { // duplicates count too: wait for what is new
+				for ids := map[string]bool{}; len(ids) < events-events/100; got = read(t, c, "out", len(got)+1) {
+					for _, r := range got {
+						ids[message(r).ID] = true
+					}
+					if len(ids) == events-events/100 {
+						break
+					}
+				}
+			}
+			dead := read(t, c, "dead", events/100)
+			b.stop()
+			d.stop()
+			check(t, got, events-events/100, exactly)
+			check(t, dead, events/100, exactly)
+			for _, r := range dead {
+				if !strings.Contains(string(r.Value), `"reason":"null"`) {
+					t.Errorf("a dead letter: %s", r.Value)
+				}
+			}
+		})
+	}
+}
+
+// check looks whether every event is there, in the order of its key.
+func check(t *testing.T, got []*kgo.Record, want int, exactly bool) {
+	t.Helper()
+	ids, last := map[string]bool{}, map[string]string{}
+	first := map[string][]string{} // of each key, ids as they come for the first time
+	for _, r := range got {
+		id := message(r).ID
+		if ids[id] && exactly {
+			t.Errorf("%s is there twice", id)
+		}
+		if !ids[id] {
+			first[string(r.Key)] = append(first[string(r.Key)], id)
+		}
+		ids[id], last[string(r.Key)] = true, id
+	}
+	if len(ids) != want {
+		t.Errorf("%d events are there, of %d", len(ids), want)
+	}
+	for key, ids := range first {
+		if !slices.IsSortedFunc(ids, func(a, b string) int { return offsetOf(t, a) - offsetOf(t, b) }) {
+			t.Errorf("events of the key %s are out of order: %q", key, ids)
+		}
+	}
+}
+
+func offsetOf(t *testing.T, id string) (n int) {
+	t.Helper()
+	if _, err := fmt.Sscanf(id[strings.LastIndexByte(id, '/')+1:], "%d", &n); err != nil {
+		t.Fatal(id, err)
+	}
+	return n
+}
+
