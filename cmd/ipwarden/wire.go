@@ -8,9 +8,12 @@ import (
 	"github.com/ipwarden/ipwarden"
 	"github.com/ipwarden/ipwarden/embedded"
 	"github.com/ipwarden/ipwarden/feed"
+	"github.com/ipwarden/ipwarden/internal/cloudevents"
 	"github.com/ipwarden/ipwarden/internal/eventfile"
 	"github.com/ipwarden/ipwarden/internal/kafka"
 	"github.com/ipwarden/ipwarden/internal/nats"
+	"github.com/ipwarden/ipwarden/internal/redisstreams"
+	"github.com/ipwarden/ipwarden/internal/webhook"
 	"github.com/ipwarden/ipwarden/internal/worker"
 	"github.com/ipwarden/ipwarden/mmdb"
 	"github.com/ipwarden/ipwarden/risk"
@@ -38,7 +41,7 @@ func exporters() map[string]exporter {
 // workerKinds are where events of a worker come from and go to.
 func workerKinds() []worker.Kind {
 	return []worker.Kind{
-		nats.EventsKind(), kafka.EventsKind(), eventfile.Kind(),
+		nats.EventsKind(), kafka.EventsKind(), redisstreams.Kind(), cloudevents.Kind(), webhook.Kind(), eventfile.Kind(),
 	}
 }
 

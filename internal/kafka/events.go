@@ -26,6 +26,9 @@ type EventsConfig struct {
 	Topics              []string
 	Group               string // that remembers how far the workers are, together
 	Fetch               int    // bytes of one fetch of one broker; default 8 MiB
+	// Session is how long a member may say nothing before others get its partitions;
+	// default 15s.
+	Session time.Duration
 	// Instance is the name of this process among those of the group; default the
 	// host's. It is of transactions alone.
 	Instance string
@@ -48,11 +51,14 @@ func (c *EventsConfig) reading() ([]kgo.Opt, error) {
 	if c.Fetch == 0 {
 		c.Fetch = 8 << 20
 	}
+	if c.Session == 0 {
+		c.Session = 15 * time.Second
+	}
 	return append(base,
 		kgo.ConsumerGroup(c.Group), kgo.ConsumeTopics(c.Topics...), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
 		kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.FetchMaxBytes(int32(c.Fetch)), kgo.FetchMaxPartitionBytes(int32(max(c.Fetch/4, 64<<10))), //nolint:gosec // bounded by the configuration
 		kgo.FetchMaxWait(500*time.Millisecond), kgo.MaxConcurrentFetches(2),
-		kgo.SessionTimeout(15*time.Second), kgo.HeartbeatInterval(2*time.Second), kgo.RebalanceTimeout(rebalance),
+		kgo.SessionTimeout(c.Session), kgo.HeartbeatInterval(min(2*time.Second, c.Session/3)), kgo.RebalanceTimeout(rebalance),
 	), nil
 }
 

@@ -243,4 +243,3 @@ func offsetOf(t *testing.T, id string) (n int) {
 	}
 	return n
 }
-

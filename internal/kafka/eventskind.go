@@ -2,6 +2,7 @@ package kafka
 
 import (
 	"errors"
+	"time"
 
 	"github.com/ipwarden/ipwarden/internal/worker"
 )
@@ -16,6 +17,7 @@ func EventsKind() worker.Kind {
 			{Name: "password_file", Shape: worker.Secret, Example: "/etc/ipwarden/kafka-password"},
 			{Name: "topics", Side: worker.In, Shape: worker.List, Needed: true, Example: "[logins, orders]"},
 			{Name: "group", Side: worker.In, Shape: worker.Text, Default: "ipwarden", Example: "ipwarden"},
+			{Name: "session", Side: worker.In, Shape: worker.Duration, Default: "15s", Low: int64(time.Second), High: int64(30 * time.Minute), Example: "15s"},
 			{Name: "instance", Side: worker.In, Shape: worker.Text, Example: "worker-1"},
 			{Name: "topic", Side: worker.Out, Shape: worker.Text, Needed: true, Example: "enriched"},
 			{Name: "max_bytes", Side: worker.Out, Shape: worker.Size, Default: "999000", Low: 1000, High: 64 << 20, Example: "999000"},
@@ -65,6 +67,6 @@ func EventsOf(v worker.Values) (EventsConfig, error) {
 	}
 	return EventsConfig{
 		URL: v.Text("url"), User: v.Text("user"), Password: password,
-		Topics: v.List("topics"), Group: v.Text("group"), Instance: v.Text("instance"),
+		Topics: v.List("topics"), Group: v.Text("group"), Instance: v.Text("instance"), Session: v.Duration("session"),
 	}, err
 }

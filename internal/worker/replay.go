@@ -52,7 +52,7 @@ func (r *Replay) Queue(ctx context.Context, in Input, kept Output, idle time.Dur
 		b, err := in.Read(wait, Bound{replayAtOnce, 8 << 20})
 		cancel()
 		if err != nil {
-			if ctx.Err() == nil && errors.Is(err, context.DeadlineExceeded) && wait.Err() != nil {
+			if ctx.Err() == nil && errors.Is(err, context.DeadlineExceeded) {
 				return nil
 			}
 			return err

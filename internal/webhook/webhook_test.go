@@ -1,0 +1,165 @@
+package webhook
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/ipwarden/ipwarden/internal/worker"
+	"github.com/ipwarden/ipwarden/internal/worker/workertest"
+)
+
+// sink is an application that takes events.
+type sink struct {
+	*httptest.Server
+	mu     sync.Mutex // guards the rest
+	seen   []string   // data of events, as they come
+	ids    []string
+	faults int // of so many requests one is answered with 503
+	asked  int
+}
+
+func newSink(t *testing.T, secret string, most int) *sink {
+	s := &sink{}
+	s.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(r.Body)
+		if err != nil {
+			t.Error(err)
+		}
+		mac := hmac.New(sha256.New, []byte(secret))
+		fmt.Fprintf(mac, "%s.%s.%s", r.Header.Get("Webhook-Id"), r.Header.Get("Webhook-Timestamp"), body)
+		if got, want := r.Header.Get("Webhook-Signature"), "v1,"+base64.StdEncoding.EncodeToString(mac.Sum(nil)); got != want {
+			t.Errorf("the signature is %s, want %s", got, want)
+		}
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if s.asked++; s.faults > 0 && s.asked%s.faults == 1 {
+			w.WriteHeader(http.StatusServiceUnavailable)
+			return
+		}
+		if most > 0 && len(body) > most {
+			w.WriteHeader(http.StatusRequestEntityTooLarge)
+			return
+		}
+		type event struct {
+			ID   string          `json:"id"`
+			Data json.RawMessage `json:"data"`
+		}
+		var all []event
+		if strings.HasPrefix(r.Header.Get("Content-Type"), "application/cloudevents-batch") {
+			err = json.Unmarshal(body, &all)
+		} else {
+			all = make([]event, 1)
+			err = json.Unmarshal(body, &all[0])
+		}
+		if err != nil {
+			t.Errorf("%s: %v", body, err)
+		}
+		for _, e := range all {
+			s.seen, s.ids = append(s.seen, string(e.Data)), append(s.ids, e.ID)
+		}
+	}))
+	t.Cleanup(s.Close)
+	return s
+}
+
+func TestOutput(t *testing.T) {
+	for _, batch := range []int{1, 7} {
+		t.Run(fmt.Sprintf("batch=%d", batch), func(t *testing.T) {
+			workertest.TestOutput(t, func(t *testing.T) workertest.Sink {
+				s := newSink(t, "secret", 100_000)
+				o, err := New(Config{URL: s.URL, Secret: "secret", Concurrency: 1, Batch: batch})
+				if err != nil {
+					t.Fatal(err)
+				}
+				large := 200_000
+				if batch > 1 {
+					large = 0 // a batch is refused as a whole
+				}
+				return workertest.Sink{Output: o, TooLarge: large, Written: func(*testing.T) []string {
+					s.mu.Lock()
+					defer s.mu.Unlock()
+					return slices.Clone(s.seen)
+				}}
+			})
+		})
+	}
+}
+
+// An application that is busy now and then has every event, those of a key in order.
+func TestBusy(t *testing.T) {
+	s := newSink(t, "secret", 0)
+	s.faults = 5
+	o, err := New(Config{URL: s.URL, Secret: "whsec_" + base64.StdEncoding.EncodeToString([]byte("secret")), Concurrency: 4, Retries: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer o.Close()
+	var events []worker.Event
+	for i := range 60 {
+		events = append(events, worker.Event{ID: fmt.Sprintf("%d/%d", i%3, i), Key: fmt.Sprint(i % 3), Value: fmt.Appendf(nil, "%d", i), Time: time.Now()})
+	}
+	for {
+		refused, err := o.Write(t.Context(), events)
+		if err == nil && len(refused) == 0 {
+			break
+		}
+		if len(refused) > 0 {
+			t.Fatal(refused)
+		}
+	}
+	first := map[string][]string{}
+	seen := map[string]bool{}
+	for _, id := range s.ids {
+		if !seen[id] {
+			first[id[:1]] = append(first[id[:1]], id)
+		}
+		seen[id] = true
+	}
+	if len(seen) != 60 {
+		t.Errorf("%d came", len(seen))
+	}
+	for key, ids := range first {
+		last := -1
+		for _, id := range ids {
+			var n int
+			if _, err := fmt.Sscanf(id[2:], "%d", &n); err != nil || n < last {
+				t.Fatalf("key %s: %q, %v", key, ids, err)
+			}
+			last = n
+		}
+	}
+}
+
+// A redirect is a refusal, and what is told of an URL has no secret in it.
+func TestRedirectAndAway(t *testing.T) {
+	there := httptest.NewServer(http.RedirectHandler("http://127.0.0.1:1/", http.StatusTemporaryRedirect))
+	o, err := New(Config{URL: there.URL + "/?key=secret", Retries: -1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	events := []worker.Event{{ID: "a", Value: []byte("{}")}}
+	if refused, err := o.Write(t.Context(), events); err != nil || len(refused) != 1 || !strings.Contains(refused[0].Reason, "307") {
+		t.Errorf("%+v, %v", refused, err)
+	}
+	there.Close()
+	o.c.Retries = 1
+	if _, err := o.Write(t.Context(), events); err == nil || strings.Contains(err.Error(), "secret") {
+		t.Errorf("an application that is away: %v", err)
+	}
+	for _, c := range []Config{{}, {URL: "ftp://a"}, {URL: "http://a", Secret: "whsec_!"}} {
+		if _, err := New(c); err == nil {
+			t.Errorf("%+v is taken", c)
+		}
+	}
+}
