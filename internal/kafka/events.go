@@ -324,7 +324,7 @@ func NewSession(c EventsConfig, most int, tell func(error)) (*Session, error) {
 		}
 	}
 	s := &Session{c: c, told: tell}
-	options = append(append(options, writing(most)...), kgo.RequireStableFetchOffsets(),
+	options = append(append(options, writing(most)...),
 		kgo.TransactionalID("ipwarden-"+c.Group+"-"+c.Instance), kgo.TransactionTimeout(time.Minute))
 	if s.session, err = kgo.NewGroupTransactSession(options...); err != nil {
 		return nil, fmt.Errorf("kafka: %w", err)

@@ -310,7 +310,7 @@ func (in *Input) read(ctx context.Context, c rueidis.Client, most worker.Bound) 
 		return nil, nil
 	}
 	in.after = entries[len(entries)-1].ID
-	var there, gone = entries[:0:0], []string(nil)
+	there, gone := entries[:0:0], []string(nil)
 	for _, e := range entries {
 		if e.FieldValues == nil {
 			gone = append(gone, e.ID) // it was deleted from the stream
