@@ -12,14 +12,21 @@ import (
 
 // accountCmd looks after accounts.
 type accountCmd struct {
-	Add     accountAddCmd     `cmd:"" help:"Make an account." example:"ipwarden account add ada@example.com --plan standard"`
-	List    accountListCmd    `cmd:"" help:"List the accounts, the oldest first." example:"ipwarden account list"`
-	Show    accountShowCmd    `cmd:"" help:"Show an account, its keys, and what was done to it." example:"ipwarden account show ada@example.com"`
-	Plan    accountPlanCmd    `cmd:"" help:"Put an account on another plan." example:"ipwarden account plan ada@example.com standard"`
-	Suspend accountSuspendCmd `cmd:"" help:"Refuse all keys of an account until it is resumed." example:"ipwarden account suspend ada@example.com --reason 'unpaid since May'"`
-	Resume  accountResumeCmd  `cmd:"" help:"End what suspend began." example:"ipwarden account resume ada@example.com"`
-	Delete  accountDeleteCmd  `cmd:"" help:"Delete an account, its keys, and all that says whose it was." example:"ipwarden account delete ada@example.com --yes"`
-	Export  accountExportCmd  `cmd:"" help:"Write all that is kept about an account, as JSON." example:"ipwarden account export ada@example.com -o ada.json"`
+	Add       accountAddCmd       `cmd:"" help:"Make an account." example:"ipwarden account add ada@example.com --plan standard"`
+	List      accountListCmd      `cmd:"" help:"List the accounts, the oldest first." example:"ipwarden account list"`
+	Show      accountShowCmd      `cmd:"" help:"Show an account, its keys, and what was done to it." example:"ipwarden account show ada@example.com"`
+	Plan      accountPlanCmd      `cmd:"" help:"Put an account on another plan." example:"ipwarden account plan ada@example.com standard"`
+	Suspend   accountSuspendCmd   `cmd:"" help:"Refuse all keys of an account until it is resumed." example:"ipwarden account suspend ada@example.com --reason 'unpaid since May'"`
+	Resume    accountResumeCmd    `cmd:"" help:"End what suspend began." example:"ipwarden account resume ada@example.com"`
+	Delete    accountDeleteCmd    `cmd:"" help:"Delete an account, its keys, and all that says whose it was." example:"ipwarden account delete ada@example.com --yes"`
+	Confirm   accountConfirmCmd   `cmd:"" help:"Say that the address of an account is its owner's." example:"ipwarden account confirm ada@example.com"`
+	Password  accountPasswordCmd  `cmd:"" help:"Set the password of an account, from standard input, or mail a link that does." example:"ipwarden account password ada@example.com --letter --public-url https://ip.example"`
+	Sessions  accountSessionsCmd  `cmd:"" help:"List who is signed in to an account." example:"ipwarden account sessions ada@example.com"`
+	SignOut   accountSignOutCmd   `cmd:"" help:"End all sessions of an account, and forget its devices." example:"ipwarden account sign-out ada@example.com"`
+	FactorOff accountFactorOffCmd `cmd:"" help:"End the second factor of an account, for who has lost it." example:"ipwarden account factor-off ada@example.com --yes"`
+	Audit     accountAuditCmd     `cmd:"" help:"Print what was done, the newest first." example:"ipwarden account audit ada@example.com"`
+	Policy    accountPolicyCmd    `cmd:"" help:"Print the policy in front of signing up and in." example:"ipwarden account policy"`
+	Export    accountExportCmd    `cmd:"" help:"Write all that is kept about an account, as JSON." example:"ipwarden account export ada@example.com -o ada.json"`
 }
 
 // Help is the long help.

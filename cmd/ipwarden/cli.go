@@ -36,6 +36,7 @@ type cli struct {
 	Key        keyCmd        `cmd:"" help:"Make, list, rotate, revoke and restrict keys." example:"ipwarden key new ada@example.com --name web"`
 	Plan       planCmd       `cmd:"" help:"Look after plans." example:"ipwarden plan list"`
 	Usage      usageCmd      `cmd:"" help:"Say what accounts and keys have used." example:"ipwarden usage ada@example.com --by day"`
+	Mail       mailCmd       `cmd:"" help:"Read the letters of accounts that wait in the outbox." example:"ipwarden mail list"`
 	Migrate    migrateCmd    `cmd:"" help:"Move an installation to another database." example:"ipwarden migrate sqlite-to-postgres --accounts-url postgres://ipwarden@db.example.com/ipwarden"`
 	Bench      benchCmd      `cmd:"" help:"Measure what is promised." example:"ipwarden bench overshoot --nodes 4 --redis redis://127.0.0.1:6379"`
 	Version    versionCmd    `cmd:"" help:"Print the version." example:"ipwarden version"`

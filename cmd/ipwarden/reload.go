@@ -95,6 +95,7 @@ func (s *server) reload(why string) {
 		s.failed.proxies.Add(1)
 		s.log.Error("the ranges of the proxies in front are not in this dataset; those in use stay", "error", err)
 	}
+	s.keys.found(s.ask)
 	info := next.Info()
 	s.log.Info(done, "because", why, "date", day(info.Date), "hash", info.Hash[:16], "size", info.Size)
 }

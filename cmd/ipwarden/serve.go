@@ -122,7 +122,7 @@ func (c *serveCmd) Run(e *env) error {
 	if err != nil {
 		return err
 	}
-	if s.keys, err = c.keyFlags.open(&c.dirFlag, c.reachedAt(), arms, e, log); err != nil {
+	if s.keys, err = c.keyFlags.open(&c.dirFlag, c.reachedAt(), c.PublicURL, arms, e, log); err != nil {
 		return err
 	}
 	defer s.keys.Close()
@@ -141,7 +141,7 @@ func (c *serveCmd) Run(e *env) error {
 		seen = s.loader.fingerprint()
 	}
 	client := s.keys.client(&c.gateFlags, s.ask)
-	mounts, err := s.keys.pages(c.reachedAt(), client, e, log)
+	mounts, err := s.mounts(c, client, e)
 	if err != nil {
 		return err
 	}

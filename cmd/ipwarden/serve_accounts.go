@@ -5,14 +5,13 @@ import (
 	"errors"
 	"log/slog"
 	"net/netip"
-	"path/filepath"
-	"strings"
 	"sync"
 	"time"
 
 	"github.com/ipwarden/ipwarden"
 	"github.com/ipwarden/ipwarden/internal/account"
 	"github.com/ipwarden/ipwarden/internal/account/people"
+	"github.com/ipwarden/ipwarden/internal/account/peoplehttp"
 	"github.com/ipwarden/ipwarden/internal/alert"
 	"github.com/ipwarden/ipwarden/internal/authz"
 	"github.com/ipwarden/ipwarden/internal/mail"
@@ -26,6 +25,8 @@ type keyFlags struct {
 	AccountsURL string `name:"accounts-url" env:"IPWARDEN_ACCOUNTS_URL" placeholder:"URL" help:"Accounts are in PostgreSQL, such as postgres://ipwarden@db.example.com/ipwarden; default accounts.db in the data directory. A password belongs into the variable, PGPASSWORD or PGPASSFILE."`
 	Anonymous   string `env:"IPWARDEN_ANONYMOUS" enum:"plan,off" default:"plan" help:"Calls without a key: plan answers them within the plan called anonymous, where there is one; off never does. Default ${default}."`
 	usageFlags
+	mailFlags
+	peopleFlags
 }
 
 // changesInterval is how often serve asks what changed in accounts, keys and plans: a
@@ -42,23 +43,26 @@ type keyRun struct {
 	outbox   *mail.Outbox
 	people   *people.People
 	follow   *following
+	guard    *peoplehttp.Guard
+	secret   []byte // that hashes keys
 	mailing  sync.WaitGroup
 }
 
-// open is nil without --accounts. url is where people reach the server.
-func (f *keyFlags) open(dirs *dirFlag, url string, sh authz.Shield, e *env, log *slog.Logger) (*keyRun, error) {
+// open is nil without --accounts. at is where people reach the server, and public the
+// same where the operator says it; "" is not known.
+func (f *keyFlags) open(dirs *dirFlag, at, public string, sh authz.Shield, e *env, log *slog.Logger) (*keyRun, error) {
 	if !f.Accounts {
 		return nil, nil
 	}
 	ctx, stop := context.WithCancel(context.Background())
 	run := &keyRun{stop: stop}
-	if err := run.start(ctx, f, dirs, url, sh, e, log); err != nil {
+	if err := run.start(ctx, f, dirs, at, public, sh, e, log); err != nil {
 		return nil, errors.Join(err, run.Close())
 	}
 	return run, nil
 }
 
-func (r *keyRun) start(ctx context.Context, f *keyFlags, dirs *dirFlag, url string, sh authz.Shield, e *env, log *slog.Logger) error {
+func (r *keyRun) start(ctx context.Context, f *keyFlags, dirs *dirFlag, at, public string, sh authz.Shield, e *env, log *slog.Logger) error {
 	where := accountsFlags{dirFlag: *dirs, AccountsURL: f.AccountsURL}
 	var err error
 	if r.accounts, err = where.open(ctx, e); err != nil {
@@ -68,15 +72,13 @@ func (r *keyRun) start(ctx context.Context, f *keyFlags, dirs *dirFlag, url stri
 	if err != nil {
 		return err
 	}
-	if r.outbox, err = mail.Open(mail.Config{Dir: filepath.Join(r.accounts.dir, "outbox"), Log: log, Now: e.now}); err != nil {
+	if r.outbox, err = f.mailFlags.open(r.accounts.dir, public, e, log); err != nil {
 		return err
 	}
-	r.mailing.Go(func() { r.outbox.Run(ctx) })
-	url = strings.TrimRight(url, "/")
-	if err := r.openPeople(ctx, url, e, log); err != nil {
+	if err := r.openPeople(ctx, &f.peopleFlags, at, e, log); err != nil {
 		return err
 	}
-	teller, err := alert.New(alert.Config{Accounts: r.accounts.Service, Store: sqlsums.New(r.accounts.db, usageBooks), Send: r.outbox.Send, URL: url})
+	teller, err := alert.New(alert.Config{Accounts: r.accounts.Service, Store: sqlsums.New(r.accounts.db, usageBooks), Send: r.outbox.Send, URL: at})
 	if err != nil {
 		return err
 	}
@@ -93,6 +95,9 @@ func (r *keyRun) start(ctx context.Context, f *keyFlags, dirs *dirFlag, url stri
 		return err
 	}
 	r.done = done
+	// The ledger is this process's alone by now, and so is the outbox.
+	r.mailing.Go(func() { r.outbox.Run(ctx) })
+	r.mailing.Go(func() { r.housekeep(ctx, log) })
 	return nil
 }
 

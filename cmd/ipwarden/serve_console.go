@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"log/slog"
 	"net"
 	"net/http"
@@ -9,8 +8,6 @@ import (
 	"strings"
 
 	"github.com/ipwarden/ipwarden"
-	"github.com/ipwarden/ipwarden/internal/account/accountsql"
-	"github.com/ipwarden/ipwarden/internal/account/people"
 	"github.com/ipwarden/ipwarden/internal/api"
 	"github.com/ipwarden/ipwarden/internal/console"
 	"github.com/ipwarden/ipwarden/internal/customer"
@@ -31,18 +28,6 @@ func (c *serveCmd) reachedAt() string {
 		host = "127.0.0.1"
 	}
 	return "http://" + net.JoinHostPort(host, port)
-}
-
-// openPeople lets people have accounts.
-func (r *keyRun) openPeople(ctx context.Context, url string, e *env, log *slog.Logger) error {
-	secret, err := r.accounts.Secret(ctx, r.accounts.dir)
-	if err != nil {
-		return err
-	}
-	r.people, err = people.New(people.Config{
-		Accounts: r.accounts.Service, Store: accountsql.New(r.accounts.db), Secret: secret, Send: r.outbox.Send, URL: url, Log: log, Now: e.now,
-	})
-	return err
 }
 
 // pages are the web pages of accounts; nothing without them. client tells who asks; nil

@@ -118,6 +118,17 @@ var known = map[string]shape{
 
 	"admin": text, // the admin listener that shield suggest asks
 
+	"smtp":               text,   // URL of the server that takes mail
+	"smtp_password_file": text,   //
+	"mail_from":          text,   // who writes
+	"sign_up":            text,   // open or closed
+	"sign_up_plan":       text,   // of who signs up
+	"site_name":          text,   // in letters and pages
+	"disposable_mail":    text,   // file of domains, builtin or off
+	"account_policy":     text,   // file, in front of signing up and in
+	"password_hashes":    number, // at once
+	"mail_keys_in_clear": truth,  // the first key of an account
+
 	"accounts_url": text, // PostgreSQL with the accounts, instead of a file
 }
 

@@ -26,6 +26,8 @@ type Config struct {
 	Server Server
 	// From is who writes. Required with a Server.
 	From Sender
+	// Existing makes nothing: where there is no directory, the error is ErrNoOutbox.
+	Existing bool
 	// Most is how many letters may wait. Default 10,000.
 	Most int
 	// Log takes what went wrong. Default: slog.Default().
@@ -55,6 +57,9 @@ func (s Sender) domain() string {
 
 // ErrFull: more letters wait than may.
 var ErrFull = errors.New("mail: too many letters wait to be sent")
+
+// ErrNoOutbox: there is none, because no letter was written yet.
+var ErrNoOutbox = errors.New("mail: there is no outbox: no letter was written yet")
 
 // ErrNotFound: there is no such letter.
 var ErrNotFound = errors.New("mail: there is no such letter")
@@ -133,7 +138,11 @@ func Open(c Config) (*Outbox, error) {
 	if c.From.Address == "" {
 		c.From = Sender{"ipwarden", "ipwarden@localhost"}
 	}
-	if err := os.MkdirAll(c.Dir, 0o700); err != nil {
+	if c.Existing {
+		if _, err := os.Stat(c.Dir); errors.Is(err, fs.ErrNotExist) {
+			return nil, ErrNoOutbox
+		}
+	} else if err := os.MkdirAll(c.Dir, 0o700); err != nil {
 		return nil, fmt.Errorf("the outbox: %w", err)
 	}
 	b := &Outbox{c: c, wake: make(chan struct{}, 1)}
