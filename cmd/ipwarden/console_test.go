@@ -206,7 +206,7 @@ func TestPagesInABrowser(t *testing.T) {
 			dark  bool
 		}{{"wide", 1180, false}, {"dark", 1180, true}, {"narrow", 380, false}} {
 			b.Look(x.width, 800, x.dark)
-			if got := b.Eval(`document.documentElement.scrollWidth > innerWidth`); got != "false" {
+			if got := b.Eval(fmt.Sprintf(`document.documentElement.scrollWidth > %d`, x.width)); got != "false" {
 				t.Errorf("%s, %s: the page is wider than the window", name, x.name)
 			}
 			if shots != "" {
@@ -328,7 +328,7 @@ func TestPagesInABrowser(t *testing.T) {
 	b.Press("main form button")
 	b.Wait("Overview")
 	b.Go(p.base + "/account/log")
-	b.Wait("key.rotate")
+	b.Wait("Key replaced")
 	look("log")
 	b.Go(p.base + "/account/nothing")
 	b.Wait("Not found")
