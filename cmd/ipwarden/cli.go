@@ -39,6 +39,7 @@ type cli struct {
 	Mail       mailCmd       `cmd:"" help:"Read the letters of accounts that wait in the outbox." example:"ipwarden mail list"`
 	Migrate    migrateCmd    `cmd:"" help:"Move an installation to another database." example:"ipwarden migrate sqlite-to-postgres --accounts-url postgres://ipwarden@db.example.com/ipwarden"`
 	Bench      benchCmd      `cmd:"" help:"Measure what is promised." example:"ipwarden bench overshoot --nodes 4 --redis redis://127.0.0.1:6379"`
+	Simulate   simulateCmd   `cmd:"" help:"Run many regions on this machine, and break them." example:"ipwarden simulate regions --regions 11"`
 	Version    versionCmd    `cmd:"" help:"Print the version." example:"ipwarden version"`
 	Completion completionCmd `cmd:"" help:"Print the completion of a shell." example:"ipwarden completion bash"`
 }

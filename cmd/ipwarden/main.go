@@ -10,13 +10,10 @@
 // was still done.
 package main
 
-import (
-	"os"
-	"time"
-)
+import "os"
 
 func main() {
 	os.Exit(run(os.Args[1:], &env{
-		stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, getenv: os.Getenv, now: time.Now,
+		stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, getenv: os.Getenv, now: simulatedClock(os.Getenv),
 	}))
 }
