@@ -61,7 +61,7 @@ func (w *world) run(r *Report) error {
 	}
 	w.say("%d regions, up to %s apart; they answer after %s\n", len(w.regions), w.c.far().Round(time.Millisecond), time.Since(begun).Round(100*time.Millisecond))
 	if w.c.Skew > 0 {
-		w.say("the clock of %s is %s ahead, that of %s %s behind\n", w.regions[1].name, w.c.Skew, w.regions[len(w.regions)/2].name, w.c.Skew)
+		w.say("the clock of %s is %s ahead, that of %s %s behind\n", w.regions[0].name, w.c.Skew, w.regions[len(w.regions)-1].name, w.c.Skew)
 	}
 	for _, p := range busy {
 		for _, k := range p.keys {

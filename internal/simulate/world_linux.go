@@ -159,9 +159,9 @@ func (w *world) serve() error {
 // skew is how wrong a region's clock is.
 func (w *world) skew(i int) time.Duration {
 	switch i {
-	case 1:
+	case 0: // with the database
 		return w.c.Skew
-	case len(w.regions) / 2:
+	case len(w.regions) - 1:
 		return -w.c.Skew
 	}
 	return 0

@@ -36,6 +36,9 @@ type aggregator struct {
 	committed map[Mark]uint64
 	due       []Alert
 	following bool      // another process commits to the store
+	owns      bool      // this process has committed, and nobody else since as far as it knows
+	stale     bool      // what Subjects used is to be read anew: see Meter.recall
+	mended    time.Time // when that may be done again
 	looked    time.Time // when alerts were last looked for that nobody has told; raise's own
 	stats     Stats
 	reloads   uint64 // how often it began anew from the store
@@ -107,10 +110,8 @@ func newAggregator(c *Config, node, since uint64) *aggregator {
 // load begins anew from the store: what was read since its last commit is forgotten,
 // and comes again.
 func (a *aggregator) load(ctx context.Context) error {
-	marks, err := a.c.Store.Marks(ctx)
-	if err != nil {
-		return err
-	}
+	a.commits.Lock() // what is being committed would be in the sums, and pending too
+	defer a.commits.Unlock()
 	now := a.c.Now()
 	first := min(customer.Calendar.Month(now).First, customer.Rolling.Month(now).First)
 	type sum struct {
@@ -119,10 +120,9 @@ func (a *aggregator) load(ctx context.Context) error {
 		region string
 	}
 	sums := map[sum]int64{}
-	err = a.c.Store.Rows(ctx, Query{From: first, To: math.MaxUint32, Charged: true}, func(r Row, n int64) bool {
+	marks, err := a.c.Store.State(ctx, Query{From: first, To: math.MaxUint32, Charged: true}, func(r Row, n int64) {
 		sums[sum{Subject{Account: r.Account}, r.Hour, r.Region}] += n
 		sums[sum{Subject{r.Account, r.Key}, r.Hour, r.Region}] += n
-		return true
 	})
 	if err != nil {
 		return err
@@ -130,6 +130,7 @@ func (a *aggregator) load(ctx context.Context) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.reloads++
+	a.owns, a.stale = false, false
 	// What this process admitted so far is settled: its batches count as anybody's.
 	if n := a.nodes[a.node]; n != nil {
 		a.since = max(a.since, n.sequence)
@@ -356,9 +357,16 @@ func (a *aggregator) tick(ctx context.Context) {
 		}
 	}
 	from := a.rolled
+	stale := a.stale && !now.Before(a.mended)
 	a.mu.Unlock()
-	if hour > from+24 {
-		// It stood still for so long that the hours it keeps do not tell what it missed.
+	// It stood still for so long that the hours it keeps do not tell what it missed, or
+	// there are new Subjects.
+	if hour > from+24 || stale {
+		defer func() {
+			a.mu.Lock()
+			a.mended = now.Add(20 * a.c.Now().Sub(now)) // a twentieth of the time, at most
+			a.mu.Unlock()
+		}()
 		if err := a.load(ctx); err != nil {
 			a.log.Warn("usage: the sums cannot be read anew", "error", err)
 		}

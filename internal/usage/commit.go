@@ -45,6 +45,7 @@ func (a *aggregator) commit(ctx context.Context) error {
 	err := a.c.Store.Commit(ctx, add, was, marks)
 	a.mu.Lock()
 	a.stats.CommitErr = err
+	a.owns = err == nil
 	if err == nil {
 		maps.Copy(a.committed, marks)
 		a.stats.Commits++

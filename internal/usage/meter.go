@@ -219,6 +219,13 @@ func (m *Meter) recall(s Subject) {
 	if acc == nil {
 		acc = a.make(s)
 	}
+	if !a.owns {
+		// The store may have more than was read here, or less: all is read anew, once for all
+		// that ask.
+		a.stale = true
+		a.mu.Unlock()
+		return
+	}
 	fresh := newTally(acc.window(), a.spans.at(now))
 	first := min(fresh.dayFirst, fresh.monthFirst)
 	a.mu.Unlock()

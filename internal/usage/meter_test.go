@@ -430,3 +430,33 @@ func TestOneStoreForTwo(t *testing.T) {
 		t.Errorf("it stands at %d, want %d", q.Month.Used, want)
 	}
 }
+
+// Who follows another process's commits learns what a Subject used before, though the
+// store has batches that it has not read: each is counted once.
+func TestRecallOfFollower(t *testing.T) {
+	w := newWorld(t, 2, time.Millisecond)
+	w.stop(1)
+	w.stores[1] = w.stores[0]
+	w.start(1)
+	w.views[1][0].Cut(true)
+	count := func(account customer.AccountID, n uint32) {
+		w.meters[0].Record(w.meters[0].Key(customer.KeyID(account), account), customer.EndpointLookup, customer.Charged, n, netip.Addr{}, "")
+	}
+	stored := func(account customer.AccountID) (n int64) {
+		_ = w.stores[0].Rows(t.Context(), usage.Query{Account: account, To: 1<<32 - 1}, func(_ usage.Row, c int64) bool { n += c; return true })
+		return n
+	}
+	count(5, 1000)
+	until(t, func() bool { return stored(5) == 1000 }, func() string { return "nobody commits" })
+	subject, key := usage.Subject{Account: 5}, usage.Subject{Account: 5, Key: 5}
+	terms := usage.Terms{PerMonth: 1 << 40, Window: customer.Rolling}
+	w.meters[1].SetTerms(subject, terms)
+	w.meters[1].SetTerms(key, terms)
+	w.views[1][0].Cut(false)
+	count(6, 1)
+	used := func(s usage.Subject) int64 { return w.meters[1].Standing(s).Quota().Month.Used }
+	until(t, func() bool { return used(usage.Subject{Account: 6}) == 1 && used(subject) >= 1000 && used(key) >= 1000 }, func() string { return "the follower does not catch up" })
+	if a, k := used(subject), used(key); a != 1000 || k != 1000 {
+		t.Errorf("the account stands at %d and the key at %d, want 1000", a, k)
+	}
+}

@@ -59,6 +59,9 @@ type Store interface {
 	// caller knows them, of those it moves; where the store has others nothing is done
 	// and the error is ErrBehind.
 	Commit(ctx context.Context, add map[Row]int64, was, marks map[Mark]uint64) error
+	// State calls yield with what was asked for, and returns the marks of the same moment:
+	// every commit is in both or in neither.
+	State(ctx context.Context, q Query, yield func(Row, int64)) (map[Mark]uint64, error)
 	// Rows calls yield with what was asked for, in no order, until it says no.
 	Rows(ctx context.Context, q Query, yield func(Row, int64) bool) error
 	// Raise says whether an alert is new, and remembers it as one that the caller is to
@@ -87,6 +90,18 @@ var _ Store = (*MemoryStore)(nil)
 func (s *MemoryStore) Marks(context.Context) (map[Mark]uint64, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	return maps.Clone(s.marks), nil
+}
+
+// State reads both at once.
+func (s *MemoryStore) State(_ context.Context, q Query, yield func(Row, int64)) (map[Mark]uint64, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for r, n := range s.sums {
+		if q.Has(r) {
+			yield(r, n)
+		}
+	}
 	return maps.Clone(s.marks), nil
 }
 

@@ -48,31 +48,50 @@ func nodeName(m usage.Mark) string {
 }
 
 // Marks says how far everything is.
-func (s *Store) Marks(ctx context.Context) (map[usage.Mark]uint64, error) {
-	marks := map[usage.Mark]uint64{}
-	err := s.db.Read(ctx, func(ctx context.Context, tx *sql.Tx) error {
-		rows, err := tx.QueryContext(ctx, `SELECT node, region, sequence FROM usage_watermarks WHERE aggregator = $1`, s.name)
-		if err != nil {
-			return err
-		}
-		defer rows.Close()
-		for rows.Next() {
-			var node, region string
-			var sequence int64
-			if err := rows.Scan(&node, &region, &sequence); err != nil {
-				return err
-			}
-			m := usage.Mark{Region: region}
-			if !strings.HasPrefix(node, streams) {
-				if m.Node, err = strconv.ParseUint(node, 16, 64); err != nil {
-					return fmt.Errorf("the table usage_watermarks has a node %q: %w", node, err)
-				}
-			}
-			marks[m] = uint64(sequence)
-		}
-		return rows.Err()
+func (s *Store) Marks(ctx context.Context) (marks map[usage.Mark]uint64, err error) {
+	err = s.db.Read(ctx, func(ctx context.Context, tx *sql.Tx) error {
+		marks, err = s.marks(ctx, tx)
+		return err
 	})
 	return marks, err
+}
+
+// State reads sums and marks in one transaction, which sees one state of the database.
+func (s *Store) State(ctx context.Context, q usage.Query, yield func(usage.Row, int64)) (marks map[usage.Mark]uint64, err error) {
+	err = s.db.ReadFor(ctx, stateTimeout, func(ctx context.Context, tx *sql.Tx) error {
+		if marks, err = s.marks(ctx, tx); err != nil {
+			return err
+		}
+		return s.rows(ctx, tx, q, func(r usage.Row, n int64) bool { yield(r, n); return true })
+	})
+	return marks, err
+}
+
+// stateTimeout is for a month of many keys.
+const stateTimeout = 5 * time.Minute
+
+func (s *Store) marks(ctx context.Context, tx *sql.Tx) (map[usage.Mark]uint64, error) {
+	rows, err := tx.QueryContext(ctx, `SELECT node, region, sequence FROM usage_watermarks WHERE aggregator = $1`, s.name)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	marks := map[usage.Mark]uint64{}
+	for rows.Next() {
+		var node, region string
+		var sequence int64
+		if err := rows.Scan(&node, &region, &sequence); err != nil {
+			return nil, err
+		}
+		m := usage.Mark{Region: region}
+		if !strings.HasPrefix(node, streams) {
+			if m.Node, err = strconv.ParseUint(node, 16, 64); err != nil {
+				return nil, fmt.Errorf("the table usage_watermarks has a node %q: %w", node, err)
+			}
+		}
+		marks[m] = uint64(sequence)
+	}
+	return marks, rows.Err()
 }
 
 // perStatement is how many rows are written at once.
@@ -166,6 +185,15 @@ func (s *Store) add(ctx context.Context, tx *sql.Tx, rows []usage.Row, add map[u
 
 // Rows calls yield with what was asked for.
 func (s *Store) Rows(ctx context.Context, q usage.Query, yield func(usage.Row, int64) bool) error {
+	return s.db.Sorted(ctx, s.rows(ctx, s.db.Pool(), q, yield))
+}
+
+// asked is a pool or a transaction.
+type asked interface {
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+}
+
+func (s *Store) rows(ctx context.Context, from asked, q usage.Query, yield func(usage.Row, int64) bool) error {
 	text := `SELECT account, api_key, hour, endpoint, class, region, n FROM usage_hours WHERE aggregator = $1 AND hour >= $2 AND hour <= $3`
 	args := []any{s.name, int64(q.From), int64(q.To)}
 	also := func(column string, v int64) {
@@ -181,9 +209,9 @@ func (s *Store) Rows(ctx context.Context, q usage.Query, yield func(usage.Row, i
 	if q.Charged {
 		also("class", int64(customer.Charged))
 	}
-	rows, err := s.db.Pool().QueryContext(ctx, text, args...)
+	rows, err := from.QueryContext(ctx, text, args...)
 	if err != nil {
-		return s.db.Sorted(ctx, err)
+		return err
 	}
 	defer rows.Close()
 	for rows.Next() {
@@ -200,5 +228,5 @@ func (s *Store) Rows(ctx context.Context, q usage.Query, yield func(usage.Row, i
 			return nil
 		}
 	}
-	return s.db.Sorted(ctx, rows.Err())
+	return rows.Err()
 }

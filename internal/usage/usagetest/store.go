@@ -42,6 +42,11 @@ func TestStore(t *testing.T, store, again usage.Store) {
 			if err != nil || !maps.Equal(found, some) {
 				t.Fatalf("%+v: %d rows, %v; want %d", q, len(found), err, len(some))
 			}
+			clear(found)
+			got, err := s.State(ctx, q, func(row usage.Row, n int64) { found[row] += n })
+			if err != nil || !maps.Equal(found, some) || !maps.Equal(got, marks) && len(marks) > 0 {
+				t.Fatalf("%+v: the state is %d rows and %v, %v; want %d and %v", q, len(found), got, err, len(some), marks)
+			}
 		}
 	}
 	check(store)
