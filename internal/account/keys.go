@@ -105,7 +105,7 @@ func end(k *customer.Key) time.Time {
 // Ended reports whether a key is revoked or has expired.
 func Ended(k *customer.Key, now time.Time) bool {
 	e := end(k)
-	return !e.IsZero() && !e.After(now)
+	return k.Ended || !e.IsZero() && !e.After(now)
 }
 
 // FindKey returns the key that text names: its identifier, or its own text, such as
@@ -184,7 +184,7 @@ func (s *Service) RotateKey(ctx context.Context, actor string, id customer.KeyID
 		}
 		k, text = s.make(old.Account, SpecOf(&old), now)
 		k.Replaces = old.ID
-		old.Revoked = now.Add(overlap)
+		old.Revoked, old.Ended = now.Add(overlap), overlap == 0
 		if err := tx.PutKey(&old); err != nil {
 			return err
 		}
@@ -217,10 +217,10 @@ func (s *Service) RevokeKey(ctx context.Context, actor string, id customer.KeyID
 	}
 	return s.putKey(ctx, actor, id, ActionRevoke, func(k *customer.Key, now time.Time) (string, error) {
 		at := now.Add(after)
-		if !k.Revoked.IsZero() && !k.Revoked.After(at) {
+		if k.Ended || !k.Revoked.IsZero() && !k.Revoked.After(at) {
 			return "", nil
 		}
-		k.Revoked = at
+		k.Revoked, k.Ended = at, after == 0
 		return strings.TrimSpace("ends " + at.Format(time.RFC3339) + " " + why), nil
 	})
 }

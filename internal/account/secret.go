@@ -117,7 +117,7 @@ func (s *Service) ResetSecret(ctx context.Context, actor, dir string) (ended int
 				if err != nil {
 					return err
 				}
-				k.Revoked = now
+				k.Revoked, k.Ended = now, true
 				if err := tx.PutKey(&k); err != nil {
 					return err
 				}

@@ -74,7 +74,7 @@ func ViewKey(k *customer.Key, now time.Time) KeyView {
 // State says in a word whether a key can be used at now.
 func State(k *customer.Key, now time.Time) string {
 	switch {
-	case !k.Revoked.IsZero() && !k.Revoked.After(now):
+	case k.Ended, !k.Revoked.IsZero() && !k.Revoked.After(now):
 		return "revoked"
 	case !k.Expires.IsZero() && !k.Expires.After(now):
 		return "expired"

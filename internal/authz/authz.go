@@ -202,6 +202,9 @@ func (a *Authorizer) slot(k *customer.Key) slot {
 	if s.ends, revoked = ends(k); revoked {
 		s.flags |= flagRevoked
 	}
+	if k.Ended {
+		s.flags |= flagEnded | flagRevoked
+	}
 	var before *detail
 	if old, _ := a.table.find(s.hash, a.where); old != nil {
 		before = old.detail

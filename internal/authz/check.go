@@ -31,7 +31,7 @@ func (a *Authorizer) Check(c *Call) *Refusal {
 		}
 	}
 	c.key = k
-	if k.ends != 0 && c.Now.Unix() >= int64(k.ends) {
+	if k.ends != 0 && (c.Now.Unix() >= int64(k.ends) || k.flags&flagEnded != 0) {
 		c.refused.at = time.Unix(int64(k.ends), 0)
 		if k.flags&flagRevoked != 0 {
 			return a.refuse(c, Revoked)

@@ -81,6 +81,7 @@ func TestCheck(t *testing.T) {
 		mistyped[20] = '7'
 	}
 	_, revoked := s.key(func(k *customer.Key) { k.Revoked = s.now.Add(-time.Hour) })
+	_, ended := s.key(func(k *customer.Key) { k.Revoked, k.Ended = s.now.Add(time.Hour), true }) // by a clock that is ahead
 	_, overlap := s.key(func(k *customer.Key) { k.Revoked = s.now.Add(time.Hour) })
 	_, expired := s.key(func(k *customer.Key) { k.Expires = s.now })
 	_, network := s.key(func(k *customer.Key) {
@@ -103,6 +104,7 @@ func TestCheck(t *testing.T) {
 		{"not a key", Call{Key: "sk_live_1"}, NotKey},
 		{"mistyped", Call{Key: string(mistyped)}, Mistyped},
 		{"revoked", Call{Key: revoked}, Revoked},
+		{"revoked at once, by another clock", Call{Key: ended}, Revoked},
 		{"in its overlap", Call{Key: overlap}, Admitted},
 		{"expired", Call{Key: expired}, Expired},
 		{"from elsewhere", Call{Key: network}, WrongAddress},

@@ -18,6 +18,7 @@ const (
 	flagTest flags = 1 << iota
 	flagPublishable
 	flagRevoked   // what ends it is that it was taken back
+	flagEnded     // that was at once: no clock is asked
 	flagRestricts // detail has networks, origins or endpoints
 	flagLimits    // detail has limits
 	flagScope     // the first scope; those after it follow

@@ -51,6 +51,7 @@ type Key struct {
 	Created  time.Time
 	Expires  time.Time // zero is never
 	Revoked  time.Time // zero is not; a time to come is the end of an overlap after a rotation
+	Ended    bool      // at once: it is refused wherever this is known, whatever the clock there says of Revoked
 	Replaces KeyID     // the key that it was made for, in a rotation; 0 is none
 	Revision int64     // of the last change to it, growing over all keys of a store
 }

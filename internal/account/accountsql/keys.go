@@ -28,7 +28,9 @@ func scanKey(r scanner) (k customer.Key, err error) {
 		return k, err
 	}
 	k.ID, k.Account, k.Kind, k.Mode, k.Replaces = customer.KeyID(id), customer.AccountID(acc), customer.Kind(kind), customer.Mode(mode), customer.KeyID(replaces)
-	k.Created, k.Expires, k.Revoked = moment(created), moment(expires), moment(revoked)
+	k.Created, k.Expires = moment(created), moment(expires)
+	k.Ended = revoked < 0 // see endOf
+	k.Revoked = moment(max(revoked, -revoked))
 	if len(hash) != len(k.Hash) {
 		return k, fmt.Errorf("%s has a hash of %d bytes; want %d", k.ID, len(hash), len(k.Hash))
 	}
@@ -92,7 +94,16 @@ func (t *tx) PutKey(k *customer.Key) (err error) {
 			limits = excluded.limits, created = excluded.created, expires = excluded.expires, revoked = excluded.revoked, replaces = excluded.replaces,
 			revision = excluded.revision`,
 		int64(k.ID), int64(k.Account), k.Hash[:], k.Hint, int64(k.Kind), int64(k.Mode), k.Name, list(k.Tags), list(k.Scopes), list(k.Networks),
-		list(k.Origins), list(k.Endpoints), list(limits), micros(k.Created), micros(k.Expires), micros(k.Revoked), int64(k.Replaces), k.Revision)
+		list(k.Origins), list(k.Endpoints), list(limits), micros(k.Created), micros(k.Expires), endOf(k), int64(k.Replaces), k.Revision)
+}
+
+// endOf is when a key is revoked; less than nothing where that was at once, and no
+// clock is asked.
+func endOf(k *customer.Key) int64 {
+	if k.Ended {
+		return -micros(k.Revoked)
+	}
+	return micros(k.Revoked)
 }
 
 // DeleteKey is part of account.Tx.

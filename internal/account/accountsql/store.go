@@ -61,10 +61,17 @@ type unavailable struct{ error }
 func (unavailable) Is(err error) bool { return err == account.ErrUnavailable } //nolint:errorlint // that is what Is is for
 func (e unavailable) Unwrap() error   { return e.error }
 
+// querier is a transaction, or for what is only read the pool.
+type querier interface {
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
+	ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
+}
+
 // tx is an account.Tx.
 type tx struct {
 	ctx      context.Context //nolint:containedctx // the transaction's own
-	q        *sql.Tx
+	q        querier
 	revision int64 // 0 until something is stamped
 	logged   int64 // the same of the log
 }

@@ -29,7 +29,7 @@ func NewKey(id customer.AccountID) customer.Key {
 		Networks: []netip.Prefix{netip.MustParsePrefix("203.0.113.0/24"), netip.MustParsePrefix("2001:db8::/32")},
 		Origins:  []string{"https://example.com", "https://*.example.org"}, Endpoints: []string{"/v1/ip"},
 		Limits:  []customer.Limit{{Name: "burst", Per: customer.PerSecond, N: 5}, {Name: "day", Per: customer.PerDay, N: 1 << 40}},
-		Created: day, Expires: day.Add(1000 * time.Hour), Revoked: day.Add(10 * time.Hour), Replaces: customer.NewKeyID(),
+		Created: day, Expires: day.Add(1000 * time.Hour), Revoked: day.Add(10 * time.Hour), Ended: true, Replaces: customer.NewKeyID(),
 	}
 	for i := range k.Hash {
 		k.Hash[i] = byte(rand.IntN(256))
