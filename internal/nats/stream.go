@@ -62,11 +62,12 @@ func (s *Stream) Append(ctx context.Context, b usage.Sealed) error {
 	return nil
 }
 
-// How the stream is followed. A server that says nothing for two heartbeats is away.
+// How the stream is followed. A server sends what comes at once, and else a heartbeat;
+// one that says nothing for longer than silence is away.
 const (
-	beat    = 150 * time.Millisecond
-	patient = 400 * time.Millisecond
-	many    = 256
+	beat    = 250 * time.Millisecond
+	silence = 1200 * time.Millisecond
+	patient = 400 * time.Millisecond // where there is no stream yet
 )
 
 var errLost = errors.New("nats: an item was lost on the way; it is read again")
@@ -97,47 +98,68 @@ func (s *Stream) Read(ctx context.Context, after uint64, take func(usage.Item) e
 	if after > stream.CachedInfo().State.LastSeq {
 		after = 0 // it was made anew
 	}
-	consumer, err := stream.CreateConsumer(ask, jetstream.ConsumerConfig{
-		AckPolicy: jetstream.AckNonePolicy, DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: after + 1,
-		InactiveThreshold: 10 * time.Second, MemoryStorage: true, Replicas: 1, MaxWaiting: 8,
-	})
+	// The server pushes. Who asks for some items, and then for more, hears of what comes in
+	// between a round trip late.
+	inbox := s.c.nc.NewInbox()
+	sub, err := s.c.nc.SubscribeSync(inbox)
 	if err != nil {
 		return fmt.Errorf("nats: %w", err)
 	}
-	defer func() {
-		gone, cancel := context.WithTimeout(context.Background(), time.Second)
-		defer cancel()
-		_ = stream.DeleteConsumer(gone, consumer.CachedInfo().Name)
-	}()
+	defer func() { _ = sub.Unsubscribe() }() // the server drops a consumer that nobody hears
+	if _, err = stream.CreatePushConsumer(ask, jetstream.ConsumerConfig{
+		AckPolicy: jetstream.AckNonePolicy, DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: after + 1,
+		DeliverSubject: inbox, IdleHeartbeat: beat, FlowControl: true,
+		InactiveThreshold: 10 * time.Second, MemoryStorage: true, Replicas: 1,
+	}); err != nil {
+		return fmt.Errorf("nats: %w", err)
+	}
 	delivered := uint64(0)
 	for ctx.Err() == nil {
-		batch, err := consumer.Fetch(many, jetstream.FetchMaxWait(patient), jetstream.FetchHeartbeat(beat))
+		once, done := context.WithTimeout(ctx, silence)
+		m, err := sub.NextMsgWithContext(once)
+		done()
 		if err != nil {
 			return fmt.Errorf("nats: %w", err)
 		}
-		n := 0
-		for m := range batch.Messages() {
-			meta, err := m.Metadata()
-			if err != nil {
-				return fmt.Errorf("nats: %w", err)
-			}
-			if delivered++; meta.Sequence.Consumer != delivered {
-				return errLost
-			}
-			if err := take(usage.Item{Position: meta.Sequence.Stream, Data: m.Data()}); err != nil {
+		if m.Header.Get("Status") == "100" {
+			if err := s.control(m, delivered, after, take); err != nil {
 				return err
 			}
-			after = meta.Sequence.Stream
-			n++
+			continue
 		}
-		if err := batch.Error(); err != nil {
+		meta, err := m.Metadata()
+		if err != nil {
 			return fmt.Errorf("nats: %w", err)
 		}
-		if n < many {
-			if err := take(usage.Item{Position: after}); err != nil {
-				return err
-			}
+		if delivered++; meta.Sequence.Consumer != delivered {
+			return errLost
 		}
+		if err := take(usage.Item{Position: meta.Sequence.Stream, Data: m.Data}); err != nil {
+			return err
+		}
+		after = meta.Sequence.Stream
 	}
 	return ctx.Err()
+}
+
+// control heeds what the server says beside items: that nothing came, and that it sends
+// more when it hears that all of them were taken.
+func (s *Stream) control(m *client.Msg, delivered, after uint64, take func(usage.Item) error) error {
+	onward := m.Header.Get("Nats-Consumer-Stalled")
+	if onward == "" {
+		onward = m.Reply
+	}
+	if onward != "" {
+		if err := s.c.nc.Publish(onward, nil); err != nil {
+			return fmt.Errorf("nats: %w", err)
+		}
+	}
+	last, err := strconv.ParseUint(m.Header.Get("Nats-Last-Consumer"), 10, 64)
+	if err != nil {
+		return nil //nolint:nilerr // it is about the flow alone
+	}
+	if last != delivered {
+		return errLost
+	}
+	return take(usage.Item{Position: after})
 }
