@@ -73,7 +73,7 @@ func (w *world) openDatabase() (err error) {
 		// It need not outlive the machine. What it said was committed outlives a kill.
 		"-c", "fsync=off", "-c", "shared_buffers=16MB", "-c", "max_connections=150", "-c", "max_wal_senders=0", "-c", "wal_level=minimal",
 		// The last who wrote sums is the aggregator to kill.
-		"-c", "log_statement=mod", "-c", "log_line_prefix=%h ",
+		"-c", "log_statement=mod", "-c", "log_line_prefix=%a ",
 	}}
 	return w.ready(d.process, d.answers)
 }
@@ -105,24 +105,23 @@ func (w *world) restartDatabase() error {
 }
 
 // aggregator is the region that wrote sums last, as the database's log says.
-func (w *world) aggregator() (int, error) {
+func (w *world) aggregator() (region int, ok bool) {
 	log, err := os.ReadFile(w.logName(w.database.process))
 	if err != nil {
-		return 0, err
+		return 0, false
 	}
-	lines := bytes.Split(log, []byte("\n"))
-	for _, line := range slices.Backward(lines) {
-		if !bytes.Contains(line, []byte("INSERT INTO usage_hours")) {
+	for _, line := range slices.Backward(bytes.Split(log, []byte("\n"))) {
+		who, what, _ := strings.Cut(string(line), " ")
+		if !strings.Contains(what, "INSERT INTO usage_hours") {
 			continue
 		}
-		host, _, _ := strings.Cut(string(line), " ")
-		for i := range w.regions {
-			if h, _, _ := net.SplitHostPort(w.addr(i, 1)); h == host {
-				return i, nil
+		for i, r := range w.regions {
+			if r.name == who {
+				return i, true
 			}
 		}
 	}
-	return 0, errors.New("simulate: nobody has written sums")
+	return 0, false
 }
 
 func (d *database) remove() {

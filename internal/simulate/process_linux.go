@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
@@ -35,22 +36,38 @@ func (w *world) start(p *process) error {
 	cmd := exec.Command(p.args[0], p.args[1:]...)
 	cmd.Dir, cmd.Stdout, cmd.Stderr = cmp.Or(p.dir, w.dir), log, log
 	cmd.Env = append(w.environ(), p.env...)
-	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: p.as}
-	if w.net != nil {
-		// They end with the simulation, however it ends: its threads in the namespaces live
-		// as long as it.
-		cmd.SysProcAttr.Pdeathsig = syscall.SIGKILL
-		err = w.net.Do(p.place, cmd.Start)
-	} else {
-		err = cmd.Start()
-	}
-	if err != nil {
+	// They end with the simulation, however it ends: the thread that starts them lives as
+	// long as it.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: p.as, Pdeathsig: syscall.SIGKILL}
+	if err := w.do(p.place, cmd.Start); err != nil {
 		return fmt.Errorf("%s: %w", p.name, err)
 	}
 	ended := make(chan struct{})
 	p.cmd, p.ended = cmd, ended
 	go func() { _ = cmd.Wait(); close(ended) }()
 	return nil
+}
+
+// do calls f in a region.
+func (w *world) do(place int, f func() error) error {
+	if w.net != nil {
+		return w.net.Do(place, f)
+	}
+	ended := make(chan error)
+	w.thread <- func() { ended <- f() }
+	return <-ended
+}
+
+// oneThread makes what is sent to it, all on one thread.
+func oneThread() chan<- func() {
+	calls := make(chan func())
+	go func() {
+		runtime.LockOSThread()
+		for f := range calls {
+			f()
+		}
+	}()
+	return calls
 }
 
 func (w *world) logName(p *process) string { return filepath.Join(w.dir, p.name+".log") }
@@ -139,11 +156,7 @@ func (w *world) tool(args ...string) (string, error) {
 	cmd.Dir, cmd.Env = w.dir, append(w.environ(), "IPWARDEN_ACCOUNTS_URL="+w.database.url, "IPWARDEN_DATA_DIR="+w.dir)
 	var out, said strings.Builder
 	cmd.Stdout, cmd.Stderr = &out, &said
-	start := cmd.Start
-	if w.net != nil {
-		start = func() error { return w.net.Do(0, cmd.Start) }
-	}
-	err := start()
+	err := w.do(0, cmd.Start)
 	if err == nil {
 		err = cmd.Wait()
 	}

@@ -188,8 +188,8 @@ func (w *world) breaks(r *Report, fault string) error {
 		w.wait(w.c.Hold)
 		return w.back(middle)
 	case FaultAggregator:
-		i, err := w.aggregator()
-		if err != nil {
+		var i int
+		if err := w.until("somebody has written sums", func() (yes bool) { i, yes = w.aggregator(); return yes }); err != nil {
 			return err
 		}
 		w.say("%-10s the server that writes the sums, that of %s, is killed\n", fault, w.regions[i].name)

@@ -22,7 +22,8 @@ type world struct {
 	c        *Config
 	ctx      context.Context
 	dir      string
-	net      *netns.World // nil when near
+	net      *netns.World  // nil when near
+	thread   chan<- func() // that starts processes, when near
 	database *database
 	stream   *process // the last region's
 	regions  []*region
@@ -76,7 +77,9 @@ func (w *world) say(format string, args ...any) { fmt.Fprintf(w.c.Out, format, a
 
 // open starts everything.
 func (w *world) open() (err error) {
-	if !w.c.Near {
+	if w.c.Near {
+		w.thread = oneThread()
+	} else {
 		if w.net, err = netns.New(netns.Config{Places: len(w.c.Regions), Delay: func(from, to int) time.Duration { return w.c.RTT(from, to) / 2 }}); err != nil {
 			return err
 		}
@@ -146,7 +149,7 @@ func (w *world) serve() error {
 				r.server.args = append(r.server.args, "--usage-region", other.name+"=nats://"+w.addr(j, portStream))
 			}
 		}
-		r.server.env = []string{"IPWARDEN_ACCOUNTS_URL=" + w.database.url}
+		r.server.env = []string{"IPWARDEN_ACCOUNTS_URL=" + w.database.url + "&application_name=" + r.name}
 		if skew := w.skew(i); skew != 0 {
 			r.server.env = append(r.server.env, ClockEnv+"="+skew.String())
 		}
@@ -187,10 +190,13 @@ func (w *world) close() {
 	for _, r := range w.regions {
 		r.server.kill()
 	}
-	w.stream.kill()
+	w.stream.kill() // none is nothing to kill
 	w.database.remove()
 	if w.net != nil {
 		w.net.Close()
+	}
+	if w.thread != nil {
+		close(w.thread)
 	}
 }
 
