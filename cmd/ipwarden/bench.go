@@ -23,6 +23,7 @@ import (
 type benchCmd struct {
 	Spray     sprayCmd      `cmd:"" help:"Measure what a spray of new clients does to memory and limits." example:"ipwarden bench spray --keys-per-second 1000000 --for 10s"`
 	Overshoot overshootCmd  `cmd:"" help:"Measure by how much nodes that share limits exceed them." example:"ipwarden bench overshoot --nodes 4 --redis redis://127.0.0.1:6379"`
+	Flood     floodCmd      `cmd:"" help:"Measure what a flood of unknown keys does to those who pay." example:"ipwarden bench flood --keys-per-second 20000"`
 	Quota     benchQuotaCmd `cmd:"" help:"Measure how a quota holds in many regions." example:"ipwarden bench quota --regions 11"`
 }
 

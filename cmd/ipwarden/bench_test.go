@@ -2,6 +2,8 @@ package main
 
 import (
 	"bytes"
+	"os/exec"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -61,5 +63,26 @@ func TestBenchSpray(t *testing.T) {
 	}
 	if status := run([]string{"bench", "spray", "--for", "1ns"}, e); status == exitOK || !strings.Contains(stderr.String(), "--for from 10ms") {
 		t.Errorf("status %d\n%s", status, &stderr)
+	}
+}
+
+// Those who pay are answered beside a flood of keys that nobody has, which are refused.
+func TestBenchFlood(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("sockets in the test's folder may have longer names than the system takes")
+	}
+	program, err := exec.LookPath("ipwarden") // see TestMain
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out bytes.Buffer
+	e := &env{stdin: strings.NewReader(""), stdout: &out, stderr: &out, getenv: func(string) string { return "" }, now: time.Now}
+	c := &floodCmd{KeysPerSecond: 2000, Paying: 400, Round: 300 * time.Millisecond, Rounds: 3, program: program}
+	if err := c.Run(t.Context(), e); err != nil {
+		t.Fatalf("%v\n%s", err, out.String())
+	}
+	t.Log(out.String())
+	if !strings.Contains(out.String(), "keys were refused") || strings.Contains(out.String(), "\n0 keys") {
+		t.Error(out.String())
 	}
 }
