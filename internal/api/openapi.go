@@ -111,7 +111,7 @@ func (d *openAPIDoc) reference(base string) *reference {
 	for _, t := range d.Tags {
 		tag := referenceTag{Name: t.Name, Description: t.Description}
 		for _, path := range d.pathOrder {
-			for _, method := range []string{"get", "post"} {
+			for _, method := range []string{"get", "post", "patch", "delete"} {
 				op, ok := d.Paths[path][method]
 				if ok && slices.Contains(op.Tags, t.Name) {
 					tag.Operations = append(tag.Operations, d.operation(base, path, method, op))

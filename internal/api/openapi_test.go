@@ -58,8 +58,8 @@ func TestOpenAPIDocumentIsServed(t *testing.T) {
 	a := newAPI(t, nil)
 	for path, methods := range doc.Paths {
 		for method, op := range methods {
-			if slices.Contains(op.Tags, "Gate") || slices.Contains(op.Tags, "Account") {
-				continue // TestGateAgreesWithTheSchema, TestUsageAgreesWithTheSchema
+			if slices.Contains(op.Tags, "Gate") || slices.Contains(op.Tags, "Account") || slices.Contains(op.Tags, "People") {
+				continue // TestGateAgreesWithTheSchema, TestUsageAgreesWithTheSchema, peoplehttp.TestDocumented
 			}
 			o := doc.operation("", path, method, op)
 			target := strings.Fields(o.Curl)[len(strings.Fields(o.Curl))-1]

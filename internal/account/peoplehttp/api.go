@@ -107,46 +107,54 @@ type call struct {
 	session people.Session // of routes for who is signed in
 }
 
-// routes is the table of what there is.
+// A route is something that is there.
+type route struct {
+	method, path string
+	signedIn     bool // only for who is
+	serve        func(*call) error
+}
+
+// table is what there is.
+func table() []route {
+	return []route{
+		{"POST", "/sign-up", false, (*call).signUp},
+		{"POST", "/confirm", false, (*call).confirm},
+		{"POST", "/sign-in", false, (*call).signIn},
+		{"POST", "/second-factor", false, (*call).secondFactor},
+		{"POST", "/forgot", false, (*call).forgot},
+		{"POST", "/reset", false, (*call).reset},
+		{"POST", "/mail/confirm", false, (*call).confirmMail},
+		{"POST", "/sign-out", true, (*call).signOut},
+
+		{"GET", "", true, (*call).show},
+		{"DELETE", "", true, (*call).remove},
+		{"GET", "/export", true, (*call).export},
+		{"GET", "/log", true, (*call).log},
+		{"POST", "/password", true, (*call).changePassword},
+		{"POST", "/mail", true, (*call).changeMail},
+		{"POST", "/totp", true, (*call).beginTOTP},
+		{"POST", "/totp/confirm", true, (*call).confirmTOTP},
+		{"DELETE", "/totp", true, (*call).endTOTP},
+		{"POST", "/recovery-codes", true, (*call).newRecoveryCodes},
+		{"GET", "/sessions", true, (*call).sessions},
+		{"DELETE", "/sessions", true, (*call).endOthers},
+		{"DELETE", "/sessions/{id}", true, (*call).endSession},
+		{"GET", "/devices", true, (*call).devices},
+		{"DELETE", "/devices/{id}", true, (*call).forgetDevice},
+
+		{"GET", "/keys", true, (*call).keys},
+		{"POST", "/keys", true, (*call).newKey},
+		{"PATCH", "/keys/{id}", true, (*call).changeKey},
+		{"POST", "/keys/{id}/rotate", true, (*call).rotateKey},
+		{"DELETE", "/keys/{id}", true, (*call).revokeKey},
+	}
+}
+
 func (a *API) routes() http.Handler {
 	mux := http.NewServeMux()
-	open := func(method, path string, f func(*call) error) {
-		mux.HandleFunc(method+" "+Prefix+path, func(w http.ResponseWriter, r *http.Request) { a.serve(w, r, false, f) })
+	for _, t := range table() {
+		mux.HandleFunc(t.method+" "+Prefix+t.path, func(w http.ResponseWriter, r *http.Request) { a.serve(w, r, t.signedIn, t.serve) })
 	}
-	in := func(method, path string, f func(*call) error) {
-		mux.HandleFunc(method+" "+Prefix+path, func(w http.ResponseWriter, r *http.Request) { a.serve(w, r, true, f) })
-	}
-	open("POST", "/sign-up", (*call).signUp)
-	open("POST", "/confirm", (*call).confirm)
-	open("POST", "/sign-in", (*call).signIn)
-	open("POST", "/second-factor", (*call).secondFactor)
-	open("POST", "/forgot", (*call).forgot)
-	open("POST", "/reset", (*call).reset)
-	open("POST", "/mail/confirm", (*call).confirmMail)
-	in("POST", "/sign-out", (*call).signOut)
-
-	in("GET", "", (*call).show)
-	in("DELETE", "", (*call).remove)
-	in("GET", "/export", (*call).export)
-	in("GET", "/log", (*call).log)
-	in("POST", "/password", (*call).changePassword)
-	in("POST", "/mail", (*call).changeMail)
-	in("POST", "/totp", (*call).beginTOTP)
-	in("POST", "/totp/confirm", (*call).confirmTOTP)
-	in("DELETE", "/totp", (*call).endTOTP)
-	in("POST", "/recovery-codes", (*call).newRecoveryCodes)
-	in("GET", "/sessions", (*call).sessions)
-	in("DELETE", "/sessions", (*call).endOthers)
-	in("DELETE", "/sessions/{id}", (*call).endSession)
-	in("GET", "/devices", (*call).devices)
-	in("DELETE", "/devices/{id}", (*call).forgetDevice)
-
-	in("GET", "/keys", (*call).keys)
-	in("POST", "/keys", (*call).newKey)
-	in("PATCH", "/keys/{id}", (*call).changeKey)
-	in("POST", "/keys/{id}/rotate", (*call).rotateKey)
-	in("DELETE", "/keys/{id}", (*call).revokeKey)
-
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h, pattern := mux.Handler(r)
 		if pattern != "" {

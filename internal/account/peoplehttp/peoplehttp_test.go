@@ -8,8 +8,10 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -366,5 +368,33 @@ func TestFixation(t *testing.T) {
 	}
 	if v := eve.must(200, "GET", "/v1/account", nil); v["account"].(obj)["email"] != "eve@example.com" {
 		t.Errorf("the planted session became %v", v)
+	}
+}
+
+// The OpenAPI document has each route, and no other.
+func TestDocumented(t *testing.T) {
+	text, err := os.ReadFile("../../api/openapi.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var doc struct {
+		Paths map[string]map[string]struct{ Security []any }
+	}
+	if err := json.Unmarshal(text, &doc); err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for path, methods := range doc.Paths {
+		for method := range methods {
+			if strings.HasPrefix(path, peoplehttp.Prefix) {
+				got = append(got, strings.ToUpper(method)+" "+path)
+			}
+		}
+	}
+	want := peoplehttp.Routes()
+	slices.Sort(got)
+	slices.Sort(want)
+	if !slices.Equal(got, want) {
+		t.Errorf("the document has\n%s\nand there are\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 	}
 }
