@@ -18,7 +18,7 @@ type options struct {
 	feeds, cache            string
 	inProcess, build, serve bool
 	limits, providers       bool
-	gate, dialects          bool
+	gate, dialects, files   bool
 	all, quick              bool
 	rounds                  int
 	only                    string
@@ -61,6 +61,7 @@ var children = map[string]func(args []string) error{
 	"serve-empty":      serveEmptyMain,
 	"serve-spop":       serveSPOPMain,
 	"pace":             paceMain,
+	"file-loop":        fileLoopMain,
 }
 
 func run(ctx context.Context, args []string, out, log io.Writer) error {
@@ -70,7 +71,7 @@ func run(ctx context.Context, args []string, out, log io.Writer) error {
 	}
 	progress := func(format string, a ...any) { fmt.Fprintf(log, "bench: "+format+"\n", a...) }
 	var w *world
-	if o.inProcess || o.build || o.serve || o.gate || o.dialects {
+	if o.inProcess || o.build || o.serve || o.gate || o.dialects || o.files {
 		if w, err = prepareWorld(ctx, o, progress); err != nil {
 			return err
 		}
@@ -111,6 +112,11 @@ func run(ctx context.Context, args []string, out, log io.Writer) error {
 			return err
 		}
 	}
+	if o.files {
+		if err := runFiles(ctx, o, w, r, progress); err != nil {
+			return err
+		}
+	}
 	r.machine.loadAfter = loadAverage()
 	return r.write(out)
 }
@@ -121,7 +127,7 @@ func parse(args []string, log io.Writer) (*options, error) {
 	fs.SetOutput(log)
 	fs.StringVar(&o.feeds, "feeds", os.Getenv("IPWARDEN_TEST_DATA"), "the folder of feeds; default $IPWARDEN_TEST_DATA")
 	fs.StringVar(&o.cache, "cache", "", "where the world is kept between runs; default ipwarden-bench in the user's cache")
-	fs.BoolVar(&o.all, "all", false, "everything; the default when none of the next seven is named")
+	fs.BoolVar(&o.all, "all", false, "everything; the default when none of the next eight is named")
 	fs.BoolVar(&o.inProcess, "inprocess", false, "look-ups in process")
 	fs.BoolVar(&o.build, "build", false, "building the world")
 	fs.BoolVar(&o.serve, "http", false, "look-ups over HTTP")
@@ -129,6 +135,7 @@ func parse(args []string, log io.Writer) (*options, error) {
 	fs.BoolVar(&o.providers, "providers", false, "the cache before providers, in memory and through Redis; needs no feeds")
 	fs.BoolVar(&o.gate, "gate", false, "decisions, in process and through nginx and HAProxy")
 	fs.BoolVar(&o.dialects, "dialects", false, "answers in other vendors' formats over HTTP, beside our own")
+	fs.BoolVar(&o.files, "files", false, "files through the command, beside what one would script")
 	fs.BoolVar(&o.quick, "quick", false, "few and short rounds: shows that everything runs, its figures are rough")
 	fs.IntVar(&o.rounds, "rounds", 0, "interleaved rounds; default 7, with -quick 2")
 	fs.StringVar(&o.only, "only", "", "contestants whose name holds one of these words, separated by commas")
@@ -136,12 +143,12 @@ func parse(args []string, log io.Writer) (*options, error) {
 		return nil, flag.ErrHelp
 	}
 	if fs.NArg() > 0 {
-		return nil, fmt.Errorf("%q is no flag; write -all, -inprocess, -build, -http, -limits, -providers, -gate or -dialects", fs.Arg(0))
+		return nil, fmt.Errorf("%q is no flag; write -all, -inprocess, -build, -http, -limits, -providers, -gate, -dialects or -files", fs.Arg(0))
 	}
-	if o.all || !o.inProcess && !o.build && !o.serve && !o.limits && !o.providers && !o.gate && !o.dialects {
-		o.inProcess, o.build, o.serve, o.limits, o.providers, o.gate, o.dialects = true, true, true, true, true, true, true
+	if o.all || !o.inProcess && !o.build && !o.serve && !o.limits && !o.providers && !o.gate && !o.dialects && !o.files {
+		o.inProcess, o.build, o.serve, o.limits, o.providers, o.gate, o.dialects, o.files = true, true, true, true, true, true, true, true
 	}
-	if o.feeds == "" && (o.inProcess || o.build || o.serve || o.gate || o.dialects) {
+	if o.feeds == "" && (o.inProcess || o.build || o.serve || o.gate || o.dialects || o.files) {
 		return nil, errors.New("say where the feeds are: -feeds DIR or IPWARDEN_TEST_DATA=DIR; DIR has geo/tor-geoip, geo/tor-geoip6 and geo/ipfire-location-*.txt, plain or gzipped")
 	}
 	if o.cache == "" {

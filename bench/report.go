@@ -21,6 +21,7 @@ type report struct {
 	providers []*providerRow
 	dialects  []*dialectRow
 	notSpoken string // why dialects were left out
+	files     []*fileRow
 
 	decisions  []*lookupRow
 	proxied    []*proxyRow
@@ -59,6 +60,9 @@ func (r *report) write(w io.Writer) error {
 	}
 	if r.dialects != nil || r.notSpoken != "" {
 		r.writeDialects(b)
+	}
+	if r.files != nil {
+		r.writeFiles(b)
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
