@@ -2,6 +2,7 @@ package usage
 
 import (
 	"context"
+	"math/bits"
 	"time"
 
 	"github.com/ipwarden/ipwarden/internal/customer"
@@ -38,8 +39,7 @@ func (a *aggregator) alert(acc *account, now time.Time) {
 			if int(acc.alerted[i]) >= threshold {
 				break
 			}
-			// used/limit >= threshold/100, without a product that turns over
-			if p.used/100*100 < p.limit/100*int64(threshold) && p.used*100 < p.limit*int64(threshold) {
+			if !reached(p.used, p.limit, threshold) {
 				continue
 			}
 			acc.alerted[i] = uint8(threshold)
@@ -49,6 +49,16 @@ func (a *aggregator) alert(acc *account, now time.Time) {
 			break // of several come past at once the highest is told
 		}
 	}
+}
+
+// reached reports whether used is at least so many percent of limit, exactly.
+func reached(used, limit int64, percent int) bool {
+	if used < 0 {
+		return false
+	}
+	high, low := bits.Mul64(uint64(used), 100)
+	high2, low2 := bits.Mul64(uint64(limit), uint64(percent))
+	return high > high2 || high == high2 && low >= low2
 }
 
 const maxDue = 1 << 16
