@@ -12,7 +12,9 @@ import (
 	"github.com/ipwarden/ipwarden/internal/eventfile"
 	"github.com/ipwarden/ipwarden/internal/kafka"
 	"github.com/ipwarden/ipwarden/internal/nats"
+	"github.com/ipwarden/ipwarden/internal/postgres"
 	"github.com/ipwarden/ipwarden/internal/redisstreams"
+	"github.com/ipwarden/ipwarden/internal/sqs"
 	"github.com/ipwarden/ipwarden/internal/webhook"
 	"github.com/ipwarden/ipwarden/internal/worker"
 	"github.com/ipwarden/ipwarden/mmdb"
@@ -41,7 +43,8 @@ func exporters() map[string]exporter {
 // workerKinds are where events of a worker come from and go to.
 func workerKinds() []worker.Kind {
 	return []worker.Kind{
-		nats.EventsKind(), kafka.EventsKind(), redisstreams.Kind(), cloudevents.Kind(), webhook.Kind(), eventfile.Kind(),
+		nats.EventsKind(), kafka.EventsKind(), redisstreams.Kind(), sqs.Kind(),
+		cloudevents.Kind(), webhook.Kind(), postgres.EventsKind(), eventfile.Kind(),
 	}
 }
 
