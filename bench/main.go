@@ -19,6 +19,8 @@ type options struct {
 	inProcess, build, serve bool
 	limits, providers       bool
 	gate, dialects, files   bool
+	worker                  bool
+	events                  int // for the worker
 	all, quick              bool
 	rounds                  int
 	only                    string
@@ -117,6 +119,11 @@ func run(ctx context.Context, args []string, out, log io.Writer) error {
 			return err
 		}
 	}
+	if o.worker {
+		if err := runEvents(ctx, o, r, progress); err != nil {
+			return err
+		}
+	}
 	r.machine.loadAfter = loadAverage()
 	return r.write(out)
 }
@@ -127,7 +134,7 @@ func parse(args []string, log io.Writer) (*options, error) {
 	fs.SetOutput(log)
 	fs.StringVar(&o.feeds, "feeds", os.Getenv("IPWARDEN_TEST_DATA"), "the folder of feeds; default $IPWARDEN_TEST_DATA")
 	fs.StringVar(&o.cache, "cache", "", "where the world is kept between runs; default ipwarden-bench in the user's cache")
-	fs.BoolVar(&o.all, "all", false, "everything; the default when none of the next eight is named")
+	fs.BoolVar(&o.all, "all", false, "everything; the default when none of the next nine is named")
 	fs.BoolVar(&o.inProcess, "inprocess", false, "look-ups in process")
 	fs.BoolVar(&o.build, "build", false, "building the world")
 	fs.BoolVar(&o.serve, "http", false, "look-ups over HTTP")
@@ -136,6 +143,8 @@ func parse(args []string, log io.Writer) (*options, error) {
 	fs.BoolVar(&o.gate, "gate", false, "decisions, in process and through nginx and HAProxy")
 	fs.BoolVar(&o.dialects, "dialects", false, "answers in other vendors' formats over HTTP, beside our own")
 	fs.BoolVar(&o.files, "files", false, "files through the command, beside what one would script")
+	fs.BoolVar(&o.worker, "worker", false, "the worker on NATS and Kafka; needs no feeds")
+	fs.IntVar(&o.events, "events", 0, "with -worker: so many; default 500000, with -quick 30000")
 	fs.BoolVar(&o.quick, "quick", false, "few and short rounds: shows that everything runs, its figures are rough")
 	fs.IntVar(&o.rounds, "rounds", 0, "interleaved rounds; default 7, with -quick 2")
 	fs.StringVar(&o.only, "only", "", "contestants whose name holds one of these words, separated by commas")
@@ -143,10 +152,10 @@ func parse(args []string, log io.Writer) (*options, error) {
 		return nil, flag.ErrHelp
 	}
 	if fs.NArg() > 0 {
-		return nil, fmt.Errorf("%q is no flag; write -all, -inprocess, -build, -http, -limits, -providers, -gate, -dialects or -files", fs.Arg(0))
+		return nil, fmt.Errorf("%q is no flag; write -all, -inprocess, -build, -http, -limits, -providers, -gate, -dialects, -files or -worker", fs.Arg(0))
 	}
-	if o.all || !o.inProcess && !o.build && !o.serve && !o.limits && !o.providers && !o.gate && !o.dialects && !o.files {
-		o.inProcess, o.build, o.serve, o.limits, o.providers, o.gate, o.dialects, o.files = true, true, true, true, true, true, true, true
+	if o.all || !o.inProcess && !o.build && !o.serve && !o.limits && !o.providers && !o.gate && !o.dialects && !o.files && !o.worker {
+		o.inProcess, o.build, o.serve, o.limits, o.providers, o.gate, o.dialects, o.files, o.worker = true, true, true, true, true, true, true, true, true
 	}
 	if o.feeds == "" && (o.inProcess || o.build || o.serve || o.gate || o.dialects || o.files) {
 		return nil, errors.New("say where the feeds are: -feeds DIR or IPWARDEN_TEST_DATA=DIR; DIR has geo/tor-geoip, geo/tor-geoip6 and geo/ipfire-location-*.txt, plain or gzipped")

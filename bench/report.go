@@ -22,6 +22,7 @@ type report struct {
 	dialects  []*dialectRow
 	notSpoken string // why dialects were left out
 	files     []*fileRow
+	events    []*eventRow
 
 	decisions  []*lookupRow
 	proxied    []*proxyRow
@@ -57,6 +58,9 @@ func (r *report) write(w io.Writer) error {
 	}
 	if r.providers != nil {
 		r.writeProviders(b)
+	}
+	if r.events != nil {
+		r.writeEvents(b)
 	}
 	if r.dialects != nil || r.notSpoken != "" {
 		r.writeDialects(b)
