@@ -5,6 +5,7 @@ import (
 	"encoding/csv"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -15,13 +16,15 @@ import (
 
 // usageCmd says what was used.
 type usageCmd struct {
-	Account string   `arg:"" optional:"" help:"E-mail address or identifier; default all accounts."`
-	Key     string   `placeholder:"KEY" help:"Only of this key: its identifier, or itself."`
-	From    string   `placeholder:"TIME" help:"From this day, month or hour on, such as 2026-11-21, 2026-11 or 2026-11-21T09:00:00Z; default this month."`
-	To      string   `placeholder:"TIME" help:"Up to and with this day, month or hour; default now."`
-	By      []string `default:"day" placeholder:"WHAT" help:"Sums by hour, day, month, key, account, endpoint, region; several with commas; default ${default}."`
-	CSV     bool     `name:"csv" help:"As CSV."`
-	JSON    bool     `help:"As one JSON object a line."`
+	Account    string   `arg:"" optional:"" help:"E-mail address or identifier; default all accounts."`
+	Key        string   `placeholder:"KEY" help:"Only of this key: its identifier, or itself."`
+	From       string   `placeholder:"TIME" help:"From this day, month or hour on, such as 2026-11-21, 2026-11 or 2026-11-21T09:00:00Z; default this month."`
+	To         string   `placeholder:"TIME" help:"Up to and with this day, month or hour; default now."`
+	By         []string `default:"day" placeholder:"WHAT" help:"Sums by hour, day, month, key, account, endpoint, region, several with commas; or by client or referer, of whole days and all keys; default ${default}."`
+	Top        int      `default:"100" placeholder:"N" help:"By client and by referer: so many, those with most calls; 0 is all; default ${default}."`
+	UsageRedis string   `env:"IPWARDEN_USAGE_REDIS" placeholder:"URL" help:"By client and by referer: where the server keeps these, such as redis://127.0.0.1:6379/0; default the database."`
+	CSV        bool     `name:"csv" help:"As CSV."`
+	JSON       bool     `help:"As one JSON object a line."`
 	accountsFlags
 }
 
@@ -35,7 +38,8 @@ calls with test keys; rejected are 401 and 403, limited 429, failed all other 4x
 Examples:
   ipwarden usage ada@example.com
   ipwarden usage --by month,account --from 2026-01 --csv >usage.csv
-  ipwarden usage ada@example.com --by key,region --from 2026-11-21`
+  ipwarden usage ada@example.com --by key,region --from 2026-11-21
+  ipwarden usage --by client --from 2026-11-21 --top 20`
 }
 
 // mostUsageLines is how many lines are summed in memory.
@@ -43,6 +47,9 @@ const mostUsageLines = 1 << 20
 
 // Run sums.
 func (c *usageCmd) Run(ctx context.Context, e *env) error {
+	if slices.Contains(c.By, "client") || slices.Contains(c.By, "referer") {
+		return c.callers(ctx, e)
+	}
 	table, err := usage.NewTable(c.By, mostUsageLines)
 	q := usage.Query{}
 	var hoursErr error

@@ -15,6 +15,7 @@ import (
 	"github.com/ipwarden/ipwarden/internal/nats"
 	"github.com/ipwarden/ipwarden/internal/usage"
 	"github.com/ipwarden/ipwarden/internal/usage/ledger"
+	"github.com/ipwarden/ipwarden/internal/usage/rediscallers"
 	"github.com/ipwarden/ipwarden/internal/usage/sqlsums"
 )
 
@@ -30,14 +31,17 @@ type usageFlags struct {
 	UsageTLSKey       string   `name:"usage-tls-key" env:"IPWARDEN_USAGE_TLS_KEY" placeholder:"FILE" help:"Its key."`
 	UsageTLSCA        string   `name:"usage-tls-ca" env:"IPWARDEN_USAGE_TLS_CA" placeholder:"FILE" help:"Who signs the certificates of the other regions; default the authorities of this machine."`
 	UsageNoLeases     bool     `env:"IPWARDEN_USAGE_NO_LEASES" help:"Another server of this region gives leases: of several in a region all but one have this."`
+	UsageRedis        string   `env:"IPWARDEN_USAGE_REDIS" placeholder:"URL" help:"Counts by client and by page of all regions are kept in Redis or Valkey, such as redis://127.0.0.1:6379/0; default in the database."`
 	UsageClients      int      `env:"IPWARDEN_USAGE_CLIENTS" default:"524288" placeholder:"N" help:"How many client addresses a day are counted by themselves, 48 bytes of disk each; default ${default}. It is of the first start."`
 }
 
 // counting counts while it runs.
 type counting struct {
 	*usage.Meter
-	server *nats.Server
-	conns  []streamConn
+	callers *usage.Callers
+	redis   *rediscallers.Store // nil: they are in the database
+	server  *nats.Server
+	conns   []streamConn
 }
 
 // check says all that is wrong with the flags.
@@ -147,6 +151,14 @@ func (f *usageFlags) open(ctx context.Context, a *accounts, e *env, log *slog.Lo
 	if run.Meter, err = usage.New(ctx, c); err != nil {
 		return nil, errors.Join(err, l.Close())
 	}
+	var callers usage.CallerStore = sqlsums.New(a.db, usageBooks)
+	if f.UsageRedis != "" {
+		if run.redis, err = rediscallers.Open(f.UsageRedis); err != nil {
+			return nil, fmt.Errorf("--usage-redis: %w", err)
+		}
+		callers = run.redis
+	}
+	run.callers = usage.CountCallers(usage.CallersConfig{Sources: sources, Store: callers, Logger: log})
 	if c.Lessor != nil && c.GivesLeases {
 		if err := run.conns[0].GiveLeases(f.Region, run.Grant); err != nil {
 			return nil, err
@@ -178,6 +190,12 @@ func (r *counting) Close() error {
 	var err error
 	if r.Meter != nil {
 		err = r.Meter.Close()
+	}
+	if r.callers != nil {
+		r.callers.Close()
+	}
+	if r.redis != nil {
+		r.redis.Close()
 	}
 	for _, c := range r.conns {
 		c.Close()

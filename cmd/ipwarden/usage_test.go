@@ -135,6 +135,37 @@ func TestUsageOfTwoRegions(t *testing.T) {
 			}
 		}
 	}
+	// By client and by page they are in each region's database, of both regions.
+	for _, name := range names {
+		for by, want := range map[string]string{"client": "client,calls\n192.0.2.1,3\n", "referer": "referer,calls\na.example,3\n"} {
+			for {
+				e, out, stderr := usageEnv(time.Now())
+				if got := run([]string{"usage", "--by", by, "--csv", "--data-dir", filepath.Join(dir, name)}, e); got != exitOK {
+					t.Fatalf("status %d\n%s", got, stderr)
+				}
+				if out.String() == want {
+					break
+				}
+				select {
+				case <-tick.C:
+				case <-deadline.C:
+					t.Fatalf("by %s in %s:\n%swant\n%s", by, name, out, want)
+				}
+			}
+		}
+	}
+}
+
+func TestUsageByClientRefuses(t *testing.T) {
+	e, _, stderr := usageEnv(time.Now())
+	if got := run([]string{"usage", "ada@example.com", "--by", "client,day", "--top=-1", "--csv", "--json", "--data-dir", t.TempDir()}, e); got != exitUsage {
+		t.Fatalf("status %d\n%s", got, stderr)
+	}
+	for _, want := range []string{"stand alone", "leave out the account", "two formats", "--top is -1"} {
+		if !strings.Contains(stderr.String(), want) {
+			t.Errorf("of all mistakes at once %q is missing: %s", want, stderr)
+		}
+	}
 }
 
 func TestUsageFlags(t *testing.T) {

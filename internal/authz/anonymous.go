@@ -110,7 +110,7 @@ func (a *Authorizer) settleAnonymous(c *Call, status, n int) {
 		n = 1
 	}
 	if n > 0 {
-		a.usage.Record(&a.nobody, c.Endpoint, class, uint32(n), c.Client, c.Referer)
+		a.usage.Record(&a.nobody, c.Endpoint, class, uint32(n), c.Client, hostOf(c.Referer))
 	}
 }
 

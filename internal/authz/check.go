@@ -213,7 +213,7 @@ func (a *Authorizer) Settle(c *Call, status, n int, more bool) {
 	if n == 0 {
 		return
 	}
-	a.usage.Record(&c.key.Key, c.Endpoint, class, uint32(n), c.Client, c.Referer)
+	a.usage.Record(&c.key.Key, c.Endpoint, class, uint32(n), c.Client, hostOf(c.Referer))
 }
 
 // classOf is what an answer is counted as.

@@ -55,6 +55,15 @@ func pageOf(s string) (scheme, host string, ok bool) {
 	return scheme, rest, true
 }
 
+// hostOf is the host of a Referer, "" when it has none.
+func hostOf(referer string) string {
+	if referer == "" {
+		return ""
+	}
+	_, host, _ := pageOf(referer)
+	return host
+}
+
 // fromOrigin reports whether the call is from a page that may use the key. Origin
 // goes before Referer, which it leaves out of account when it is there.
 func (d *detail) fromOrigin(c *Call) bool {

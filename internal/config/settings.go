@@ -105,6 +105,7 @@ var known = map[string]shape{
 	"usage_tls_key":       text,   //
 	"usage_tls_ca":        text,   //
 	"usage_no_leases":     truth,  // another server of the region gives them
+	"usage_redis":         text,   // URL of counts by client and by page
 	"usage_clients":       number, // counted by themselves each day
 
 	"providers":       text, // file of providers to ask

@@ -37,4 +37,5 @@ func both(t *testing.T, open func() (*database.DB, error)) {
 		}
 	}
 	usagetest.TestStore(t, stores[0], stores[1])
+	usagetest.TestCallerStore(t, stores[0], stores[1])
 }

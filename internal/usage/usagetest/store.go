@@ -10,6 +10,7 @@ import (
 
 	"github.com/ipwarden/ipwarden/internal/customer"
 	"github.com/ipwarden/ipwarden/internal/usage"
+	"github.com/ipwarden/ipwarden/internal/usage/ledger"
 )
 
 // TestStore checks that a store keeps its promises; it begins empty. again opens the
@@ -124,5 +125,75 @@ func TestStore(t *testing.T, store, again usage.Store) {
 	}
 	if fresh, err := store.Raise(ctx, a); fresh || err != nil {
 		t.Errorf("what was told is new: %v, %v", fresh, err)
+	}
+}
+
+// TestCallerStore checks that a store keeps its promises; it begins empty. again opens
+// the same one once more, as another process does.
+func TestCallerStore(t *testing.T, store, again usage.CallerStore) {
+	ctx := t.Context()
+	r := rand.New(rand.NewPCG(5, 6))
+	want, marks := map[usage.Caller]int64{}, map[usage.Mark]uint64{}
+	check := func(s usage.CallerStore) {
+		t.Helper()
+		got, err := s.CallerMarks(ctx)
+		if err != nil || !maps.Equal(got, marks) {
+			t.Fatalf("marks %v, %v; want %v", got, err, marks)
+		}
+		for _, clients := range []bool{true, false} {
+			some, found := map[usage.Caller]int64{}, map[usage.Caller]int64{}
+			for c, n := range want {
+				if (c.Client != 0) == clients && c.Day >= 20001 && c.Day <= 20002 {
+					some[c] = n
+				}
+			}
+			err := s.Callers(ctx, 20001, 20002, clients, func(c usage.Caller, n int64) bool { found[c] += n; return true })
+			if err != nil || !maps.Equal(found, some) {
+				t.Fatalf("%d callers, %v; want %d", len(found), err, len(some))
+			}
+		}
+	}
+	check(store)
+	for round := range 6 {
+		add, to := map[usage.Caller]int64{}, map[usage.Mark]uint64{}
+		for range 500 {
+			c := usage.Caller{Day: uint32(20000 + r.IntN(4))}
+			switch r.IntN(4) {
+			case 0:
+				c.Host = fmt.Sprintf("shop-%d.example:8080", r.IntN(50)) // of 0 to 49, and "" below
+			case 1:
+				c.Client = 0x20010db8<<32 | uint64(r.IntN(300))
+			case 2:
+				c.Client = 1<<32 | uint64(r.Uint32N(1<<24))<<8
+			default:
+				c.Client = ledger.Other
+			}
+			add[c] += int64(r.IntN(1000) + 1)
+		}
+		add[usage.Caller{Day: 20001}] = 7
+		to[usage.Mark{Node: 1<<62 + uint64(round%2), Region: "r1"}] = uint64(round + 1)
+		to[usage.Mark{Region: "r1"}] = uint64(round+1) * 10
+		s := store
+		if round%2 == 1 {
+			s = again
+		}
+		if err := s.AddCallers(ctx, add, maps.Clone(marks), to); err != nil {
+			t.Fatal(err)
+		}
+		for c, n := range add {
+			want[c] += n
+		}
+		maps.Copy(marks, to)
+		check(store)
+		stale := maps.Clone(marks)
+		stale[usage.Mark{Region: "r1"}]--
+		if err := again.AddCallers(ctx, add, stale, map[usage.Mark]uint64{{Region: "r1"}: 1000}); !errors.Is(err, usage.ErrBehind) {
+			t.Fatalf("an addition from a mark that has moved: %v", err)
+		}
+		check(again)
+	}
+	n := 0
+	if err := store.Callers(ctx, 0, 30000, true, func(usage.Caller, int64) bool { n++; return false }); err != nil || n > 1 {
+		t.Errorf("%d callers, %v, after enough was said", n, err)
 	}
 }
