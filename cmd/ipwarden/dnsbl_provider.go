@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"net/netip"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -45,6 +46,21 @@ func (o *outside) listed(addr netip.Addr) (zones []string) {
 		}
 	}
 	return zones
+}
+
+// zones are those that are asked, in small letters.
+func (o *outside) zones() (all []string) {
+	if o == nil {
+		return nil
+	}
+	for _, p := range o.asks.Load().providers {
+		if b, ok := p.src.(blockLists); ok {
+			for _, name := range b.Zones() {
+				all = append(all, strings.ToLower(strings.TrimSuffix(name, ".")))
+			}
+		}
+	}
+	return all
 }
 
 // Impaired tells which zones are out of use.

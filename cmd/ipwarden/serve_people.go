@@ -110,6 +110,7 @@ func (s *server) mounts(c *serveCmd, client func(netip.Addr, ipwarden.Header) ne
 	at := c.reachedAt()
 	cfg := peoplehttp.GuardConfig{
 		Source: s.beside.source(s.live.Load), Client: s.ask.found.Load(), Secret: r.secret, Remembers: r.people.Remembers,
+		Bans: shieldAlone{s.shield}, Raise: s.shield.bits,
 		Secure: strings.HasPrefix(at, "https://"), Now: e.now, Log: s.log,
 	}
 	if c.AccountPolicy != "" {

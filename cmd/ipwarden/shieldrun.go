@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/netip"
 	"path/filepath"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -51,6 +52,7 @@ func (s *shieldRun) open(ctx context.Context, dirs *dirFlag, e *env, g *gateRun,
 		cfg.Places = append(cfg.Places, redisPlace{g.limiter.Document(shieldDocument)})
 	}
 	cfg.Changed = func(active []shield.Measure) {
+		s.unasked(active)
 		if g == nil {
 			return
 		}
@@ -64,6 +66,16 @@ func (s *shieldRun) open(ctx context.Context, dirs *dirFlag, e *env, g *gateRun,
 	}
 	s.guard.Store(guard)
 	return nil
+}
+
+// unasked tells of measures of block lists that nobody here asks.
+func (s *shieldRun) unasked(active []shield.Measure) {
+	zones := s.beside.zones()
+	for i := range active {
+		if m := &active[i]; m.Kind == shield.DNSBL && !slices.Contains(zones, m.Value) {
+			s.log.Warn("the shield is to heed a block list that no provider here asks: name it in --providers", "zone", m.Value)
+		}
+	}
 }
 
 // Close ends what follows the measures.
@@ -151,6 +163,23 @@ func (b shieldedBans) Find(addr netip.Addr, now time.Time) *policy.Ban {
 	}
 	network, _ := addr.Prefix(addr.BitLen())
 	return &policy.Ban{Network: network, Action: verdictOf(m.Action), Until: m.Until, Reason: "shield: listed by " + m.Value}
+}
+
+// shieldAlone is the shield as bans, for what has no others: the doors of accounts.
+type shieldAlone struct{ shield *shieldRun }
+
+// Find is part of gate.Bans.
+func (b shieldAlone) Find(addr netip.Addr, now time.Time) *policy.Ban {
+	g := b.shield.guard.Load()
+	if g == nil {
+		return nil
+	}
+	m := g.Check(addr, now)
+	if m == nil {
+		return nil
+	}
+	network, _ := addr.Prefix(addr.BitLen())
+	return &policy.Ban{Network: network, Action: verdictOf(m.Action), Until: m.Until, Reason: "shield: " + m.Name()}
 }
 
 func verdictOf(a shield.Action) ipwarden.Verdict {

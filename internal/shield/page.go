@@ -28,6 +28,7 @@ var pageText string
 // from elsewhere are refused, and so are those for a name that is not this machine's,
 // which another site may have pointed here.
 func Page(g *Guard, w *Watch, style string, now func() time.Time) (http.Handler, error) {
+	style += ownStyle
 	t, err := template.New("page").Funcs(template.FuncMap{
 		"style":   func() template.CSS { return template.CSS(style) }, //nolint:gosec // our own file, not input
 		"list":    func(v ...any) []any { return v },
@@ -47,6 +48,14 @@ func Page(g *Guard, w *Watch, style string, now func() time.Time) (http.Handler,
 	mux.HandleFunc("POST /shield/undo", p.act((*page).undo))
 	return http.NewCrossOriginProtection().Handler(ownName(mux)), nil
 }
+
+// ownStyle is what the forms of this page add to the style sheet.
+const ownStyle = `
+input,select{font:inherit;padding:.35rem .6rem;border:1px solid var(--line);border-radius:.5rem;background:var(--bg);color:var(--ink);max-width:100%}
+button{font:inherit;font-weight:600;padding:.4rem .95rem;border:0;border-radius:.6rem;background:var(--accent);color:#fff;cursor:pointer}
+button:hover{filter:brightness(1.08)}td form{margin:0}.hero>form{margin-top:1rem}
+@media (prefers-color-scheme:dark){button{color:#0b1220}}
+`
 
 type page struct {
 	guard *Guard

@@ -51,6 +51,10 @@ type GuardConfig struct {
 	Secret []byte
 	// Secure says that people come over HTTPS.
 	Secure bool
+	// Bans are networks that are shut out for now. Default: none.
+	Bans gate.Bans
+	// Raise is by how many bits the proof of work is raised as of now. Default: none.
+	Raise func() int
 	// Now is time.Now when it is nil.
 	Now func() time.Time
 	// Log takes what went wrong. Default: slog.Default().
@@ -91,7 +95,7 @@ func NewGuard(c GuardConfig) (*Guard, error) {
 		return nil, err
 	}
 	g := &Guard{log: c.Log, secure: c.Secure, remembers: c.Remembers}
-	if g.challenges, err = challenge.New(challenge.Config{Key: key, Path: ChallengePath, Cookie: "ipwarden-account-clearance", Secure: c.Secure, Now: c.Now}); err != nil {
+	if g.challenges, err = challenge.New(challenge.Config{Key: key, Path: ChallengePath, Cookie: "ipwarden-account-clearance", Secure: c.Secure, Now: c.Now, Kinds: []challenge.Choice{{Kind: challenge.ProofOfWork{Raise: c.Raise}}}}); err != nil {
 		return nil, err
 	}
 	limiter, err := limit.NewMemory(limit.MemoryConfig{Entries: 1 << 17, Now: c.Now})
@@ -100,7 +104,7 @@ func NewGuard(c GuardConfig) (*Guard, error) {
 	}
 	g.gate, err = gate.New(gate.Config{
 		Source: c.Source, Program: program.Program, Risk: program.Risk, Client: c.Client, Limiter: limiter, Seed: [16]byte(seed),
-		Challenges: g.challenges, Enrich: []string{}, Remember: 1024, Now: c.Now,
+		Challenges: g.challenges, Bans: c.Bans, Enrich: []string{}, Remember: 1024, Now: c.Now,
 	})
 	if err != nil {
 		return nil, err
