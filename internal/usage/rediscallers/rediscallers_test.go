@@ -61,7 +61,7 @@ func TestRestarted(t *testing.T) {
 	store := open(t, addr)
 	counts := usage.CountCallers(usage.CallersConfig{Sources: []usage.Source{{Region: "a", Stream: log.From(0)}}, Store: store, Flush: 10 * time.Millisecond})
 	t.Cleanup(counts.Close)
-	deadline := time.NewTimer(2 * time.Minute)
+	deadline := time.NewTimer(5 * time.Minute)
 	defer deadline.Stop()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
