@@ -36,8 +36,8 @@ type summarizeCmd struct {
 
 // Help is the long help.
 func (summarizeCmd) Help() string {
-	return `Rows are read as 'ipwarden enrich' reads them. Memory is bounded: beyond half a million
-addresses their number is an estimate, and the output says how good it is.
+	return `Rows are read as 'ipwarden enrich' reads them. Memory is bounded: beyond a quarter of a
+million addresses their number is an estimate, and the output says how good it is.
 
 Examples:
   ipwarden summarize access.log.gz

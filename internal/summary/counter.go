@@ -14,7 +14,7 @@ import (
 
 // A Counter takes Records, from several goroutines. What has few values is counted
 // exactly. Addresses and networks are counted exactly while there are fewer than
-// half a million; beyond that their number is an estimate with a stated error, and
+// a quarter of a million; beyond that their number is an estimate with a stated error, and
 // the count of a frequent one may be too low by a stated number.
 type Counter struct {
 	lanes    []*lane

@@ -11,10 +11,10 @@ import (
 	"sync"
 )
 
-// Bounds of what is counted one by one. Together they take 75 MB at most.
+// Bounds of what is counted one by one. Together they take 40 MB at most.
 const (
 	numShards = 64
-	perShard  = 8192 // keys; a shard has twice as many slots
+	perShard  = 4096 // keys; a shard has twice as many slots
 	shardBits = 6
 )
 
@@ -78,7 +78,8 @@ func (t *table) add(k key, h, n uint64) bool {
 
 // retain keeps what keep says, with the count that it returns.
 func (t *table) retain(keep func(slot) uint64) {
-	old := slices.Clone(t.slots)
+	scratch := scratches.Get().(*[]slot)
+	old := append((*scratch)[:0], t.slots...)
 	clear(t.slots)
 	t.n = 0
 	for _, s := range old {
@@ -90,7 +91,12 @@ func (t *table) retain(keep func(slot) uint64) {
 			t.n++
 		}
 	}
+	*scratch = old
+	scratches.Put(scratch)
 }
+
+// scratches are what retain writes down: it is called for every few thousand keys.
+var scratches = sync.Pool{New: func() any { return new([]slot) }}
 
 // seed is drawn for each process, so that nobody can choose addresses that fall
 // into one slot.
@@ -110,10 +116,11 @@ type talkers struct {
 }
 
 type talkerShard struct {
-	mu    sync.Mutex // guards all below
-	table table
-	taken uint64
-	_     [64]byte // the next one's lock is in another cache line
+	mu     sync.Mutex // guards all below
+	table  table
+	taken  uint64
+	counts []uint64 // room to find the median
+	_      [64]byte // the next one's lock is in another cache line
 }
 
 func (t *talkers) add(k key, h uint64) {
@@ -122,7 +129,7 @@ func (t *talkers) add(k key, h uint64) {
 	defer s.mu.Unlock()
 	s.table.add(k, h, 1)
 	if s.table.n >= t.most {
-		counts := make([]uint64, 0, s.table.n)
+		counts := s.counts[:0]
 		for _, sl := range s.table.slots {
 			if sl.count > 0 {
 				counts = append(counts, sl.count)
@@ -130,6 +137,7 @@ func (t *talkers) add(k key, h uint64) {
 		}
 		slices.Sort(counts)
 		median := counts[len(counts)/2]
+		s.counts = counts
 		s.taken += median
 		s.table.retain(func(sl slot) uint64 { return sl.count - min(median, sl.count) })
 	}
