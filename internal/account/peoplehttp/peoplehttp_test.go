@@ -34,6 +34,7 @@ var secret = []byte(strings.Repeat("s", 32))
 // world is a server.
 type world struct {
 	t       *testing.T
+	now     time.Time // stands still: codes and limits are of one moment
 	people  *people.People
 	service *account.Service
 	handler http.Handler
@@ -50,14 +51,15 @@ const (
 
 func newWorld(t *testing.T, source ipwarden.Source) *world {
 	t.Helper()
-	w := &world{t: t}
+	w := &world{t: t, now: time.Date(2026, 11, 21, 12, 0, 10, 0, time.UTC)}
+	clock := func() time.Time { return w.now }
 	db, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "accounts.db"), time.Minute)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { db.Close() })
 	store := accountsql.New(db)
-	w.service, err = account.New(account.Config{Store: store, Hash: func(text string) (h customer.Hash) { copy(h[:], text[len(text)-8:]); return h }})
+	w.service, err = account.New(account.Config{Store: store, Now: clock, Hash: func(text string) (h customer.Hash) { copy(h[:], text[len(text)-8:]); return h }})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -65,7 +67,7 @@ func newWorld(t *testing.T, source ipwarden.Source) *world {
 		t.Fatal(err)
 	}
 	w.people, err = people.New(people.Config{
-		Accounts: w.service, Store: store, Secret: secret, URL: origin, Log: slog.New(slog.DiscardHandler),
+		Accounts: w.service, Store: store, Secret: secret, URL: origin, Now: clock, Log: slog.New(slog.DiscardHandler),
 		Send: func(_ context.Context, _ string, l mail.Letter) error {
 			w.mu.Lock()
 			defer w.mu.Unlock()
@@ -76,13 +78,13 @@ func newWorld(t *testing.T, source ipwarden.Source) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	api, err := peoplehttp.New(peoplehttp.Config{People: w.people, Accounts: w.service, URL: origin, Log: slog.New(slog.DiscardHandler)})
+	api, err := peoplehttp.New(peoplehttp.Config{People: w.people, Accounts: w.service, URL: origin, Now: clock, Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}
 	w.handler = api
 	if source != nil {
-		g, err := peoplehttp.NewGuard(peoplehttp.GuardConfig{Source: source, Secret: secret, Secure: true, Remembers: w.people.Remembers, Log: slog.New(slog.DiscardHandler)})
+		g, err := peoplehttp.NewGuard(peoplehttp.GuardConfig{Source: source, Secret: secret, Secure: true, Remembers: w.people.Remembers, Now: clock, Log: slog.New(slog.DiscardHandler)})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -240,7 +242,7 @@ func TestAPI(t *testing.T) {
 
 	// A second factor.
 	setup := c.must(201, "POST", "/v1/account/totp", obj{"password": password})
-	code, err := totp.GenerateCode(setup["secret"].(string), time.Now().Add(-30*time.Second)) // so that the next ones are later
+	code, err := totp.GenerateCode(setup["secret"].(string), w.now.Add(-30*time.Second)) // so that the next ones are later
 	if err != nil || !strings.HasPrefix(setup["qr"].(string), "data:image/png;base64,iVBOR") {
 		t.Fatalf("%v, %v", setup, err)
 	}
