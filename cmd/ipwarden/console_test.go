@@ -151,6 +151,9 @@ func TestSignUpByKeyboard(t *testing.T) {
 		b.Wait("Divided by")
 		return strings.Contains(b.Eval("document.body.innerText"), "first") && b.Eval(`document.querySelector(".tiles .big").innerText`) == "1"
 	})
+	if got := b.Eval("document.body.innerText"); !strings.Contains(got, "127.0.0.1") {
+		t.Errorf("it is not said where the call came from:\n%s", got)
+	}
 	// Out, and in again, to where one was.
 	b.TabTo(`e.innerText === "Sign out"`)
 	b.Key("Enter")

@@ -98,6 +98,8 @@ func (r *keyRun) start(ctx context.Context, f *keyFlags, dirs *dirFlag, at, publ
 	// The ledger is this process's alone by now, and so is the outbox.
 	r.mailing.Go(func() { r.outbox.Run(ctx) })
 	r.mailing.Go(func() { r.housekeep(ctx, log) })
+	r.usage.clock.Store(e.now().Unix())
+	r.mailing.Go(func() { r.usage.tick(ctx, e.now) })
 	return nil
 }
 

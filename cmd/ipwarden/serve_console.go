@@ -39,6 +39,7 @@ func (r *keyRun) pages(url string, client func(netip.Addr, ipwarden.Header) neti
 	c := console.Config{
 		People: r.people, Accounts: r.accounts.Service, URL: url, Now: e.now, Log: log, Rows: r.usage.Rows,
 		InForce: r.follow.inForce,
+		Callers: func(id customer.AccountID) []usage.Frequent { return r.usage.busiest.Of(id, e.now()) },
 		Quota:   func(id customer.AccountID) usage.Quota { return r.usage.Standing(usage.Subject{Account: id}).Quota() },
 	}
 	if client != nil {

@@ -7,11 +7,15 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
+	"time"
 
+	"github.com/ipwarden/ipwarden/internal/customer"
 	"github.com/ipwarden/ipwarden/internal/nats"
 	"github.com/ipwarden/ipwarden/internal/usage"
 	"github.com/ipwarden/ipwarden/internal/usage/ledger"
@@ -40,6 +44,8 @@ type counting struct {
 	*usage.Meter
 	callers *usage.Callers
 	redis   *rediscallers.Store // nil: they are in the database
+	busiest usage.Busiest
+	clock   atomic.Int64 // seconds since 1970, as of a second ago: cheaper than to ask
 	server  *nats.Server
 	conns   []streamConn
 }
@@ -180,6 +186,26 @@ func (f *usageFlags) roots() (*x509.CertPool, error) {
 		return nil, fmt.Errorf("--usage-tls-ca: %s has no certificate in PEM", f.UsageTLSCA)
 	}
 	return roots, nil
+}
+
+// Record counts, and notes from where calls came for who owns the account.
+func (r *counting) Record(k *usage.Key, e customer.Endpoint, c customer.Class, n uint32, client netip.Addr, referer string) {
+	r.Meter.Record(k, e, c, n, client, referer)
+	r.busiest.Note(k.Account, c, n, client, time.Unix(r.clock.Load(), 0))
+}
+
+// tick keeps the clock until ctx ends.
+func (r *counting) tick(ctx context.Context, now func() time.Time) {
+	ticks := time.NewTicker(time.Second)
+	defer ticks.Stop()
+	for {
+		r.clock.Store(now().Unix())
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticks.C:
+		}
+	}
 }
 
 // Close freezes what was counted and ends.

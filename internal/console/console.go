@@ -35,6 +35,9 @@ type Config struct {
 	Quota func(customer.AccountID) usage.Quota
 	// Rows reads what was counted. Required.
 	Rows func(ctx context.Context, q usage.Query, yield func(usage.Row, int64) bool) error
+	// Callers says from where most calls of an account came today. Default: it is not
+	// shown.
+	Callers func(customer.AccountID) []usage.Frequent
 	// InForce waits until a revision of the accounts is in force at this server, so that
 	// a key works when it is shown. Default: it does not wait.
 	InForce func(ctx context.Context, revision int64)
@@ -81,6 +84,9 @@ func New(c Config) (*Console, error) {
 	c.URL = strings.TrimRight(c.URL, "/")
 	if c.Client == nil {
 		c.Client = peer
+	}
+	if c.Callers == nil {
+		c.Callers = func(customer.AccountID) []usage.Frequent { return nil }
 	}
 	if c.InForce == nil {
 		c.InForce = func(context.Context, int64) {}

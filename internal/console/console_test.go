@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"net/url"
 	"path/filepath"
 	"regexp"
@@ -69,6 +70,9 @@ func newSite(t *testing.T, base string) *site {
 	}
 	s.handler, err = console.New(console.Config{
 		People: p, Accounts: s.Service, URL: base, Now: clock, Log: log, Rows: s.store.Rows,
+		Callers: func(customer.AccountID) []usage.Frequent {
+			return []usage.Frequent{{Client: netip.MustParsePrefix("192.0.2.7/32"), Answered: 4321}, {Client: netip.MustParsePrefix("2001:db8::/64"), Refused: 12}, {}}
+		},
 		Quota: func(customer.AccountID) usage.Quota {
 			return usage.Quota{Day: usage.Use{Used: 1400, Limit: 1500, Reset: s.now.Add(time.Hour)}, Region: "eu-north"}
 		},
@@ -323,7 +327,7 @@ func TestUsage(t *testing.T) {
 		t.Fatal(err)
 	}
 	for target, texts := range map[string][]string{
-		"/usage":                            {"35,767", "12", "<svg", "eu-north", "18 Nov: 34,567 look-ups"},
+		"/usage":                            {"<code>192.0.2.7</code>", "4,321", "2001:db8::/64", "35,767", "12", "<svg", "eu-north", "18 Nov: 34,567 look-ups"},
 		"/usage?by=region":                  {"us-east", "34,567", "96 %", `class="s1"`},
 		"/usage?by=endpoint":                {"bulk", "lookup"},
 		"/usage?by=outcome&span=7d":         {"limited", "charged"},

@@ -232,6 +232,7 @@ type usagePage struct {
 	CSV              string
 	Region           string // where most of this month came from
 	Unit             string
+	Callers          []usage.Frequent
 }
 
 type classTotal struct {
@@ -259,7 +260,7 @@ func (k *Console) usage(v *visit) error {
 	if err != nil {
 		return err
 	}
-	body := &usagePage{Chart: s.chart(), By: q.by, Region: k.c.Quota(v.account()).Region, Unit: q.span.unit}
+	body := &usagePage{Chart: s.chart(), By: q.by, Region: k.c.Quota(v.account()).Region, Unit: q.span.unit, Callers: k.c.Callers(v.account())}
 	for _, x := range spans() {
 		body.Spans = append(body.Spans, choice{x.Value, x.Label, x.Value == q.span.Value})
 	}
