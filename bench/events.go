@@ -215,8 +215,7 @@ func openNATSQueue(dir string, n int) (queue, error) {
 	defer cancel()
 	in := jetstream.StreamConfig{Name: "IN", Subjects: []string{"in"}, Storage: jetstream.FileStorage}
 	out := jetstream.StreamConfig{Name: "OUT", Subjects: []string{"out"}, Storage: jetstream.FileStorage}
-	if n > eventsAhead { // what was read goes, so that the disk is enough
-		in.Retention = jetstream.WorkQueuePolicy
+	if n > eventsAhead { // so that the disk is enough
 		out.MaxMsgs, out.Discard = 100_000, jetstream.DiscardOld
 	}
 	if err == nil {

@@ -36,6 +36,7 @@ type Input struct {
 	cfg      InputConfig
 	out      worker.Outstanding
 	again    atomic.Bool // go back
+	each     bool        // messages are acknowledged one by one
 	messages chan item
 	pulling  jetstream.MessagesContext // nil: not yet
 	ended    chan struct{}             // of the goroutine that pulls
@@ -87,6 +88,12 @@ func (in *Input) begin(ctx context.Context, most worker.Bound) error {
 			return fmt.Errorf("nats: no stream has the subject %s: %w", in.cfg.Subject, err)
 		}
 		in.cfg.Stream = name
+	}
+	if !in.cfg.Shared {
+		stream, err := in.c.js.Stream(ctx, in.cfg.Stream)
+		if err == nil && stream.CachedInfo().Config.Retention == jetstream.WorkQueuePolicy {
+			in.each, config.AckPolicy = true, jetstream.AckExplicitPolicy // a work queue takes no other
+		}
 	}
 	consumer, err := in.c.js.CreateOrUpdateConsumer(ctx, in.cfg.Stream, config)
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
@@ -206,11 +213,16 @@ func (in *Input) batch(b *worker.Batch, taken []jetstream.Msg) *worker.Batch {
 	b.Commit = func(ctx context.Context) error {
 		defer in.out.Done()
 		var err error
+		first := taken[:len(taken)-1]
 		if in.cfg.Shared {
-			for _, m := range taken {
+			first = taken
+		}
+		if in.cfg.Shared || in.each {
+			for _, m := range first {
 				err = errors.Join(err, m.Ack())
 			}
-		} else { // the last one stands for all before it
+		}
+		if !in.cfg.Shared && err == nil { // the last one stands for all before it
 			ctx, cancel := context.WithTimeout(ctx, askFor)
 			defer cancel()
 			err = taken[len(taken)-1].DoubleAck(ctx)

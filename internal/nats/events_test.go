@@ -40,12 +40,19 @@ func written(t *testing.T, s jetstream.Stream) (all []string) {
 }
 
 func TestEventsIn(t *testing.T) {
-	for _, shared := range []bool{false, true} {
-		t.Run(fmt.Sprintf("shared=%v", shared), func(t *testing.T) {
+	for name, queue := range map[string]bool{"alone": false, "shared": false, "queue": true} {
+		shared := name == "shared"
+		t.Run(name, func(t *testing.T) {
 			workertest.TestInput(t, func(t *testing.T) workertest.Source {
 				s := serve(t, ServerConfig{Dir: t.TempDir()})
 				c := connect(t, Config{Server: s})
-				stream(t, c, "EVENTS", "events.>")
+				if queue {
+					if _, err := c.js.CreateStream(t.Context(), jetstream.StreamConfig{Name: "EVENTS", Subjects: []string{"events.>"}, Retention: jetstream.WorkQueuePolicy}); err != nil {
+						t.Fatal(err)
+					}
+				} else {
+					stream(t, c, "EVENTS", "events.>")
+				}
 				return workertest.Source{
 					Put: func(t *testing.T, values []string) {
 						for i, v := range values {
