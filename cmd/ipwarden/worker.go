@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"strings"
 	"syscall"
 	"time"
@@ -115,12 +116,19 @@ Examples:
   ipwarden worker --config worker.yaml --as-of event`
 }
 
+// workerMemory is what is not exceeded without need, beside batches larger than usual.
+const workerMemory = 96 << 20
+
 // Run works until a signal.
 func (c *workerRunCmd) Run(e *env) error {
 	log := newLog(e.stderr, c.LogFormat, c.LogLevel)
 	f, err := c.read()
 	if err != nil {
 		return err
+	}
+	if e.getenv("GOMEMLIMIT") == "" {
+		// Batches make garbage quickly. It is collected sooner rather than let grow.
+		debug.SetMemoryLimit(workerMemory + 8*int64(f.Batch.Bytes))
 	}
 	if c.AsOf != "" {
 		f.AsOf = c.AsOf == "event"

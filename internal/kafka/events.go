@@ -25,7 +25,7 @@ type EventsConfig struct {
 	URL, User, Password string // as of UsageConfig
 	Topics              []string
 	Group               string // that remembers how far the workers are, together
-	Fetch               int    // bytes of one fetch of one broker; default 8 MiB
+	Fetch               int    // bytes of one fetch of one broker, packed as they are; default 1 MiB
 	// Session is how long a member may say nothing before others get its partitions;
 	// default 15s.
 	Session time.Duration
@@ -49,7 +49,7 @@ func (c *EventsConfig) reading() ([]kgo.Opt, error) {
 		return nil, err
 	}
 	if c.Fetch == 0 {
-		c.Fetch = 8 << 20
+		c.Fetch = 1 << 20 // of what compresses well a fetch is ten times as much in memory
 	}
 	if c.Session == 0 {
 		c.Session = 15 * time.Second
@@ -57,7 +57,7 @@ func (c *EventsConfig) reading() ([]kgo.Opt, error) {
 	return append(base,
 		kgo.ConsumerGroup(c.Group), kgo.ConsumeTopics(c.Topics...), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
 		kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.FetchMaxBytes(int32(c.Fetch)), kgo.FetchMaxPartitionBytes(int32(max(c.Fetch/4, 64<<10))), //nolint:gosec // bounded by the configuration
-		kgo.FetchMaxWait(500*time.Millisecond), kgo.MaxConcurrentFetches(2),
+		kgo.FetchMaxWait(500*time.Millisecond), kgo.MaxConcurrentFetches(1),
 		kgo.SessionTimeout(c.Session), kgo.HeartbeatInterval(min(2*time.Second, c.Session/3)), kgo.RebalanceTimeout(rebalance),
 	), nil
 }

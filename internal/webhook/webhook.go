@@ -29,6 +29,7 @@ import (
 	"time"
 
 	"github.com/ipwarden/ipwarden"
+	"github.com/ipwarden/ipwarden/enrich"
 	"github.com/ipwarden/ipwarden/internal/worker"
 )
 
@@ -41,6 +42,10 @@ type Config struct {
 	// once. Default 8. Batch sends that many events in a request; default 1.
 	Concurrency, Batch int
 	Timeout            time.Duration // of one request; default 10s
+	// Decision is where an event has the id of the decision of a gate that it is about:
+	// then URL is the gate's /v1/outcome, and what is posted is {"decision", "event"},
+	// the type of the event. One without an id is refused. Default: CloudEvents.
+	Decision enrich.Path
 	// Retries is how often a request is made again before Write returns an error, with
 	// pauses between; default 3.
 	Retries int
@@ -67,6 +72,7 @@ func Kind() worker.Kind {
 			{Name: "token_file", Shape: worker.Secret, Example: "/etc/ipwarden/webhook-token"},
 			{Name: "concurrency", Shape: worker.Number, Default: "8", Low: 1, High: 256},
 			{Name: "batch", Shape: worker.Number, Default: "1", Low: 1, High: 10_000},
+			{Name: "decision", Shape: worker.Text, Example: "decision"},
 			{Name: "timeout", Shape: worker.Duration, Default: "10s", Low: int64(100 * time.Millisecond), High: int64(5 * time.Minute), Example: "10s"},
 		},
 		Output: func(v worker.Values) (worker.Output, error) {
@@ -75,13 +81,20 @@ func Kind() worker.Kind {
 			if err := errors.Join(err1, err2); err != nil {
 				return nil, err
 			}
-			return New(Config{URL: v.Text("url"), Secret: secret, Token: token, Concurrency: int(v.Int("concurrency")), Batch: int(v.Int("batch")), Timeout: v.Duration("timeout")})
+			var decision enrich.Path
+			if text := v.Text("decision"); text != "" {
+				decision = enrich.ParsePath("data." + text) // of what a rule has made
+			}
+			return New(Config{URL: v.Text("url"), Decision: decision, Secret: secret, Token: token, Concurrency: int(v.Int("concurrency")), Batch: int(v.Int("batch")), Timeout: v.Duration("timeout")})
 		},
 	}
 }
 
 // New checks c.
 func New(c Config) (*Output, error) {
+	if len(c.Decision) > 0 {
+		c.Batch = 1
+	}
 	u, err := url.Parse(c.URL)
 	if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" {
 		return nil, errors.New("webhook: the URL is none; it is such as https://app.example.com/flags")
@@ -174,9 +187,19 @@ func (o *Output) Write(ctx context.Context, events []worker.Event) ([]worker.Ref
 func (o *Output) send(ctx context.Context, events []worker.Event, part []int) (reason string, err error) {
 	var body []byte
 	id, kind := events[part[0]].ID, "application/cloudevents+json"
-	if o.c.Batch == 1 {
+	switch {
+	case len(o.c.Decision) > 0:
+		e := &events[part[0]]
+		decision := o.c.Decision.Scalar(e.Value)
+		if e.Type == "" || decision == "" {
+			return "it names no decision: a rule with emit makes what is told of one", nil
+		}
+		kind = "application/json"
+		body = ipwarden.AppendString([]byte(`{"decision":`), decision)
+		body = append(ipwarden.AppendString(append(body, `,"event":`...), e.Type), '}')
+	case o.c.Batch == 1:
 		body = appendEvent(nil, &events[part[0]])
-	} else {
+	default:
 		kind = "application/cloudevents-batch+json"
 		sum := sha256.New()
 		for n, i := range part {

@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ipwarden/ipwarden/enrich"
 	"github.com/ipwarden/ipwarden/internal/worker"
 	"github.com/ipwarden/ipwarden/internal/worker/workertest"
 )
@@ -161,5 +162,34 @@ func TestRedirectAndAway(t *testing.T) {
 		if _, err := New(c); err == nil {
 			t.Errorf("%+v is taken", c)
 		}
+	}
+}
+
+// A gate is told what became of a decision, which charges the limits of the account.
+func TestOutcome(t *testing.T) {
+	var told []string
+	gate := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(r.Body)
+		if err != nil {
+			t.Error(err)
+		}
+		told = append(told, r.Header.Get("Content-Type")+" "+string(body))
+	}))
+	defer gate.Close()
+	o, err := New(Config{URL: gate.URL + "/v1/outcome", Decision: enrich.ParsePath("data.decision"), Concurrency: 1, Batch: 5})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer o.Close()
+	refused, err := o.Write(t.Context(), []worker.Event{
+		{ID: "a", Type: "login_failed", Value: []byte(`{"data":{"decision":"01M7"}}`)},
+		{ID: "b", Type: "login_failed", Value: []byte(`{"data":{}}`)},
+		{ID: "c", Value: []byte(`{"decision":"01M7"}`)},
+	})
+	if err != nil || len(refused) != 2 || refused[0].Index != 1 || refused[1].Index != 2 {
+		t.Errorf("%+v, %v", refused, err)
+	}
+	if want := []string{`application/json {"decision":"01M7","event":"login_failed"}`}; !slices.Equal(told, want) {
+		t.Errorf("%q", told)
 	}
 }

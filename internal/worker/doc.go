@@ -48,7 +48,7 @@ type Batch struct {
 	// Commit tells the source that nobody needs the messages any more. It is called
 	// when all that came of them was acknowledged, and in the order of the Reads. After
 	// an error it is called again. [ErrAgain] says that the source will deliver the
-	// messages again, so that nothing is to be done.
+	// messages again, so that nothing is to be done. It may be called during a Read.
 	Commit func(ctx context.Context) error
 	// Extend, when it is there, is called every few seconds while the batch is being
 	// worked on, for sources that otherwise deliver again.

@@ -21,8 +21,10 @@ import (
 
 // memory is an input and its commits.
 type memory struct {
-	values    []string
-	at        int
+	values []string
+	at     int
+
+	mu        sync.Mutex // guards the rest: a commit is beside a Read
 	committed []string
 	serial    bool
 	open      int // batches that were read and not committed
@@ -42,9 +44,13 @@ func (m *memory) Read(ctx context.Context, most Bound) (*Batch, error) {
 		b.Messages = append(b.Messages, Message{ID: id, Position: id, Origin: "here", Value: []byte(m.values[m.at]), Time: time.Unix(1_700_000_000+int64(m.at)*86400, 0)})
 		m.at++
 	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
 	m.open++
 	m.most = max(m.most, m.open)
 	b.Commit = func(context.Context) error {
+		m.mu.Lock()
+		defer m.mu.Unlock()
 		m.open--
 		for i := range b.Messages {
 			m.committed = append(m.committed, b.Messages[i].ID)
