@@ -18,8 +18,8 @@ type mailFlags struct {
 }
 
 // open opens the outbox of a data directory. public is where people reach the server,
-// as the operator says it; "" is not known.
-func (f *mailFlags) open(dir, public string, e *env, log *slog.Logger) (*mail.Outbox, error) {
+// as the operator says it; "" is not known. site is what it is called.
+func (f *mailFlags) open(dir, public, site string, e *env, log *slog.Logger) (*mail.Outbox, error) {
 	c := mail.Config{Dir: filepath.Join(dir, "outbox"), Log: log, Now: e.now}
 	var errs []error
 	if f.SMTP != "" {
@@ -47,7 +47,7 @@ func (f *mailFlags) open(dir, public string, e *env, log *slog.Logger) (*mail.Ou
 	if u, err := url.Parse(public); err == nil && u.Hostname() != "" {
 		host = u.Hostname()
 	}
-	c.From = mail.Sender{Name: "ipwarden", Address: "no-reply@" + host}
+	c.From = mail.Sender{Name: site, Address: "no-reply@" + host}
 	if f.MailFrom != "" {
 		var err error
 		if c.From, err = mail.ParseSender(f.MailFrom); err != nil {

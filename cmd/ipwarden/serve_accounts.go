@@ -72,7 +72,7 @@ func (r *keyRun) start(ctx context.Context, f *keyFlags, dirs *dirFlag, at, publ
 	if err != nil {
 		return err
 	}
-	if r.outbox, err = f.mailFlags.open(r.accounts.dir, public, e, log); err != nil {
+	if r.outbox, err = f.mailFlags.open(r.accounts.dir, public, f.SiteName, e, log); err != nil {
 		return err
 	}
 	if err := r.openPeople(ctx, &f.peopleFlags, at, e, log); err != nil {
