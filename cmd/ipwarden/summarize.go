@@ -111,6 +111,9 @@ func (c *summarizeCmd) Run(ctx context.Context, e *env) error {
 	if runErr != nil {
 		fmt.Fprintf(e.stderr, "ipwarden: interrupted after %d rows; this is what they had\n", total.Rows)
 	}
+	if total.Answered == 0 {
+		fmt.Fprintln(e.stderr, "ipwarden: no address was found; --format says how rows are written, and --column where the address stands")
+	}
 	if err := c.write(e, report); err != nil {
 		return err
 	}
