@@ -60,6 +60,7 @@ func fillTables(t *testing.T, db *database.DB) {
 			`INSERT INTO mail_tokens VALUES (x'cc', ` + id + `, 'reset', 'a@example.com', 1, 2, 0)`,
 			`INSERT INTO sign_ups VALUES (x'dd', 'A@example.com', 'a@example.com', 1, 2)`,
 			`INSERT INTO usage_hours VALUES ('', 1, 490000, 0, 0, 'eu', ` + id + `, 4611686018427387904), ('eu', 0, 490001, 5, 4, '', 0, -1)`,
+			`INSERT INTO usage_callers VALUES ('', 20600, 0, '192.0.2.1', 3)`,
 			`INSERT INTO usage_watermarks VALUES ('', 'node', 'eu', 12, 13)`,
 			`INSERT INTO alerts VALUES (` + id + `, 1, 4, 490000, 90, 5)`,
 		} {
