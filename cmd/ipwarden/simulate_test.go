@@ -53,6 +53,7 @@ func simulated(t *testing.T, c simulate.Config) *simulate.Report {
 // The server of a region with its stream and its aggregator, the server that writes the
 // sums, a stream server and PostgreSQL are killed while calls go through all of them.
 func TestSimulateKills(t *testing.T) {
+	t.Parallel() // it mostly waits
 	c := simulation(t)
 	c.Near, c.RTT, c.Rate = true, nil, 100
 	c.Faults = []string{simulate.FaultServer, simulate.FaultAggregator, simulate.FaultStream, simulate.FaultPostgres}
@@ -67,6 +68,7 @@ func TestSimulateFar(t *testing.T) {
 	if err := netns.Possible(); err != nil {
 		t.Skip(err)
 	}
+	t.Parallel()
 	c := simulation(t)
 	c.Faults = []string{simulate.FaultPartition}
 	c.Quota, c.Probes, c.Revocations = 600, 3, 1

@@ -173,7 +173,7 @@ func TestRevocation(t *testing.T) {
 	if k, err = w.RevokeKey(t.Context(), "test", k.ID, 2*time.Hour, ""); err != nil || !k.Revoked.Equal(start.Add(time.Hour)) {
 		t.Errorf("a later revocation moved the end to %v, %v", k.Revoked, err)
 	}
-	if k, err = w.RevokeKey(t.Context(), "test", k.ID, 0, "leaked"); err != nil || !k.Revoked.Equal(start) {
+	if k, err = w.RevokeKey(t.Context(), "test", k.ID, 0, "leaked"); err != nil || !k.Revoked.Equal(start) || !k.Ended {
 		t.Errorf("an earlier revocation left the end at %v, %v", k.Revoked, err)
 	}
 	_, err = w.ChangeKey(t.Context(), "test", k.ID, func(s *account.KeySpec) { s.Name = "x" })
