@@ -233,8 +233,12 @@ func (c *call) read(to any) error {
 	d := json.NewDecoder(bytes.NewReader(body))
 	d.DisallowUnknownFields()
 	err = d.Decode(to)
-	if err == nil && d.More() {
-		err = errors.New("there is more than one value")
+	if err == nil {
+		// Nothing may follow, not even what is no value: the guard reads the body too, and
+		// what one of the two does not understand is not counted.
+		if _, more := d.Token(); !errors.Is(more, io.EOF) {
+			err = errors.New("something follows the object")
+		}
 	}
 	if err != nil {
 		return &problem{http.StatusBadRequest, "bad-json", "Not the JSON that is wanted", wrongJSON(err)}

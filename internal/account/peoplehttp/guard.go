@@ -146,8 +146,8 @@ func (g *Guard) knows(r *http.Request, email string) bool {
 	return err == nil && g.remembers != nil && g.remembers(r.Context(), c.Value, email)
 }
 
-// emailOf reads whose account a request is about, of a form or of JSON, and leaves the
-// body to be read again.
+// emailOf reads whose account a request is about, of a form or of JSON, as it is
+// compared, and leaves the body to be read again.
 func emailOf(w http.ResponseWriter, r *http.Request) (email string, ok bool) {
 	kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	r.Body = http.MaxBytesReader(w, r.Body, maxBody)
@@ -167,7 +167,8 @@ func emailOf(w http.ResponseWriter, r *http.Request) (email string, ok bool) {
 		_ = json.Unmarshal(body, &q) // who reads it says what is wrong with it
 		email = q.Email
 	}
-	if len(email) > 1024 {
+	// Whose account it is must be found as signing in finds it: space first, then length.
+	if email = account.EmailKey(email); len(email) > 1024 {
 		email = email[:1024]
 	}
 	return email, true
@@ -187,7 +188,7 @@ func (g *Guard) Handler(next http.Handler) http.Handler {
 			if !ok {
 				return
 			}
-			facts["email"] = account.EmailKey(email)
+			facts["email"] = email
 		}
 		if why == "sign-in" && g.knows(r, facts["email"]) {
 			facts["device"] = "known"

@@ -106,6 +106,40 @@ func TestBruteForceOfOneAccount(t *testing.T) {
 	other.must(200, "POST", "/v1/account/reset", obj{"link_token": other.token(), "password": "another password"})
 }
 
+// However a body is written, what is tried is counted at the account that it is tried at.
+func TestBruteForceInDisguise(t *testing.T) {
+	for name, body := range map[string]string{
+		"space in front": `{"email":"` + strings.Repeat(" ", 2000) + email + `","password":"wrong"}`,
+		"space behind":   `{"email":"` + email + strings.Repeat(" ", 2000) + `","password":"wrong"}`,
+		"said twice":     `{"email":"nobody@example.com","password":"wrong","EMAIL":"` + email + `"}`,
+		"a bracket more": `{"email":"` + email + `","password":"wrong"}]`,
+		"a brace more":   `{"email":"` + email + `","password":"wrong"}}`,
+		"a value more":   `{"email":"` + email + `","password":"wrong"} {}`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, ipwardentest.Sample())
+			tried := 0
+			for i := range 14 {
+				r := httptest.NewRequest("POST", origin+"/v1/account/sign-in", strings.NewReader(body))
+				r.Header.Set("Content-Type", "application/json")
+				r.RemoteAddr = fmt.Sprintf("[2a00:1450:%x::1]:1", i)
+				rec := httptest.NewRecorder()
+				w.handler.ServeHTTP(rec, r)
+				if rec.Code == http.StatusUnauthorized {
+					tried++
+				}
+			}
+			if strings.HasSuffix(name, "more") {
+				if tried > 0 || w.people.Hashed() > 0 {
+					t.Errorf("%d tries of what is no JSON; want none", tried)
+				}
+			} else if tried != 10 {
+				t.Errorf("%d tries; want 10", tried)
+			}
+		})
+	}
+}
+
 // Letters are few, from an address and to one.
 func TestLettersAreLimited(t *testing.T) {
 	w := newWorld(t, ipwardentest.Sample())
