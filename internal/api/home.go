@@ -93,8 +93,7 @@ func (x *exchange) homePage(refused *problem) *problem {
 	}
 	var b bytes.Buffer
 	if err := x.api.pages.home.Execute(&b, pg); err != nil {
-		x.api.cfg.Log.Error("the page could not be made", "error", err)
-		return internalError()
+		return x.notMade(err)
 	}
 	x.out = append(x.out[:0], b.Bytes()...)
 	x.page, x.csp = true, x.api.pages.csp

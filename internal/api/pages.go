@@ -7,6 +7,7 @@ import (
 	"embed"
 	"encoding/base64"
 	"html/template"
+	"sync"
 )
 
 //go:embed pages
@@ -23,11 +24,13 @@ func Style() string {
 
 // pages holds what people see, ready to be sent.
 type pages struct {
-	home    *template.Template
-	docs    []byte
-	openAPI []byte
-	csp     string // Content-Security-Policy of both
-	base    string // of the examples
+	home *template.Template
+	csp  string // Content-Security-Policy of both
+	base string // of the examples
+	// The document and its pages are made when somebody first asks: a start would
+	// spend a third of its memory on them.
+	openAPI func() ([]byte, error)
+	docs    func() ([]byte, error)
 }
 
 // newPages makes the pages of a server that is reached at publicURL, or, where
@@ -50,16 +53,24 @@ func newPages(publicURL, listen string) (*pages, error) {
 		return nil, err
 	}
 	p.home = t.Lookup("home.html")
-	doc, err := readOpenAPI(publicURL)
-	if err != nil {
-		return nil, err
-	}
-	p.openAPI = doc.raw
-	var b bytes.Buffer
-	if err := t.ExecuteTemplate(&b, "docs.html", doc.reference(p.base)); err != nil {
-		return nil, err
-	}
-	p.docs = b.Bytes()
+	p.openAPI = sync.OnceValues(func() ([]byte, error) {
+		doc, err := readOpenAPI(publicURL)
+		if err != nil {
+			return nil, err
+		}
+		return doc.raw, nil
+	})
+	p.docs = sync.OnceValues(func() ([]byte, error) {
+		doc, err := readOpenAPI(publicURL)
+		if err != nil {
+			return nil, err
+		}
+		var b bytes.Buffer
+		if err := t.ExecuteTemplate(&b, "docs.html", doc.reference(p.base)); err != nil {
+			return nil, err
+		}
+		return b.Bytes(), nil
+	})
 	return p, nil
 }
 
@@ -71,8 +82,12 @@ func (x *exchange) openAPI() *problem {
 	if _, p := x.choose(anyFormat, offerJSON); p != nil {
 		return p
 	}
+	raw, err := x.api.pages.openAPI()
+	if err != nil {
+		return x.notMade(err)
+	}
 	x.cache = cachePolicy{maxAge: hour}
-	x.out = append(x.out[:0], x.api.pages.openAPI...)
+	x.out = append(x.out[:0], raw...)
 	x.ok(formatJSON)
 	return nil
 }
@@ -82,9 +97,19 @@ func (x *exchange) docs() *problem {
 	if _, p := x.choose(anyFormat, offerHTML); p != nil {
 		return p
 	}
+	page, err := x.api.pages.docs()
+	if err != nil {
+		return x.notMade(err)
+	}
 	x.cache = cachePolicy{maxAge: hour}
 	x.page, x.csp = true, x.api.pages.csp
-	x.out = append(x.out[:0], x.api.pages.docs...)
+	x.out = append(x.out[:0], page...)
 	x.ok(formatHTML)
 	return nil
+}
+
+// notMade is the answer when a page could not be made: it is ours to mend.
+func (x *exchange) notMade(err error) *problem {
+	x.api.cfg.Log.Error("the page could not be made", "error", err)
+	return internalError()
 }

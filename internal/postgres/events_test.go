@@ -76,3 +76,16 @@ func TestEventsRefuses(t *testing.T) {
 		}
 	}
 }
+
+func TestNamesOfTables(t *testing.T) {
+	for s, want := range map[string]bool{
+		"events": true, "_e1": true, "audit.events": true, strings.Repeat("a", 63): true,
+		"": false, "1e": false, "Events": false, "a.": false, ".a": false, "a.b.c": false,
+		"a;b": false, "a b": false, "a\n": false, "é": false, strings.Repeat("a", 64): false,
+	} {
+		_, err := NewEvents(EventsConfig{URL: "postgres://a", Table: s})
+		if s != "" && (err == nil) != want { // empty: the default
+			t.Errorf("%q: %v", s, err)
+		}
+	}
+}

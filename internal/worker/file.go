@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"fmt"
 	"io"
-	"regexp"
 	"slices"
 	"sort"
 	"strings"
@@ -67,7 +66,11 @@ type File struct {
 // MaxFile is how large a configuration may be.
 const MaxFile = 1 << 20
 
-var namePattern = regexp.MustCompile(`^[a-z][a-z0-9_-]{0,40}$`)
+// isName says whether s may name an output or a rule.
+func isName(s string) bool {
+	return s != "" && len(s) <= 41 && s[0] >= 'a' && s[0] <= 'z' &&
+		strings.Trim(s, "abcdefghijklmnopqrstuvwxyz0123456789_-") == ""
+}
 
 // reader reads a configuration.
 type reader struct {
@@ -312,7 +315,7 @@ func (r *reader) outputs(n ast.Node) {
 		if r.twice(seen, p) {
 			continue
 		}
-		if !namePattern.MatchString(p.Key) {
+		if !isName(p.Key) {
 			r.At(p.Token, fmt.Sprintf("%q is no name of an output: small letters, digits, _ and -, such as review", p.Key))
 		}
 		if p.Key == "dead_letters" {
@@ -449,7 +452,7 @@ func (r *reader) rules(n ast.Node) {
 			switch p.Key {
 			case "name":
 				rule.Name, _ = r.Text(p.Value, p.Key)
-				if !namePattern.MatchString(rule.Name) || names[rule.Name] {
+				if !isName(rule.Name) || names[rule.Name] {
 					r.At(yamldoc.Start(p.Value), "the name of a rule is its own, of small letters, digits, _ and -, such as tor-login")
 				}
 				names[rule.Name] = true
