@@ -239,6 +239,9 @@ func (s *Service) DeleteIn(tx Tx, actor string, id customer.AccountID) error {
 	if err := tx.Forget(id); err != nil {
 		return err
 	}
+	if err := tx.SetSetting(settingAlerts(id), ""); err != nil {
+		return err
+	}
 	a.Status, a.Email = customer.Deleted, ""
 	if err := tx.PutAccount(&a); err != nil {
 		return err
@@ -253,6 +256,7 @@ type Export struct {
 	Keys    []customer.Key
 	Usage   []UsageDay // the oldest first
 	Log     []Entry    // the newest first
+	Alerts  []int      // at which percentages of the plan it wants letters
 
 	// How it signs in, without what opens it.
 	PasswordSince time.Time
@@ -276,6 +280,9 @@ func (s *Service) Export(ctx context.Context, id customer.AccountID) (x Export, 
 			return err
 		}
 		if x.Usage, err = tx.UsageDays(id); err != nil {
+			return err
+		}
+		if x.Alerts, err = alerts(tx, id); err != nil {
 			return err
 		}
 		if err := x.signIn(tx, id); err != nil {

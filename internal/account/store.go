@@ -86,7 +86,7 @@ type Tx interface {
 
 	// Setting is "" when it was never set.
 	Setting(name string) (string, error)
-	SetSetting(name, value string) error
+	SetSetting(name, value string) error // "" takes it away
 
 	// Log adds an entry, and numbers it.
 	Log(*Entry) error

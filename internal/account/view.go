@@ -125,6 +125,7 @@ type ExportView struct {
 	Plan    PlanView    `json:"plan"`
 	Keys    []KeyView   `json:"keys"`
 	Usage   []UsageView `json:"usage"`
+	Alerts  []int       `json:"alerts"` // percentages of the plan at which a letter comes
 	SignIn  SignInView  `json:"sign_in"`
 	Log     []EntryView `json:"log"`
 }
@@ -191,7 +192,7 @@ type UsageView struct {
 
 // ViewExport is how an export is written at now.
 func ViewExport(x *Export, now time.Time) ExportView {
-	v := ExportView{Account: ViewAccount(&x.Account), Plan: ViewPlan(&x.Plan), Keys: []KeyView{}, Usage: []UsageView{}, Log: []EntryView{}}
+	v := ExportView{Account: ViewAccount(&x.Account), Plan: ViewPlan(&x.Plan), Keys: []KeyView{}, Usage: []UsageView{}, Log: []EntryView{}, Alerts: x.Alerts}
 	v.SignIn = SignInView{Password: x.PasswordSince, TOTP: x.TOTPSince, Recovery: x.Recovery, Sessions: []SessionView{}, Devices: []DeviceView{}, Letters: []LetterView{}}
 	for i := range x.Sessions {
 		v.SignIn.Sessions = append(v.SignIn.Sessions, ViewSession(&x.Sessions[i]))

@@ -184,6 +184,27 @@ func TestCookies(t *testing.T) {
 	}
 }
 
+// A browser keeps its cookie as long as the server keeps the session, which is longer
+// while it is used.
+func TestCookieIsRenewed(t *testing.T) {
+	s := newSite(t, "https://ip.example")
+	s.join("ada@example.com")
+	s.get("/account")
+	if len(s.set) > 0 {
+		t.Errorf("at once: %v", s.set)
+	}
+	s.now = s.now.Add(24 * time.Hour)
+	s.get("/account")
+	if len(s.set) != 1 || s.set[0].Name != "__Host-ipwarden-session" || !s.set[0].Expires.Equal(s.now.Add(people.SessionIdle)) || s.set[0].SameSite != http.SameSiteStrictMode {
+		t.Errorf("after a day: %v", s.set)
+	}
+	s.now = s.now.Add(24 * time.Hour)
+	s.want(303, "/account/sign-in?done=signed-out")(s.post("/account/sign-out"))
+	if len(s.cookies) > 0 {
+		t.Errorf("signing out leaves %v", s.cookies)
+	}
+}
+
 // What another site sends is refused, and so is what is sent by who is not signed in.
 func TestForgedForms(t *testing.T) {
 	s := newSite(t, "https://ip.example")

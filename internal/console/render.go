@@ -72,7 +72,7 @@ func (k *Console) parse() error {
 	functions := template.FuncMap{
 		"group": group, "when": when, "day": day, "menu": func() any { return menu }, "lower": strings.ToLower,
 		"join": strings.Join, "since": func(t time.Time) string { return ago(k.c.Now(), t) }, "percent": percent,
-		"agent": agentName, "deed": deed, "particulars": particulars,
+		"agent": people.Program, "deed": deed, "particulars": particulars,
 	}
 	base, err := template.New("").Funcs(functions).ParseFS(files, "pages/layout.html")
 	if err != nil {

@@ -86,6 +86,9 @@ func (k *Console) recognise(v *visit) error {
 	if err != nil {
 		return err
 	}
+	if s.Renewed { // the browser forgets it no earlier than the server
+		v.setCookie(cookieSession, text, s.Expires)
+	}
 	v.in, v.session = true, s
 	return nil
 }

@@ -5,49 +5,8 @@ import (
 	"strings"
 
 	"github.com/ipwarden/ipwarden/internal/account"
+	"github.com/ipwarden/ipwarden/internal/account/people"
 )
-
-// agentName says in words which browser or program a User-Agent is of. It is for its
-// owner to know it again, and nothing rests on it.
-func agentName(agent string) string {
-	program := ""
-	for _, x := range [...][2]string{ // the first that fits: each names those behind it too
-		{"Edg/", "Edge"},
-		{"OPR/", "Opera"},
-		{"SamsungBrowser/", "Samsung Internet"},
-		{"Firefox/", "Firefox"},
-		{"FxiOS/", "Firefox"},
-		{"CriOS/", "Chrome"},
-		{"Chrome/", "Chrome"},
-		{"Safari/", "Safari"},
-	} {
-		if strings.Contains(agent, x[0]) {
-			program = x[1]
-			break
-		}
-	}
-	if program == "" {
-		name, _, _ := strings.Cut(strings.TrimSpace(agent), " ")
-		if name == "" {
-			return "an unknown program"
-		}
-		return clip(name, 40)
-	}
-	for _, x := range [...][2]string{
-		{"iPhone", "iPhone"},
-		{"iPad", "iPad"},
-		{"Android", "Android"},
-		{"Windows", "Windows"},
-		{"Mac OS X", "macOS"},
-		{"CrOS", "ChromeOS"},
-		{"Linux", "Linux"},
-	} {
-		if strings.Contains(agent, x[0]) {
-			return program + " on " + x[1]
-		}
-	}
-	return program
-}
 
 func clip(s string, most int) string {
 	if r := []rune(s); len(r) > most {
@@ -99,7 +58,7 @@ func particulars(e *account.Entry) string {
 		}
 		return strings.Join(words, ", ")
 	case strings.Contains(e.Detail, "Mozilla/"):
-		return agentName(e.Detail)
+		return people.Program(e.Detail)
 	}
 	if e.Action == account.ActionRotate {
 		return strings.TrimPrefix(e.Detail, "replaced ")

@@ -176,6 +176,9 @@ func (t *tx) Setting(name string) (v string, err error) {
 
 // SetSetting is part of account.Tx.
 func (t *tx) SetSetting(name, value string) error {
+	if value == "" {
+		return t.exec(`DELETE FROM settings WHERE name = $1`, name)
+	}
 	return t.exec(`INSERT INTO settings (name, value) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET value = excluded.value`, name, value)
 }
 

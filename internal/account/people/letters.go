@@ -32,7 +32,7 @@ func (p *People) from(v Visit) []mail.Fact {
 		facts = append(facts, mail.Fact{Name: "Address", Value: a})
 	}
 	if a := v.agent(); a != "" {
-		facts = append(facts, mail.Fact{Name: "Program", Value: a})
+		facts = append(facts, mail.Fact{Name: "Program", Value: Program(a)})
 	}
 	return facts
 }

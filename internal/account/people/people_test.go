@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -436,7 +437,9 @@ func TestLettersAreBounded(t *testing.T) {
 
 func TestSignUpRefused(t *testing.T) {
 	w := newWorld(t, lite(t), nil)
-	invalid(t, w.SignUp(t.Context(), visit, "x@Mailinator.com"), "email")
+	for _, disposable := range []string{"x@Mailinator.com", "x@ｍailinator.com", "x@mailinator。com"} {
+		invalid(t, w.SignUp(t.Context(), visit, disposable), "email")
+	}
 	invalid(t, w.SignUp(t.Context(), visit, "x"), "email")
 	if n := len(w.mailed()); n != 0 {
 		t.Errorf("%d letters", n)
@@ -860,7 +863,14 @@ func TestSessions(t *testing.T) {
 		_, err := w.Session(ctx, text)
 		wants(t, err, people.NoSession)
 	}
-	// It lasts while it is used, and not for ever.
+	// It lasts while it is used, and not for ever; whoever keeps it is told.
+	if w.session(c.Session).Renewed {
+		t.Error("a session that was used just now is renewed")
+	}
+	w.wait(time.Hour)
+	if s := w.session(c.Session); !s.Renewed || !s.Expires.Equal(w.clock().Add(people.SessionIdle)) {
+		t.Errorf("after an hour it is %+v", s)
+	}
 	for at := time.Duration(0); at < people.SessionLife-24*time.Hour; at += people.SessionIdle - time.Hour {
 		w.session(c.Session)
 		w.wait(people.SessionIdle - time.Hour)
@@ -897,8 +907,11 @@ func TestDeleteAndExport(t *testing.T) {
 	ctx := t.Context()
 	s, c := w.account(ada)
 	secret, _ := w.second(s)
+	if err := w.service.SetAlerts(ctx, "", c.Account.ID, []int{90}); err != nil {
+		t.Fatal(err)
+	}
 	x, err := w.Export(ctx, visit, s)
-	if err != nil || x.Account.Email != ada || len(x.Keys) != 1 || len(x.Sessions) != 1 || x.Recovery != people.RecoveryNumb || x.TOTPSince.IsZero() {
+	if err != nil || x.Account.Email != ada || len(x.Keys) != 1 || len(x.Sessions) != 1 || x.Recovery != people.RecoveryNumb || x.TOTPSince.IsZero() || !slices.Equal(x.Alerts, []int{90}) {
 		t.Errorf("the export is %+v, %v", x, err)
 	}
 	wants(t, w.Delete(ctx, visit, s, password, ""), people.BadCode)
@@ -915,6 +928,9 @@ func TestDeleteAndExport(t *testing.T) {
 	log, err := w.service.Log(ctx, c.Account.ID, 0, 1000)
 	if err != nil || strings.Contains(strings.ToLower(fmt.Sprint(log)), "example.com") || strings.Contains(fmt.Sprint(log), "192.0.2.1") {
 		t.Errorf("the log still says whose it was: %+v, %v", log, err)
+	}
+	if chosen, err := w.service.Alerts(ctx, c.Account.ID); err != nil || len(chosen) != 3 {
+		t.Errorf("what it chose of alerts is still there: %v, %v", chosen, err)
 	}
 	w.account(ada) // the address is free again
 }

@@ -22,6 +22,7 @@ func (p *People) Session(ctx context.Context, text string) (s Session, err error
 	}
 	var row account.Session
 	var a customer.Account
+	renewed := false
 	now := p.moment()
 	err = p.c.Store.Read(ctx, func(tx account.Tx) error {
 		if row, err = tx.Session(digest); err != nil {
@@ -48,10 +49,12 @@ func (p *People) Session(ctx context.Context, text string) (s Session, err error
 		}); errors.Is(err, account.ErrNotFound) {
 			return s, errNoSession
 		} else if err == nil {
-			row = seen
+			row, renewed = seen, true
 		}
 	}
-	return sessionOf(&row, a), nil
+	s = sessionOf(&row, a)
+	s.Renewed = renewed
+	return s, nil
 }
 
 func earlier(a, b time.Time) time.Time {

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"strings"
 
+	"golang.org/x/net/idna"
+
 	"github.com/ipwarden/ipwarden/internal/account"
 	"github.com/ipwarden/ipwarden/internal/customer"
 	"github.com/ipwarden/ipwarden/internal/mail"
@@ -24,8 +26,7 @@ func (p *People) newEmail(text string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	_, domain, _ := strings.Cut(account.EmailKey(email), "@")
-	if p.c.Refused(domain) {
+	if p.refused(email) {
 		return "", account.Invalid{{Field: "email", Message: "addresses of this domain are thrown away after use, so letters about the account would not arrive; take a lasting one"}}
 	}
 	return email, nil
@@ -125,9 +126,16 @@ func (p *People) letter(ctx context.Context, v Visit, email string, signUp bool)
 }
 
 // open reports whether somebody may sign up with an address.
-func (p *People) open(email string) bool {
+func (p *People) open(email string) bool { return !p.c.SignUpClosed && !p.refused(email) }
+
+// refused reports whether nobody may sign up with an address of this domain, however its
+// letters are written: mail finds it with wide ones, and with another kind of dot, too.
+func (p *People) refused(email string) bool {
 	_, domain, _ := strings.Cut(account.EmailKey(email), "@")
-	return !p.c.SignUpClosed && !p.c.Refused(domain)
+	if ascii, err := idna.Lookup.ToASCII(domain); err == nil {
+		domain = ascii
+	}
+	return p.c.Refused(domain)
 }
 
 var errBadToken = &Error{Code: BadToken, Message: "This link is not good any more: each works once, and for a while. Ask for another."}

@@ -52,6 +52,8 @@ type Session struct {
 	Address string    // where it began
 	Agent   string
 	hash    account.Digest
+	// Renewed: Expires has moved just now. A cookie is to be given anew.
+	Renewed bool
 	// Current is set in lists, of the one that asks.
 	Current bool
 }

@@ -195,10 +195,14 @@ func (a *API) serve(w http.ResponseWriter, r *http.Request, signedIn bool, f fun
 		}
 	}()
 	if signedIn {
-		s, err := a.c.People.Session(r.Context(), a.text(r))
+		text := a.text(r)
+		s, err := a.c.People.Session(r.Context(), text)
 		if err != nil {
 			a.fail(w, r, err)
 			return
+		}
+		if s.Renewed && text == a.cookie(r, cookieSession) { // the browser forgets it no earlier than the server
+			a.setCookie(w, cookieSession, text, s.Expires)
 		}
 		c.session = s
 	}
