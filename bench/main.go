@@ -19,7 +19,7 @@ type options struct {
 	inProcess, build, serve bool
 	limits, providers       bool
 	gate, dialects, files   bool
-	worker                  bool
+	worker, accounts, usage bool
 	events                  int // for the worker
 	all, quick              bool
 	rounds                  int
@@ -53,6 +53,7 @@ func main() {
 // time and the memory of each contestant are its own.
 var children = map[string]func(args []string) error{
 	"worker":           workerMain,
+	"account":          accountMain,
 	"build-mmdbwriter": buildMMDBWriterMain,
 	"build-mmdb":       buildMMDBMain,
 	"build-dataset":    buildDatasetMain,
@@ -124,6 +125,16 @@ func run(ctx context.Context, args []string, out, log io.Writer) error {
 			return err
 		}
 	}
+	if o.accounts || o.usage {
+		if err := runAccounts(ctx, o, r, progress); err != nil {
+			return err
+		}
+	}
+	if o.accounts {
+		if err := runAccountsHTTP(ctx, o, r, progress); err != nil {
+			return err
+		}
+	}
 	r.machine.loadAfter = loadAverage()
 	return r.write(out)
 }
@@ -134,7 +145,7 @@ func parse(args []string, log io.Writer) (*options, error) {
 	fs.SetOutput(log)
 	fs.StringVar(&o.feeds, "feeds", os.Getenv("IPWARDEN_TEST_DATA"), "the folder of feeds; default $IPWARDEN_TEST_DATA")
 	fs.StringVar(&o.cache, "cache", "", "where the world is kept between runs; default ipwarden-bench in the user's cache")
-	fs.BoolVar(&o.all, "all", false, "everything; the default when none of the next nine is named")
+	fs.BoolVar(&o.all, "all", false, "everything; the default when none of the next eleven is named")
 	fs.BoolVar(&o.inProcess, "inprocess", false, "look-ups in process")
 	fs.BoolVar(&o.build, "build", false, "building the world")
 	fs.BoolVar(&o.serve, "http", false, "look-ups over HTTP")
@@ -144,6 +155,8 @@ func parse(args []string, log io.Writer) (*options, error) {
 	fs.BoolVar(&o.dialects, "dialects", false, "answers in other vendors' formats over HTTP, beside our own")
 	fs.BoolVar(&o.files, "files", false, "files through the command, beside what one would script")
 	fs.BoolVar(&o.worker, "worker", false, "the worker on NATS and Kafka; needs no feeds")
+	fs.BoolVar(&o.accounts, "accounts", false, "keys, in process and over HTTP; needs no feeds")
+	fs.BoolVar(&o.usage, "usage", false, "counting calls and reading the counts, beside Redis; needs no feeds")
 	fs.IntVar(&o.events, "events", 0, "with -worker: so many; default 500000, with -quick 30000")
 	fs.BoolVar(&o.quick, "quick", false, "few and short rounds: shows that everything runs, its figures are rough")
 	fs.IntVar(&o.rounds, "rounds", 0, "interleaved rounds; default 7, with -quick 2")
@@ -152,10 +165,11 @@ func parse(args []string, log io.Writer) (*options, error) {
 		return nil, flag.ErrHelp
 	}
 	if fs.NArg() > 0 {
-		return nil, fmt.Errorf("%q is no flag; write -all, -inprocess, -build, -http, -limits, -providers, -gate, -dialects, -files or -worker", fs.Arg(0))
+		return nil, fmt.Errorf("%q is no flag; write -all, -inprocess, -build, -http, -limits, -providers, -gate, -dialects, -files, -worker, -accounts or -usage", fs.Arg(0))
 	}
-	if o.all || !o.inProcess && !o.build && !o.serve && !o.limits && !o.providers && !o.gate && !o.dialects && !o.files && !o.worker {
+	if o.all || !o.inProcess && !o.build && !o.serve && !o.limits && !o.providers && !o.gate && !o.dialects && !o.files && !o.worker && !o.accounts && !o.usage {
 		o.inProcess, o.build, o.serve, o.limits, o.providers, o.gate, o.dialects, o.files, o.worker = true, true, true, true, true, true, true, true, true
+		o.accounts, o.usage = true, true
 	}
 	if o.feeds == "" && (o.inProcess || o.build || o.serve || o.gate || o.dialects || o.files) {
 		return nil, errors.New("say where the feeds are: -feeds DIR or IPWARDEN_TEST_DATA=DIR; DIR has geo/tor-geoip, geo/tor-geoip6 and geo/ipfire-location-*.txt, plain or gzipped")

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 )
@@ -23,6 +24,9 @@ type report struct {
 	notSpoken string // why dialects were left out
 	files     []*fileRow
 	events    []*eventRow
+	accounts  []*accountRow
+	keyed     []*keyedHTTP
+	notKeyed  string // why keys over HTTP were left out
 
 	decisions  []*lookupRow
 	proxied    []*proxyRow
@@ -67,6 +71,15 @@ func (r *report) write(w io.Writer) error {
 	}
 	if r.files != nil {
 		r.writeFiles(b)
+	}
+	if slices.ContainsFunc(r.accounts, func(row *accountRow) bool { return !row.usage }) {
+		r.writeAccounts(b)
+	}
+	if r.keyed != nil || r.notKeyed != "" {
+		r.writeKeyed(b)
+	}
+	if slices.ContainsFunc(r.accounts, func(row *accountRow) bool { return row.usage }) {
+		r.writeUsage(b)
 	}
 	_, err := io.WriteString(w, b.String())
 	return err

@@ -1,0 +1,297 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net/netip"
+	"os"
+	"strconv"
+	"time"
+
+	goredis "github.com/redis/go-redis/v9"
+
+	"github.com/ipwarden/ipwarden/internal/customer"
+	"github.com/ipwarden/ipwarden/internal/usage"
+	"github.com/ipwarden/ipwarden/internal/usage/ledger"
+	"github.com/ipwarden/ipwarden/internal/usage/rediscallers"
+	"github.com/ipwarden/ipwarden/internal/usage/wan"
+)
+
+// names of the rows that others refer to.
+const (
+	incrRow           = "INCR each, 64 callers, go-redis"
+	incrPipelineRow   = "INCR in pipelines of 1,000, go-redis"
+	counterKeyRow     = "ipwarden's ledger, by key"
+	counterClientRow  = "ipwarden's ledger, by client address"
+	counterRefererRow = "ipwarden's ledger, by referer"
+	countCallRow      = "ipwarden's ledger, a call with all three"
+	endToEndRow       = "ipwarden, end to end, a call"
+	readLedgerRow     = "350,000 clients from ipwarden's ledger"
+	readMGETRow       = "350,000 counters by MGET, 10,000 at a time, go-redis"
+	readRedisRow      = "350,000 clients from Redis, ipwarden"
+
+	usageClients = 350_000
+	usageKeys    = 100_000
+	usageHosts   = 5_000
+)
+
+// usageWorkload is clients by Zipf's law.
+func usageWorkload() []uint32 {
+	z := rand.NewZipf(rand.New(rand.NewPCG(1, 2)), zipfExponent, 1, usageClients-1)
+	order := make([]uint32, limitEvents)
+	for i := range order {
+		order[i] = uint32(z.Uint64())
+	}
+	return order
+}
+
+// runLedger counts, and reads what was counted.
+func runLedger(c *accountCase) (map[string]accountCost, error) {
+	dir, err := os.MkdirTemp("", "ipwarden-bench-ledger")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(dir)
+	l, err := ledger.Open(ledger.Config{Dir: dir, Keys: 1 << 18})
+	if err != nil {
+		return nil, err
+	}
+	defer l.Close()
+	keys := make([]*ledger.Key, usageKeys)
+	for i := range keys {
+		keys[i] = l.Key(customer.NewKeyID(), 1)
+	}
+	addrs := make([]netip.Addr, usageClients)
+	seen := map[netip.Addr]bool{}
+	r := rand.New(rand.NewPCG(3, 4))
+	for i := range addrs {
+		for addrs[i] = addressOf(r.Uint32() >> 8); seen[addrs[i]]; addrs[i] = addressOf(r.Uint32() >> 8) {
+		}
+		seen[addrs[i]] = true
+	}
+	hosts := make([]string, usageHosts)
+	for i := range hosts {
+		hosts[i] = fmt.Sprintf("www.shop-%d.example", i)
+	}
+	key := func(i uint32) { l.Count(keys[i%usageKeys], customer.EndpointLookup, customer.Charged, 1) }
+	client := func(i uint32) { l.CountClient(addrs[i], 1) }
+	referer := func(i uint32) { l.CountReferer(hosts[i%usageHosts], 1) }
+	order, out := usageWorkload(), map[string]accountCost{}
+	for name, f := range map[string]func(uint32){
+		counterKeyRow: key, counterClientRow: client, counterRefererRow: referer,
+		countCallRow: func(i uint32) { key(i); client(i); referer(i) },
+	} {
+		for _, i := range order {
+			f(i)
+		}
+		n := 4 * c.calls()
+		if out[name], err = c.cost(n, func() error {
+			for j := range n {
+				f(order[j&(limitEvents-1)])
+			}
+			return nil
+		}); err != nil {
+			return nil, err
+		}
+	}
+	for _, a := range addrs {
+		l.CountClient(a, 1)
+	}
+	const times = 20
+	cost, err := c.cost(times, func() error {
+		for range times {
+			n, sum := 0, uint64(0)
+			l.Clients(func(_ netip.Prefix, calls uint64) bool { n++; sum += calls; return true })
+			// Of so many in a table of its default size a few count as others.
+			if sink += sum; n < usageClients*999/1000 {
+				return fmt.Errorf("the ledger has %d clients by themselves, of %d", n, usageClients)
+			}
+		}
+		return nil
+	})
+	out[readLedgerRow] = cost.millis()
+	return out, err
+}
+
+// millis are a cost in milliseconds.
+func (a accountCost) millis() accountCost {
+	a.CPU, a.Server, a.Wall = a.CPU/1e6, a.Server/1e6, a.Wall/1e6
+	return a
+}
+
+// runIncr counts a client in Redis.
+func runIncr(c *accountCase) (map[string]accountCost, error) {
+	client := goredis.NewClient(&goredis.Options{Addr: c.redis, PoolSize: 64})
+	defer client.Close()
+	ctx, order := context.Background(), usageWorkload()
+	names := counterNames()
+	each := func() func(int) bool {
+		return func(i int) bool { return client.Incr(ctx, names[order[i]]).Err() == nil }
+	}
+	const pipeline = 1000
+	piped := func(n int) error {
+		for i := 0; i < n; i += pipeline {
+			p := client.Pipeline()
+			for j := i; j < i+pipeline; j++ {
+				p.Incr(ctx, names[order[j%limitEvents]])
+			}
+			if _, err := p.Exec(ctx); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	if err := piped(limitEvents / 2); err != nil { // to be warm
+		return nil, err
+	}
+	asks := 300_000
+	if c.quick {
+		asks /= 8
+	}
+	out := map[string]accountCost{}
+	var err error
+	if out[incrRow], err = c.cost(asks, func() error {
+		passed, err := askAll(each, 64, asks, 0)
+		if err == nil && passed != int64(asks) {
+			err = errors.New("a call was not counted")
+		}
+		return err
+	}); err != nil {
+		return nil, err
+	}
+	n := c.calls() / pipeline * pipeline
+	out[incrPipelineRow], err = c.cost(n, func() error { return piped(n) })
+	return out, err
+}
+
+func counterNames() []string {
+	names := make([]string, usageClients)
+	for i := range names {
+		names[i] = "usage:" + addressOf(uint32(i)).String()
+	}
+	return names
+}
+
+// runMGET reads counters of clients.
+func runMGET(c *accountCase) (map[string]accountCost, error) {
+	client := goredis.NewClient(&goredis.Options{Addr: c.redis, ReadTimeout: 30 * time.Second})
+	defer client.Close()
+	ctx, names := context.Background(), counterNames()
+	const part = 10_000
+	for i := 0; i < len(names); i += part {
+		p := client.Pipeline()
+		for j := i; j < i+part; j++ {
+			p.Set(ctx, names[j], 1+j%97, 0)
+		}
+		if _, err := p.Exec(ctx); err != nil {
+			return nil, err
+		}
+	}
+	return c.reading(readMGETRow, func() (n int, err error) {
+		for i := 0; i < len(names); i += part {
+			got, err := client.MGet(ctx, names[i:i+part]...).Result()
+			if err != nil {
+				return n, err
+			}
+			for _, v := range got {
+				s, _ := v.(string)
+				calls, err := strconv.ParseInt(s, 10, 64)
+				if err != nil {
+					return n, err
+				}
+				sink += uint64(calls)
+				n++
+			}
+		}
+		return n, nil
+	})
+}
+
+// runRedisCallers reads clients as `ipwarden usage --by client` does with --usage-redis.
+func runRedisCallers(c *accountCase) (map[string]accountCost, error) {
+	store, err := rediscallers.Open("redis://" + c.redis + "/0")
+	if err != nil {
+		return nil, err
+	}
+	defer store.Close()
+	ctx := context.Background()
+	day := uint32(time.Now().Unix() / 86400)
+	node := usage.Mark{Node: 1, Region: accountRegions}
+	var was uint64
+	for i := 0; i < usageClients; {
+		add := map[usage.Caller]int64{}
+		for end := i + 10_000; i < end; i++ {
+			add[usage.Caller{Day: day, Client: ledger.ClientKey(addressOf(uint32(i)))}] = int64(1 + i%97)
+		}
+		if err := store.AddCallers(ctx, add, map[usage.Mark]uint64{node: was}, map[usage.Mark]uint64{node: was + 1}); err != nil {
+			return nil, err
+		}
+		was++
+	}
+	return c.reading(readRedisRow, func() (n int, err error) {
+		err = store.Callers(ctx, day, day, true, func(_ usage.Caller, calls int64) bool {
+			sink += uint64(calls)
+			n++
+			return true
+		})
+		return n, err
+	})
+}
+
+// reading measures what reads all clients.
+func (c *accountCase) reading(row string, read func() (int, error)) (map[string]accountCost, error) {
+	const times = 5
+	pass := func() error {
+		for range times {
+			if n, err := read(); err != nil || n != usageClients {
+				return fmt.Errorf("%s: %d were read (%w)", row, n, errors.Join(err, errClients))
+			}
+		}
+		return nil
+	}
+	if err := pass(); err != nil {
+		return nil, err
+	}
+	cost, err := c.cost(times, pass)
+	return map[string]accountCost{row: cost.millis()}, err
+}
+
+var errClients = fmt.Errorf("there are %d", usageClients)
+
+// runEndToEnd counts a million calls a second, until all are in the sums: ledger,
+// batches on the disk, a stream in memory, the aggregator.
+func runEndToEnd(c *accountCase) (map[string]accountCost, error) {
+	const rate = 1_000_000
+	log := &wan.Log{}
+	m, stop, err := openMeter(log.From(0))
+	if err != nil {
+		return nil, err
+	}
+	defer stop()
+	keys := make([]*usage.Key, usageKeys)
+	for i := range keys {
+		keys[i] = m.Key(customer.NewKeyID(), customer.NewAccountID())
+	}
+	order := usageWorkload()
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	n := 2 * c.calls()
+	cost, err := c.cost(n, func() error {
+		began := time.Now()
+		for done := 0; done < n; <-tick.C {
+			for due := min(n, int(time.Since(began).Seconds()*rate)); done < due; done++ {
+				i := order[done&(limitEvents-1)] % usageKeys
+				m.Record(keys[i], customer.EndpointLookup, customer.Charged, 1, addressOf(i), "shop.example")
+			}
+		}
+		for m.Stats().Events < uint64(n) {
+			if <-tick.C; time.Since(began) > 5*time.Minute {
+				return fmt.Errorf("after five minutes %d of %d calls are in the sums", m.Stats().Events, n)
+			}
+		}
+		return nil
+	})
+	return map[string]accountCost{endToEndRow: cost}, err
+}
