@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"time"
@@ -59,12 +60,13 @@ func (c *workerReplayCmd) Run(e *env) error {
 		if files, err = eventfile.Rotated(path); err != nil {
 			return err
 		}
-		for _, name := range []string{path + ".replaying", path} { // the one before was interrupted
-			if _, err := os.Stat(name); err == nil {
-				files = append(files, name)
-			} else if !errors.Is(err, fs.ErrNotExist) {
-				return err
-			}
+		if _, err := os.Stat(path); err == nil {
+			files = append(files, path)
+		} else if !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		if files, err = withInterrupted(path, files); err != nil {
+			return err
 		}
 	}
 	if len(files) > 0 || f.Dead.Kind == "file" {
@@ -101,15 +103,39 @@ func (c *workerReplayCmd) queue(ctx context.Context, r *worker.Replay, f *worker
 	return r.Queue(ctx, in, kept, c.Idle)
 }
 
+// replaying ends the name of a file while it is replayed, and after that was interrupted.
+const replaying = ".replaying"
+
+// withInterrupted puts files before files whose replay was interrupted: of path, and of
+// what it was called when it was full.
+func withInterrupted(path string, files []string) ([]string, error) {
+	entries, err := os.ReadDir(filepath.Dir(path))
+	if err != nil {
+		return nil, err
+	}
+	var all []string
+	for _, e := range entries {
+		if n := e.Name(); strings.HasPrefix(n, filepath.Base(path)+".") && strings.HasSuffix(n, replaying) {
+			all = append(all, filepath.Join(filepath.Dir(path), n))
+		}
+	}
+	return append(all, files...), nil
+}
+
 // replayFile replays a file of dead letters. It is renamed first, so that a worker that
 // runs writes into another.
 func replayFile(ctx context.Context, r *worker.Replay, name, kept string) error {
-	done := strings.TrimSuffix(name, ".replaying") + ".replayed"
-	if !strings.HasSuffix(name, ".replaying") {
-		if err := os.Rename(name, name+".replaying"); err != nil {
+	done := strings.TrimSuffix(name, replaying) + ".replayed"
+	if !strings.HasSuffix(name, replaying) {
+		if _, err := os.Lstat(name + replaying); err == nil { // its letters come first
+			if err := replayFile(ctx, r, name+replaying, kept); err != nil {
+				return err
+			}
+		}
+		if err := os.Rename(name, name+replaying); err != nil {
 			return err
 		}
-		name += ".replaying"
+		name += replaying
 	}
 	in, err := os.Open(name)
 	if err != nil {

@@ -60,8 +60,13 @@ func letter(m *Message, reason enrich.Reason) Event {
 	if cut {
 		dst = append(dst, `,"cut":true`...)
 	}
-	return Event{ID: m.ID, Key: m.Key, Value: append(dst, '}'), Time: m.Time}
+	return Event{ID: letterID(m.Position), Key: m.Key, Value: append(dst, '}'), Time: m.Time}
 }
+
+// letterID is the id of a dead letter itself, by which its destination knows it again:
+// that of the place, because an event which was put back and is wrong still has its id
+// and is another letter; and never that of an event.
+func letterID(of string) string { return "dead:" + of }
 
 func appendValue(dst, v []byte) []byte {
 	if utf8.Valid(v) {
@@ -81,7 +86,8 @@ func refusedLetter(e *Event, output, why string) Event {
 	dst = ipwarden.AppendString(append(dst, `,"output":`...), output)
 	dst = ipwarden.AppendString(append(dst, `,"detail":`...), clip(why))
 	dst = strconv.AppendInt(append(dst, `,"bytes":`...), int64(len(e.Value)), 10)
-	return Event{ID: e.ID, Key: e.Key, Value: append(appendValue(dst, e.Value), '}'), Time: e.Time}
+	// Of several outputs each may refuse it.
+	return Event{ID: letterID(output + "/" + e.ID), Key: e.Key, Value: append(appendValue(dst, e.Value), '}'), Time: e.Time}
 }
 
 func clip(s string) string {

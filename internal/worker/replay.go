@@ -47,8 +47,9 @@ func (r *Replay) Lines(ctx context.Context, in io.Reader, kept Output) error {
 
 // Queue replays letters that wait in a queue, until there are none for a while.
 func (r *Replay) Queue(ctx context.Context, in Input, kept Output, idle time.Duration) error {
+	last := time.Now() // of a letter
 	for {
-		wait, cancel := context.WithTimeout(ctx, idle)
+		wait, cancel := context.WithDeadline(ctx, last.Add(idle))
 		b, err := in.Read(wait, Bound{replayAtOnce, 8 << 20})
 		cancel()
 		if err != nil {
@@ -57,7 +58,10 @@ func (r *Replay) Queue(ctx context.Context, in Input, kept Output, idle time.Dur
 			}
 			return err
 		}
-		if b == nil {
+		if b == nil || len(b.Messages) == 0 { // some inputs return now and then
+			if time.Since(last) >= idle {
+				return ctx.Err()
+			}
 			continue
 		}
 		letters := make([][]byte, len(b.Messages))
@@ -70,6 +74,7 @@ func (r *Replay) Queue(ctx context.Context, in Input, kept Output, idle time.Dur
 		if err := b.Commit(ctx); err != nil && !errors.Is(err, ErrAgain) {
 			return err
 		}
+		last = time.Now()
 	}
 }
 

@@ -216,7 +216,7 @@ func TestDeadLetters(t *testing.T) {
 					t.Errorf("%+v, %v", l, err)
 				}
 			default:
-				if err != nil || string(back.Value) != values[i] || back.Origin != "here" || back.ID != e.ID || l.Position != fmt.Sprintf("memory/%d", i) {
+				if err != nil || string(back.Value) != values[i] || back.Origin != "here" || back.ID != l.Position || e.ID == back.ID || l.Position != fmt.Sprintf("memory/%d", i) {
 					t.Errorf("%s comes back as %+v, %v", e.Value, back, err)
 				}
 			}
@@ -233,7 +233,7 @@ func TestDeadLetters(t *testing.T) {
 // place is where an event was in the memory.
 func place(t *testing.T, e Event) (i int) {
 	t.Helper()
-	if _, err := fmt.Sscanf(e.ID, "memory/%d", &i); err != nil {
+	if _, err := fmt.Sscanf(e.ID[strings.LastIndex(e.ID, "memory/"):], "memory/%d", &i); err != nil {
 		t.Fatal(e.ID)
 	}
 	return i
