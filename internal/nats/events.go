@@ -107,7 +107,7 @@ func (in *Input) begin(ctx context.Context, most worker.Bound) error {
 			return fmt.Errorf("nats: the consumer %s cannot go back to what was not committed (it takes a server of 2.14 or newer; 'shared' does without): %w", in.cfg.Consumer, err)
 		}
 	}
-	in.pulling, err = consumer.Messages(jetstream.PullMaxMessagesWithBytesLimit(most.Messages, max(most.Bytes, 64<<10)), jetstream.PullHeartbeat(time.Second))
+	in.pulling, err = consumer.Messages(jetstream.PullMaxMessagesWithBytesLimit(most.Messages, max(most.Bytes, int(in.c.nc.MaxPayload())+64<<10)), jetstream.PullHeartbeat(time.Second))
 	if err != nil {
 		return fmt.Errorf("nats: %w", err)
 	}

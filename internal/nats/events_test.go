@@ -109,3 +109,55 @@ func TestEventsStreams(t *testing.T) {
 		t.Error("a stream that is not there is read")
 	}
 }
+
+// An event comes to each of two subjects of one stream, and to each once.
+func TestEventsSubjects(t *testing.T) {
+	s := serve(t, ServerConfig{Dir: t.TempDir()})
+	c := connect(t, Config{Server: s})
+	made := stream(t, c, "OUT", "out.>")
+	events := []worker.Event{{ID: "a", Value: []byte("{}")}}
+	for range 2 {
+		for _, subject := range []string{"out.all", "out.review"} {
+			o, err := c.Output(OutputConfig{Subject: subject})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := o.Write(t.Context(), events); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if got := written(t, made); len(got) != 2 {
+		t.Errorf("%d messages, not 2", len(got))
+	}
+}
+
+// A message larger than a batch may be comes alone, and stops nothing.
+func TestEventsLarge(t *testing.T) {
+	s := serve(t, ServerConfig{Dir: t.TempDir()})
+	c := connect(t, Config{Server: s})
+	if _, err := c.js.CreateStream(t.Context(), jetstream.StreamConfig{Name: "IN", Subjects: []string{"in"}}); err != nil {
+		t.Fatal(err)
+	}
+	for _, size := range []int{10, 900_000, 10} {
+		if _, err := c.js.Publish(t.Context(), "in", make([]byte, size)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	in := c.Input(InputConfig{Stream: "IN", Consumer: "w"})
+	for n := 0; n < 3; {
+		b, err := in.Read(ctx, worker.Bound{Messages: 1000, Bytes: 64 << 10})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if b == nil {
+			continue
+		}
+		n += len(b.Messages)
+		if err := b.Commit(ctx); err != nil {
+			t.Fatal(err)
+		}
+	}
+}

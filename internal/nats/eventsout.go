@@ -27,7 +27,8 @@ func (o *Output) Write(ctx context.Context, events []worker.Event) (refused []wo
 			if o.cfg.Back {
 				subject = e.Origin
 			} else {
-				header[jetstream.MsgIDHeader] = header[IDHeader]
+				// A stream can have several subjects, and an event come to each.
+				header[jetstream.MsgIDHeader] = []string{subject + " " + e.ID}
 			}
 			f, err := o.js.PublishMsgAsync(&client.Msg{Subject: subject, Header: header, Data: e.Value}, jetstream.WithRetryAttempts(0))
 			if tooLarge(err) {
