@@ -168,6 +168,22 @@ type Input struct {
 	made   bool
 	after  string // of what this consumer has already: read first; "" when that is done
 	claims time.Time
+	count  int64 // how many entries are asked for
+}
+
+// firstCount is how many entries the first question asks for, before it is known how
+// large they are.
+const firstCount = 32
+
+// suit makes the next question such that its answer has about most.Bytes, if entries
+// stay as they are.
+func (in *Input) suit(b *worker.Batch, most worker.Bound) {
+	bytes := 0
+	for i := range b.Messages {
+		bytes += len(b.Messages[i].Value)
+	}
+	fits := int64(most.Bytes) / int64(bytes/len(b.Messages)+1)
+	in.count = max(min(2*in.count, fits, int64(most.Messages)), 1)
 }
 
 var (
@@ -189,7 +205,7 @@ func NewInput(c Config, cfg InputConfig) (*Input, error) {
 	if cfg.Claim == 0 {
 		cfg.Claim = 5 * time.Minute
 	}
-	return &Input{link: link{c: c}, cfg: cfg, after: "0"}, nil
+	return &Input{link: link{c: c}, cfg: cfg, after: "0", count: firstCount}, nil
 }
 
 // begin makes the group, and begins with what was read before.
@@ -245,6 +261,7 @@ func (in *Input) Read(ctx context.Context, most worker.Bound) (*worker.Batch, er
 		}
 		b.Messages = append(b.Messages, m)
 	}
+	in.suit(b, most)
 	in.out.Add()
 	b.Commit = func(ctx context.Context) error {
 		ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
@@ -266,7 +283,7 @@ func (in *Input) Read(ctx context.Context, most worker.Bound) (*worker.Batch, er
 // read asks for entries: what this consumer has, then what others have left, then new
 // ones.
 func (in *Input) read(ctx context.Context, c rueidis.Client, most worker.Bound) ([]rueidis.XRangeEntry, error) {
-	count := int64(min(most.Messages, max(most.Bytes>>13, 16))) // of 8 KiB, with a bound for larger ones below
+	count := min(in.count, int64(most.Messages))
 	if in.after == "" && time.Since(in.claims) >= in.cfg.Claim/2 {
 		answer, err := c.Do(ctx, c.B().Xautoclaim().Key(in.cfg.Stream).Group(in.cfg.Group).Consumer(in.cfg.Consumer).
 			MinIdleTime(strconv.FormatInt(in.cfg.Claim.Milliseconds(), 10)).Start("0").Count(count).Build()).ToArray()

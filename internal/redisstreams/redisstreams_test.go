@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"slices"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -212,5 +213,34 @@ func TestServerKilled(t *testing.T) {
 	}
 	if slices.Sort(ids); len(slices.Compact(ids)) != events {
 		t.Errorf("%d ids of %d events", len(ids), events)
+	}
+}
+
+// Entries are asked for by how large they were, so that memory is bounded whatever they
+// are.
+func TestLargeEntries(t *testing.T) {
+	s := serve(t)
+	var values []string
+	for range 200 {
+		values = append(values, strings.Repeat("x", 100_000))
+	}
+	s.put(t, "in", values)
+	in := input(t, s, InputConfig{Stream: "in", Group: "g", Consumer: "c"})
+	defer in.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	for read, batches := 0, 0; read < len(values); {
+		b, err := in.Read(ctx, worker.Bound{Messages: 1000, Bytes: 1 << 20})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if b == nil {
+			continue
+		}
+		if n := len(b.Messages); n > firstCount || batches > 0 && n > 10 {
+			t.Errorf("batch %d has %d entries", batches, n)
+		}
+		read += len(b.Messages)
+		batches++
 	}
 }
