@@ -231,6 +231,7 @@ type Output struct {
 	// failed is set instead of returning an error, where a transaction must not be
 	// gone on with; nil: there is none.
 	failed *atomic.Bool
+	told   func(error) // takes what it was
 }
 
 // NewOutput writes to a topic; with none, each event to the one that it came from.
@@ -289,7 +290,9 @@ func (o *Output) Write(ctx context.Context, events []worker.Event) (refused []wo
 		err = fmt.Errorf("%w: set max_bytes to what the topic takes", err)
 	}
 	if o.failed != nil && ctx.Err() == nil {
-		o.failed.Store(true)
+		if o.failed.CompareAndSwap(false, true) {
+			o.told(fmt.Errorf("kafka: %s: %w", o.topic, err))
+		}
 		return refused, nil
 	}
 	return nil, fmt.Errorf("kafka: %w", err)
@@ -310,6 +313,7 @@ type Session struct {
 	session *kgo.GroupTransactSession
 	failed  atomic.Bool
 	told    func(error)
+	ended   int // transactions in a row that came to nothing
 }
 
 // NewSession joins the group. tell takes what ended a transaction.
@@ -335,8 +339,20 @@ func NewSession(c EventsConfig, most int, tell func(error)) (*Session, error) {
 // Serial says that a transaction ends before the next begins.
 func (s *Session) Serial() bool { return true }
 
+// mostPause is how long Read waits after transactions that came to nothing, at most.
+const mostPause = 5 * time.Second
+
 // Read waits for events and begins a transaction.
 func (s *Session) Read(ctx context.Context, most worker.Bound) (*worker.Batch, error) {
+	if s.ended > 0 { // what keeps one from ending keeps the next
+		pause := time.NewTimer(min(100*time.Millisecond<<min(s.ended-1, 10), mostPause))
+		defer pause.Stop()
+		select {
+		case <-pause.C:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
 	b, _, err := batchOf(ctx, s.session.PollRecords(ctx, most.Messages))
 	if b == nil {
 		return nil, err
@@ -354,8 +370,10 @@ func (s *Session) Read(ctx context.Context, most worker.Bound) (*worker.Batch, e
 		}
 		done, err := s.session.End(ctx, how)
 		if done && err == nil {
+			s.ended = 0
 			return nil
 		}
+		s.ended++
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
@@ -369,7 +387,7 @@ func (s *Session) Read(ctx context.Context, most worker.Bound) (*worker.Batch, e
 
 // Output writes to a topic in the session's transactions.
 func (s *Session) Output(topic string, most int) *Output {
-	return &Output{client: s.session.Client(), topic: topic, most: most, failed: &s.failed}
+	return &Output{client: s.session.Client(), topic: topic, most: most, failed: &s.failed, told: s.told}
 }
 
 // Lag is how many events wait for the group.

@@ -243,3 +243,42 @@ func offsetOf(t *testing.T, id string) (n int) {
 	}
 	return n
 }
+
+// What keeps a transaction from ending is told, and the next one waits.
+func TestTransactionTold(t *testing.T) {
+	c := brokers(t, kfake.SeedTopics(1, "events"))
+	put(t, c, "events", 1, []string{`{"n":1}`})
+	var mu sync.Mutex // guards told
+	var told []string
+	s, err := NewSession(EventsConfig{URL: urlOf(c), Topics: []string{"events"}, Group: "w", Instance: "a"}, mostRecord, func(err error) {
+		mu.Lock()
+		defer mu.Unlock()
+		told = append(told, err.Error())
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), eventsPatience)
+	defer cancel()
+	b, err := s.Read(ctx, worker.Bound{Messages: 10})
+	for ; b == nil && ctx.Err() == nil; b, err = s.Read(ctx, worker.Bound{Messages: 10}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := s.Output("absent", mostRecord).Write(ctx, []worker.Event{{ID: "a", Value: []byte("{}")}}); err != nil {
+		t.Error(err)
+	}
+	if err := b.Commit(ctx); !errors.Is(err, worker.ErrAgain) {
+		t.Errorf("the commit said %v", err)
+	}
+	mu.Lock()
+	defer mu.Unlock()
+	if len(told) == 0 || !strings.Contains(told[0], "absent") {
+		t.Errorf("%q was told", told)
+	}
+	if s.ended != 1 {
+		t.Errorf("%d transactions came to nothing", s.ended)
+	}
+}
