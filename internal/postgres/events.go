@@ -143,8 +143,11 @@ func (o *Events) Write(ctx context.Context, events []worker.Event) ([]worker.Ref
 	return refused, nil
 }
 
-// refuses: it is about the data (class 22), which will not become better, or too large.
-func refuses(code string) bool { return strings.HasPrefix(code, "22") || code == "54000" }
+// refuses: it is about the data (class 22), which will not become better, or larger or
+// nested deeper than the server takes (class 54).
+func refuses(code string) bool {
+	return strings.HasPrefix(code, "22") || strings.HasPrefix(code, "54")
+}
 
 func (o *Events) away(err error) error {
 	if err == nil {

@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -36,11 +37,12 @@ func TestEvents(t *testing.T) {
 		o := made(t)
 		defer o.Close()
 		var events []worker.Event
-		for _, v := range []string{`{"n":"1","ip":"a"}`, `{"n":"\u0000"}`, `{"n":"2","ip":"a"}`, `{`, `{"n":"3","ip":"a"}`} {
-			events = append(events, worker.Event{ID: v, Value: []byte(v)})
+		deep := `{"n":` + strings.Repeat("[", 100_000) + strings.Repeat("]", 100_000) + `}`
+		for i, v := range []string{`{"n":"1","ip":"a"}`, `{"n":"\u0000"}`, `{"n":"2","ip":"a"}`, `{`, deep, `{"n":"3","ip":"a"}`} {
+			events = append(events, worker.Event{ID: strconv.Itoa(i), Value: []byte(v)})
 		}
 		refused, err := o.Write(t.Context(), events)
-		if err != nil || len(refused) != 2 || refused[0].Index != 1 || refused[1].Index != 3 {
+		if err != nil || len(refused) != 3 || refused[0].Index != 1 || refused[1].Index != 3 || refused[2].Index != 4 {
 			t.Errorf("%+v, %v", refused, err)
 		}
 		if got := written(t); len(got) != 3 {
