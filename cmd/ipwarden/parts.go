@@ -34,8 +34,11 @@ func (s *server) parts() func() []api.Part {
 		case len(unheard) > 0:
 			stream.Away = "nothing is heard of " + strings.Join(unheard, ", ") + ": near their limits accounts keep within what is leased"
 		}
-		if counts.Ledger.Err != nil {
+		switch {
+		case counts.Ledger.Err != nil:
 			disk.Away = "the ledger cannot grow: what is counted anew is in memory alone"
+		case counts.FreezeErr != nil:
+			disk.Away = "no batches of usage can be written: what is counted waits in the ledger, and other regions do not know of it"
 		}
 		return append(all, store, stream, disk)
 	}

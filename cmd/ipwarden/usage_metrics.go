@@ -23,6 +23,7 @@ var (
 	metricUsageOthers    = usageDesc("ledger_others_total", "Calls whose client or referer had no place of its own.")
 	metricUsageHomeless  = usageDesc("ledger_homeless", "Counts in memory alone, because the disk has no room.")
 	metricUsageLedgerBad = usageDesc("ledger_full", "1 while the ledger cannot grow.")
+	metricUsageFreezeOK  = usageDesc("freeze_ok", "1 while batches can be written to the disk, 0 while the last attempt failed.")
 )
 
 // usageMetrics are what the counting says of itself.
@@ -38,7 +39,7 @@ func (r *counting) register(with prometheus.Registerer) {
 func (usageMetrics) Describe(to chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		metricUsageBatches, metricUsageLost, metricUsageAhead, metricUsageCalls, metricUsagePending, metricUsageCommits, metricUsageCommitOK,
-		metricUsageShipOK, metricUsageUnsent, metricUsageReached, metricUsagePlaces, metricUsageOthers, metricUsageHomeless, metricUsageLedgerBad,
+		metricUsageShipOK, metricUsageUnsent, metricUsageReached, metricUsagePlaces, metricUsageOthers, metricUsageHomeless, metricUsageLedgerBad, metricUsageFreezeOK,
 	} {
 		to <- d
 	}
@@ -77,6 +78,7 @@ func (m usageMetrics) Collect(to chan<- prometheus.Metric) {
 	count(metricUsageOthers, s.Ledger.NoRoom)
 	is(metricUsageHomeless, float64(s.Ledger.Homeless))
 	is(metricUsageLedgerBad, yes(s.Ledger.Err != nil))
+	is(metricUsageFreezeOK, yes(s.FreezeErr == nil))
 }
 
 // register makes what is counted of keys metrics.

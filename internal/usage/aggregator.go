@@ -95,6 +95,7 @@ type Stats struct {
 	Pending                int    // sums not yet in the store
 	Commits, Behind        uint64
 	CommitErr, ShipErr     error // of the last attempt
+	FreezeErr              error // of the last attempt: what was counted stays in the ledger
 	Unsent                 int   // batches in the spool
 	Ledger                 ledger.Stats
 }

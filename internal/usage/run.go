@@ -24,8 +24,8 @@ func (m *Meter) freeze(ctx context.Context) {
 			default:
 			}
 		})
+		m.freezes(err)
 		if err != nil {
-			m.c.Logger.Error("usage: what was counted cannot be written; it stays in the ledger", "error", err)
 			pause(ctx, time.Second)
 		}
 		m.agg.tick(ctx)
@@ -36,6 +36,19 @@ func (m *Meter) freeze(ctx context.Context) {
 			}
 		}
 	}
+}
+
+// freezes notes how the last attempt to freeze ended.
+func (m *Meter) freezes(err error) {
+	m.agg.mu.Lock()
+	defer m.agg.mu.Unlock()
+	switch was := m.agg.stats.FreezeErr; {
+	case err != nil && was == nil:
+		m.c.Logger.Error("usage: what was counted cannot be put into batches; it stays in the ledger", "error", err)
+	case err == nil && was != nil:
+		m.c.Logger.Info("usage: what was counted is put into batches again")
+	}
+	m.agg.stats.FreezeErr = err
 }
 
 // ship appends batches to the stream, in their order, those of processes before first.
