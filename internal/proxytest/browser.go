@@ -20,11 +20,14 @@ type Browser struct {
 	session string
 
 	mu      sync.Mutex
-	next    int                            // guarded by mu
-	waiting map[int]chan<- json.RawMessage // guarded by mu
-	said    []string                       // guarded by mu: what it complained of
-	gone    chan struct{}                  // closed when it has ended
+	next    int                  // guarded by mu
+	waiting map[int]chan<- reply // guarded by mu
+	said    []string             // guarded by mu: what it complained of
+	gone    chan struct{}        // closed when it has ended
 }
+
+// A reply is what a browser says to a call: one of the two.
+type reply struct{ result, wrong json.RawMessage }
 
 // browserPatience bounds each step: a machine may be busy.
 const browserPatience = 60 * time.Second
@@ -52,7 +55,7 @@ func NewBrowser(t *testing.T) *Browser {
 	}
 	theirs.Close()
 	theirs2.Close()
-	b := &Browser{t: t, in: in, waiting: map[int]chan<- json.RawMessage{}, gone: make(chan struct{})}
+	b := &Browser{t: t, in: in, waiting: map[int]chan<- reply{}, gone: make(chan struct{})}
 	go b.read(out)
 	t.Cleanup(func() {
 		_ = cmd.Process.Kill()
@@ -99,11 +102,7 @@ func (b *Browser) read(out io.Reader) {
 		}
 		if c := b.waiting[m.ID]; c != nil && m.ID > 0 {
 			delete(b.waiting, m.ID)
-			if m.Error != nil {
-				m.Result = nil
-				b.said = append(b.said, string(m.Error))
-			}
-			c <- m.Result
+			c <- reply{m.Result, m.Error}
 		}
 		b.mu.Unlock()
 	}
@@ -112,10 +111,18 @@ func (b *Browser) read(out io.Reader) {
 // call asks the browser for something.
 func (b *Browser) call(method string, params map[string]any, result any) {
 	b.t.Helper()
+	if wrong := b.try(method, params, result); wrong != "" {
+		b.t.Fatalf("%s: %s %v", method, wrong, b.Complaints())
+	}
+}
+
+// try asks the browser for something, and returns what it says that is wrong with it.
+func (b *Browser) try(method string, params map[string]any, result any) (wrong string) {
+	b.t.Helper()
 	if params == nil {
 		params = map[string]any{}
 	}
-	c := make(chan json.RawMessage, 1)
+	c := make(chan reply, 1)
 	b.mu.Lock()
 	b.next++
 	m := map[string]any{"id": b.next, "method": method, "params": params}
@@ -135,11 +142,11 @@ func (b *Browser) call(method string, params map[string]any, result any) {
 	defer timeout.Stop()
 	select {
 	case got := <-c:
-		if got == nil {
-			b.t.Fatalf("%s: %v", method, b.Complaints())
+		if got.wrong != nil {
+			return string(got.wrong)
 		}
 		if result != nil {
-			if err := json.Unmarshal(got, result); err != nil {
+			if err := json.Unmarshal(got.result, result); err != nil {
 				b.t.Fatalf("%s: %v", method, err)
 			}
 		}
@@ -148,6 +155,7 @@ func (b *Browser) call(method string, params map[string]any, result any) {
 	case <-timeout.C:
 		b.t.Fatalf("%s: the browser does not answer", method)
 	}
+	return ""
 }
 
 // Complaints are the errors of its console, such as what a policy forbids.
@@ -167,8 +175,9 @@ func (b *Browser) Go(url string) {
 func (b *Browser) Eval(js string) string {
 	b.t.Helper()
 	var r struct{ Result struct{ Value any } }
-	b.call("Runtime.evaluate", map[string]any{"expression": js, "returnByValue": true}, &r)
-	if r.Result.Value == nil {
+	// A page that goes away meanwhile is an error of the browser's: it is loading.
+	wrong := b.try("Runtime.evaluate", map[string]any{"expression": js, "returnByValue": true}, &r)
+	if wrong != "" || r.Result.Value == nil {
 		return ""
 	}
 	return fmt.Sprint(r.Result.Value)
