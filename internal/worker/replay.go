@@ -45,9 +45,14 @@ func (r *Replay) Lines(ctx context.Context, in io.Reader, kept Output) error {
 	return lines.Err()
 }
 
+// ErrComesBack says that what was put back is a dead letter once more, which would have
+// no end.
+var ErrComesBack = errors.New("what was put back comes again as dead letters: mend first what is wrong, or end the worker that runs")
+
 // Queue replays letters that wait in a queue, until there are none for a while.
 func (r *Replay) Queue(ctx context.Context, in Input, kept Output, idle time.Duration) error {
-	last := time.Now() // of a letter
+	last := time.Now()            // of a letter
+	places := map[string]string{} // in the queue, of the first letters
 	for {
 		wait, cancel := context.WithDeadline(ctx, last.Add(idle))
 		b, err := in.Read(wait, Bound{replayAtOnce, 8 << 20})
@@ -66,7 +71,18 @@ func (r *Replay) Queue(ctx context.Context, in Input, kept Output, idle time.Dur
 		}
 		letters := make([][]byte, len(b.Messages))
 		for i := range b.Messages {
-			letters[i] = b.Messages[i].Value
+			m := &b.Messages[i]
+			letters[i] = m.Value
+			l, err := ReadLetter(m.Value)
+			if err != nil {
+				continue // put tells it
+			}
+			if place, ok := places[l.ID]; ok && place != m.Position {
+				return ErrComesBack // what was read is not committed, and stays
+			}
+			if len(places) < replayAtOnce {
+				places[l.ID] = m.Position
+			}
 		}
 		if err := r.put(ctx, letters, kept); err != nil {
 			return err

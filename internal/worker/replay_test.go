@@ -2,13 +2,18 @@ package worker
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"testing"
 	"testing/synctest"
 	"time"
 )
 
 // waiting has some letters, and then returns nothing once a second, as inputs may.
-type waiting struct{ letters [][]byte }
+type waiting struct {
+	letters [][]byte
+	given   int
+}
 
 func (w *waiting) Read(ctx context.Context, _ Bound) (*Batch, error) {
 	if len(w.letters) == 0 {
@@ -19,7 +24,8 @@ func (w *waiting) Read(ctx context.Context, _ Bound) (*Batch, error) {
 			return nil, ctx.Err()
 		}
 	}
-	b := &Batch{Messages: []Message{{ID: "x", Value: w.letters[0]}}, Commit: func(context.Context) error { return nil }}
+	w.given++
+	b := &Batch{Messages: []Message{{ID: "x", Position: fmt.Sprint(w.given), Value: w.letters[0]}}, Commit: func(context.Context) error { return nil }}
 	w.letters = w.letters[1:]
 	return b, nil
 }
@@ -31,10 +37,11 @@ func (w *waiting) Close() error { return nil }
 func TestReplayEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		one := letter(&Message{ID: "a", Position: "memory/1", Value: []byte("{}")}, "missing")
+		two := letter(&Message{ID: "b", Position: "memory/2", Value: []byte("{}")}, "missing")
 		back := &list{}
 		r := &Replay{Back: back, Tell: func(err error) { t.Error(err) }}
 		start := time.Now()
-		if err := r.Queue(t.Context(), &waiting{[][]byte{one.Value, one.Value}}, &list{}, 3*time.Second); err != nil {
+		if err := r.Queue(t.Context(), &waiting{letters: [][]byte{one.Value, two.Value}}, &list{}, 3*time.Second); err != nil {
 			t.Fatal(err)
 		}
 		if took := time.Since(start); took < 3*time.Second || took > 4*time.Second {
@@ -44,6 +51,16 @@ func TestReplayEnds(t *testing.T) {
 			t.Errorf("%+v, %+v", r, back.events)
 		}
 	})
+}
+
+// What comes back while a replay runs does not keep it from ending.
+func TestReplayComesBack(t *testing.T) {
+	one := letter(&Message{ID: "a", Position: "memory/1", Value: []byte("{}")}, "missing")
+	r := &Replay{Back: &list{}, Tell: func(err error) { t.Error(err) }}
+	err := r.Queue(t.Context(), &waiting{letters: [][]byte{one.Value, one.Value}}, &list{}, time.Second)
+	if !errors.Is(err, ErrComesBack) || r.Returned != 1 {
+		t.Errorf("%v, %d are back", err, r.Returned)
+	}
 }
 
 // An event that was put back and is wrong again is another letter: a destination that
