@@ -94,6 +94,7 @@ func (a *Authorizer) Some(c *Call, n int) (may int, why *Refusal) {
 		}
 		// The quota is charged for what is left of it; the refusal stays.
 		said := c.refused
+		said.asked = 0 // what is left is used now
 		c.refused = Refusal{}
 		if a.More(c, int(left)) == nil {
 			c.refused = said
@@ -292,6 +293,7 @@ func (a *Authorizer) overQuota(c *Call, s *usage.Standing, names [2]string, n in
 	}
 	r.Used, r.Max, r.Reset, r.Region = use.Used, use.Limit, use.Reset, q.Region
 	r.Wait = max(1, seconds(use.Reset.Sub(c.Now)))
+	r.asked = int64(n)
 	return a.refuse(c, OverQuota)
 }
 

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/netip"
 	"sync"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -185,8 +186,11 @@ func TestQuotaAndBurst(t *testing.T) {
 		t.Errorf("a test key of the same account: %q, want the burst to be the account's", got.Slug())
 	}
 	s.now = s.now.Add(time.Minute)
-	if got, _ = s.ask(Call{Key: text, Items: 7}); got != OverQuota { // more than the burst, and than what is left
+	if got, c = s.ask(Call{Key: text, Items: 7}); got != OverQuota { // more than the burst, and than what is left
 		t.Errorf("7 of 6 that are left: %q", got.Slug())
+	}
+	if said := string(c.refused.AppendDetail(nil)); !strings.Contains(said, "Z. This call asks for 7; send at most 6. More: ") {
+		t.Errorf("7 of 6 that are left: said %q", said)
 	}
 	if got, _ = s.ask(Call{Key: text, Items: 6}); got != Admitted { // what was denied is not charged
 		t.Errorf("6 of 6 that are left: %q", got.Slug())

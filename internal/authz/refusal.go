@@ -86,6 +86,7 @@ type Refusal struct {
 	Region  string // where most of the month's calls came from
 	Upgrade string // URL
 
+	asked     int64     // look-ups at once, of which the quota does not have as many left
 	said      string    // the field that the plan lacks, the page or the address that the call is from
 	scope     Scope     // that it lacks
 	own       bool      // the limit is the key's
@@ -184,6 +185,10 @@ func (r *Refusal) appendUse(dst []byte) []byte {
 		dst = append(append(dst, "; most calls of this month came from the region "...), r.Region...)
 	}
 	dst = append(dst, '.')
+	if left := r.Max - r.Used; r.Code == OverQuota && left > 0 && r.asked > left {
+		dst = strconv.AppendInt(append(dst, " This call asks for "...), r.asked, 10)
+		dst = append(strconv.AppendInt(append(dst, "; send at most "...), left, 10), '.')
+	}
 	switch {
 	case r.own:
 	case r.Upgrade != "":
