@@ -22,7 +22,7 @@ import (
 
 // workerCmd enriches events of queues.
 type workerCmd struct {
-	Run    workerRunCmd    `cmd:"" default:"withargs" help:"Enrich events until it is told to stop (the default command)." example:"ipwarden worker --config worker.yaml"`
+	Run    workerRunCmd    `cmd:"" default:"withargs" help:"Enrich events until it is told to stop (the default command)." example:"ipwarden worker run --config worker.yaml"`
 	Check  workerCheckCmd  `cmd:"" help:"Check a configuration." example:"ipwarden worker check --config worker.yaml"`
 	Replay workerReplayCmd `cmd:"" help:"Put dead letters back." example:"ipwarden worker replay --config worker.yaml"`
 }

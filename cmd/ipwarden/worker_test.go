@@ -224,7 +224,7 @@ func TestWorkerKilled(t *testing.T) {
 			v = badEvents[r]
 			bad[fmt.Sprintf("nats:EVENTS/%d", i+1)] = r
 		}
-		if _, err := b.js.PublishAsync(fmt.Sprintf("events.%d", i%7), []byte(v)); err != nil {
+		if _, err := b.js.PublishAsync(fmt.Sprintf("events.%d", i%7), []byte(v), jetstream.WithStallWait(time.Minute)); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -315,7 +315,7 @@ func TestKeyRefused(t *testing.T) {
 		t.Errorf("logged %d times: %s", n, a.Output())
 	}
 	for path, want := range map[string]string{
-		"/readyz":  "ready\nprovider vendor refuses the key since ",
+		"/readyz":  "\nprovider vendor refuses the key since ",
 		"/metrics": `ipwarden_provider_key_refused{provider="vendor"} 1`,
 	} {
 		r, err := http.Get("http://" + a.admin + path)
