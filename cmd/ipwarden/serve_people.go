@@ -127,7 +127,7 @@ func (s *server) mounts(c *serveCmd, client func(netip.Addr, ipwarden.Header) ne
 		}
 		return nil, err
 	}
-	a, err := peoplehttp.New(peoplehttp.Config{People: r.people, Accounts: r.accounts.Service, URL: at, Client: s.visitor, Now: e.now, Log: s.log})
+	a, err := peoplehttp.New(peoplehttp.Config{People: r.people, Accounts: r.accounts.Service, InForce: r.follow.inForce, URL: at, Client: s.visitor, Now: e.now, Log: s.log})
 	if err != nil {
 		return nil, err
 	}

@@ -106,7 +106,12 @@ func New(c Config) (*Console, error) {
 	if err := k.parse(); err != nil {
 		return nil, fmt.Errorf("console: %w", err)
 	}
-	k.handler = http.NewCrossOriginProtection().Handler(k.routes())
+	cross := http.NewCrossOriginProtection()
+	// A proxy may ask for another Host than the browser did.
+	if err := cross.AddTrustedOrigin(u.Scheme + "://" + u.Host); err != nil {
+		return nil, fmt.Errorf("console: %w", err)
+	}
+	k.handler = cross.Handler(k.routes())
 	return k, nil
 }
 

@@ -217,6 +217,10 @@ func TestForgedForms(t *testing.T) {
 	if code, _ := s.do("POST", "https://ip.example/account/keys", url.Values{"kind": {"secret"}, "mode": {"live"}, "scope": {"lookup"}}, "Sec-Fetch-Site", "same-origin"); code != 200 {
 		t.Errorf("its own form: status %d", code)
 	}
+	// A proxy asks for a Host of its own, and the browser says only where it comes from.
+	if code, _ := s.do("POST", "http://127.0.0.1:8080/account/keys", url.Values{"kind": {"secret"}, "mode": {"live"}, "scope": {"lookup"}}, "Origin", "https://ip.example"); code != 200 {
+		t.Errorf("its own form through a proxy: status %d", code)
+	}
 	s.cookies = map[string]string{}
 	for _, target := range []string{"", "/keys", "/usage", "/usage.csv", "/limits", "/security", "/log", "/data", "/export.json", "/keys/key_028t5cy4tqkff"} {
 		if code, to := s.get("/account" + target); code != 303 || !strings.HasPrefix(to, "/account/sign-in") {

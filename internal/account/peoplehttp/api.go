@@ -2,6 +2,7 @@ package peoplehttp
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -27,6 +28,9 @@ type Config struct {
 	People *people.People
 	// Accounts has their keys and plans. Required.
 	Accounts *account.Service
+	// InForce waits until a revision of the accounts is in force at this server, so that
+	// a key works when its text is told. Default: it does not wait.
+	InForce func(ctx context.Context, revision int64)
 	// URL is where people reach this server, such as https://ip.example. Required.
 	URL string
 	// Client tells who asks. Default: the peer.
@@ -60,6 +64,9 @@ func New(c Config) (*API, error) {
 	if c.Client == nil {
 		c.Client = peer
 	}
+	if c.InForce == nil {
+		c.InForce = func(context.Context, int64) {}
+	}
 	if c.Now == nil {
 		c.Now = time.Now
 	}
@@ -68,6 +75,10 @@ func New(c Config) (*API, error) {
 	}
 	a := &API{c: c, secure: u.Scheme == "https"}
 	cross := http.NewCrossOriginProtection()
+	// A proxy may ask for another Host than the browser did.
+	if err := cross.AddTrustedOrigin(u.Scheme + "://" + u.Host); err != nil {
+		return nil, fmt.Errorf("peoplehttp: %w", err)
+	}
 	cross.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		writeProblem(w, http.StatusForbidden, "cross-origin", "Another site sent this", "A browser says that another site has sent this request. Programs send no Origin and no Sec-Fetch-Site.", nil)
 	}))

@@ -93,6 +93,7 @@ func (c *call) confirm() error {
 	if err != nil {
 		return err
 	}
+	c.c.InForce(c.r.Context(), made.Key.Revision)
 	v := sessionView{Expires: made.Expires, Key: &keyMade{account.ViewKey(&made.Key, c.c.Now()), made.KeyText}}
 	c.enter(&v, &made.SignedIn, q.Token)
 	return c.answer(http.StatusCreated, v)

@@ -123,6 +123,7 @@ func (c *call) newKey() error {
 	if err != nil {
 		return err
 	}
+	c.c.InForce(c.r.Context(), k.Revision)
 	return c.answer(http.StatusCreated, map[string]any{"key": keyMade{account.ViewKey(&k, c.c.Now()), text}})
 }
 
@@ -161,6 +162,7 @@ func (c *call) changeKey() error {
 	if err != nil {
 		return err
 	}
+	c.c.InForce(c.r.Context(), k.Revision)
 	return c.answer(http.StatusOK, map[string]any{"key": account.ViewKey(&k, c.c.Now())})
 }
 
@@ -187,6 +189,7 @@ func (c *call) rotateKey() error {
 	if err != nil {
 		return err
 	}
+	c.c.InForce(c.r.Context(), k.Revision)
 	return c.answer(http.StatusCreated, map[string]any{"old": account.ViewKey(&old, c.c.Now()), "key": keyMade{account.ViewKey(&k, c.c.Now()), text}})
 }
 
@@ -199,5 +202,6 @@ func (c *call) revokeKey() error {
 	if err != nil {
 		return err
 	}
+	c.c.InForce(c.r.Context(), k.Revision)
 	return c.answer(http.StatusOK, map[string]any{"key": account.ViewKey(&k, c.c.Now())})
 }

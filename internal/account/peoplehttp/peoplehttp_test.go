@@ -41,6 +41,7 @@ type world struct {
 
 	mu      sync.Mutex
 	letters []mail.Letter
+	waited  []int64 // for which revisions it was waited
 }
 
 const (
@@ -78,7 +79,11 @@ func newWorld(t *testing.T, source ipwarden.Source) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	api, err := peoplehttp.New(peoplehttp.Config{People: w.people, Accounts: w.service, URL: origin, Now: clock, Log: slog.New(slog.DiscardHandler)})
+	api, err := peoplehttp.New(peoplehttp.Config{People: w.people, Accounts: w.service, URL: origin, Now: clock, Log: slog.New(slog.DiscardHandler), InForce: func(_ context.Context, revision int64) {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.waited = append(w.waited, revision)
+	}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -326,6 +331,20 @@ func TestMistakes(t *testing.T) {
 	for _, kind := range []string{"", "text/plain", "application/x-www-form-urlencoded", "multipart/form-data"} { // what a form can send
 		c.header["Content-Type"] = kind
 		c.must(415, "POST", "/v1/account/sign-up", obj{"email": email})
+	}
+}
+
+// A key is told when it works, and a revocation when the key does not any more.
+func TestInForce(t *testing.T) {
+	w := newWorld(t, nil)
+	c := w.client("192.0.2.1")
+	c.signedUp()
+	id := c.must(201, "POST", "/v1/account/keys", obj{"name": "web"})["key"].(map[string]any)["id"].(string)
+	c.must(200, "PATCH", "/v1/account/keys/"+id, obj{"name": "shop"})
+	c.must(201, "POST", "/v1/account/keys/"+id+"/rotate", obj{})
+	c.must(200, "DELETE", "/v1/account/keys/"+id, nil)
+	if len(w.waited) != 5 || !slices.IsSorted(w.waited) || w.waited[0] == 0 || len(slices.Compact(slices.Clone(w.waited))) != 5 {
+		t.Errorf("it was waited for the revisions %v; want five that grow", w.waited)
 	}
 }
 
