@@ -137,10 +137,10 @@ func (m *Meter) Key(id customer.KeyID, account customer.AccountID) *Key {
 // Record counts n calls: by key, and answered ones by client address and by the host
 // of the page too.
 func (m *Meter) Record(k *Key, e customer.Endpoint, c customer.Class, n uint32, client netip.Addr, referer string) {
-	m.ledger.Count(&k.Key, e, c, uint64(n))
 	if c <= customer.Tested {
-		m.ledger.CountClient(client, uint64(n))
-		m.ledger.CountReferer(referer, uint64(n))
+		m.ledger.CountCall(&k.Key, e, c, uint64(n), client, referer)
+	} else {
+		m.ledger.Count(&k.Key, e, c, uint64(n))
 	}
 }
 

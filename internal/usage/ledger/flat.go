@@ -60,16 +60,22 @@ func (t *flatTable) empty() {
 	atomic.StoreUint64(&t.slots[len(t.slots)-1].key, Other)
 }
 
-// add counts n for a key, and a name where the table has names. It says whether the
-// key has a place of its own.
-func (t *flatTable) add(l *Ledger, key uint64, name string, n uint64) bool {
+// place finds or makes the slot of a key, and a name where the table has names.
+func (t *flatTable) place(l *Ledger, key uint64, name string) int {
 	i, ok := t.find(key, name)
 	if !ok {
 		i = t.insert(l, i, key, name)
 	}
+	return i
+}
+
+// add counts n in a slot.
+func (t *flatTable) add(l *Ledger, i int, n uint64) {
 	atomic.AddUint64(&t.slots[i].count, n)
 	t.dirty.mark(i)
-	return i != len(t.slots)-1
+	if i == len(t.slots)-1 {
+		l.noRoom.Add(n)
+	}
 }
 
 // find looks for a key: its slot, or where it may be put, or -1.
@@ -127,12 +133,9 @@ func (t *flatTable) name(i int) string {
 // CountClient counts n calls of a client address: an IPv4 address, or the /64 of an
 // IPv6 one.
 func (l *Ledger) CountClient(a netip.Addr, n uint64) {
-	key := ClientKey(a)
-	if key == 0 {
-		return
-	}
-	if !l.clients.Load().add(l, key, "", n) {
-		l.noRoom.Add(n)
+	if key := ClientKey(a); key != 0 {
+		t := l.clients.Load()
+		t.add(l, t.place(l, key, ""), n)
 	}
 }
 
@@ -172,9 +175,14 @@ func Client(key uint64) netip.Prefix {
 // CountReferer counts n calls of a page's host. Of a longer name the last 63 bytes
 // count: they say whose it is.
 func (l *Ledger) CountReferer(host string, n uint64) {
-	if host == "" {
-		return
+	if host != "" {
+		key, host := refererKey(host)
+		t := l.referers.Load()
+		t.add(l, t.place(l, key, host), n)
 	}
+}
+
+func refererKey(host string) (uint64, string) {
 	if len(host) > nameSize-1 {
 		host = host[len(host)-(nameSize-1):]
 	}
@@ -182,9 +190,7 @@ func (l *Ledger) CountReferer(host string, n uint64) {
 	if key == 0 || key == Other {
 		key = 1
 	}
-	if !l.referers.Load().add(l, key, host, n) {
-		l.noRoom.Add(n)
-	}
+	return key, host
 }
 
 // Clients calls yield with what this node counted today by client address, until it

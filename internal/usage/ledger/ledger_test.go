@@ -435,6 +435,9 @@ func BenchmarkCount(b *testing.B) {
 	each("client", client)
 	each("referer", referer)
 	each("all", func(i uint32) { key(i); client(i); referer(i) })
+	each("call", func(i uint32) {
+		l.CountCall(keys[i%uint32(len(keys))], customer.EndpointLookup, customer.Charged, 1, addrs[i], hosts[i%uint32(len(hosts))])
+	})
 	for i := range addrs {
 		client(uint32(i))
 	}
