@@ -1,7 +1,6 @@
 package worker
 
 import (
-	"cmp"
 	"fmt"
 	"io"
 	"slices"
@@ -164,7 +163,7 @@ func (r *reader) file(body ast.Node) {
 				f.Drain = d
 			}
 		default:
-			r.unknown(p, "the configuration", fileKeys)
+			r.UnknownKey(p, "the configuration", fileKeys)
 		}
 	}
 	for key, example := range map[string]string{
@@ -227,40 +226,6 @@ func (r *reader) twice(seen map[string]yamldoc.Pair, p yamldoc.Pair) bool {
 	return false
 }
 
-func (r *reader) unknown(p yamldoc.Pair, where string, known []string) {
-	if len(known) == 0 {
-		r.At(p.Token, fmt.Sprintf("%s has no keys", where))
-		return
-	}
-	near := slices.MinFunc(known, func(a, b string) int { return cmp.Compare(distance(a, p.Key), distance(b, p.Key)) })
-	hint := ""
-	if distance(near, p.Key) <= 2 {
-		hint = "; is " + near + " meant?"
-	}
-	r.At(p.Token, fmt.Sprintf("%s has no %q%s It has %s", where, p.Key, cmp.Or(hint, "."), strings.Join(known, ", ")))
-}
-
-// distance is how many letters differ.
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := diagonal
-			if a[i] != b[j] {
-				cost++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(cost, diagonal+1, row[j]+1)
-		}
-	}
-	return row[len(b)]
-}
-
 func (r *reader) size(p yamldoc.Pair, low, high int64, example string) int64 {
 	text, ok := r.Text(p.Value, p.Key)
 	if !ok {
@@ -297,7 +262,7 @@ func (r *reader) paths(n ast.Node) {
 		}
 		to := map[string]*enrich.Path{"ip": &r.f.Paths.IP, "id": &r.f.Paths.ID, "key": &r.f.Paths.Key, "time": &r.f.Paths.Time}[p.Key]
 		if to == nil {
-			r.unknown(p, "event", []string{"ip", "id", "key", "time"})
+			r.UnknownKey(p, "event", []string{"ip", "id", "key", "time"})
 			continue
 		}
 		if text, ok := r.Text(p.Value, "event."+p.Key); ok {
@@ -348,7 +313,7 @@ func (r *reader) end(n ast.Node, what string, side Side) (End, bool) {
 		return End{}, false
 	}
 	if !slices.Contains(kinds, pairs[0].Key) {
-		r.unknown(pairs[0], what, kinds)
+		r.UnknownKey(pairs[0], what, kinds)
 		return End{}, false
 	}
 	kind := &r.kinds[slices.IndexFunc(r.kinds, func(k Kind) bool { return k.Name == pairs[0].Key })]
@@ -382,7 +347,7 @@ func (r *reader) values(of yamldoc.Pair, what string, kind *Kind, side Side, v *
 		}
 		i := slices.IndexFunc(kind.Keys, func(k Key) bool { return k.Name == p.Key && k.on(side) })
 		if i < 0 {
-			r.unknown(p, what, known)
+			r.UnknownKey(p, what, known)
 			continue
 		}
 		r.value(&kind.Keys[i], p, what+"."+p.Key, v)
@@ -478,7 +443,7 @@ func (r *reader) rules(n ast.Node) {
 			case "instead":
 				rule.Instead, _ = r.Boolean(p.Value, p.Key)
 			default:
-				r.unknown(p, "a rule", ruleKeys)
+				r.UnknownKey(p, "a rule", ruleKeys)
 			}
 		}
 		for _, key := range []string{"name", "when"} {
