@@ -847,3 +847,36 @@ func TestOneCallOfWhoKnowsMore(t *testing.T) {
 		synctest.Wait()
 	})
 }
+
+// A look-up that has no more time, while another process has the claim, ends: the Store
+// has not failed.
+func TestStoreOutlastsLookup(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := cached(t, source.CachedConfig{Source: vpn(), Store: slowStore{900 * time.Millisecond}, StoreTimeout: time.Second, Timeout: 5 * time.Second})
+		if _, err := c.Lookup(ctx, addrOf(1)); err == nil {
+			t.Error("an answer from nowhere")
+		}
+		synctest.Wait()
+		if s := c.Stats(); s.StoreErrors != 0 || s.StoreAway || s.Waited != 1 {
+			t.Errorf("%+v", s)
+		}
+		c.Close()
+		synctest.Wait()
+	})
+}
+
+// A slowStore has nothing, takes its time for that, and lets nobody claim anything.
+type slowStore struct{ takes time.Duration }
+
+func (s slowStore) Get(ctx context.Context, _ []source.Key, _ [][]byte) error {
+	select {
+	case <-time.After(s.takes):
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (slowStore) Set(context.Context, source.Key, []byte, time.Duration) error { return nil }
+
+func (slowStore) Claim(context.Context, source.Key, time.Duration) (bool, error) { return false, nil }

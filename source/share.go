@@ -111,19 +111,24 @@ func (c *Cached) told(ctx context.Context, f *flight) bool {
 	return true
 }
 
-// try asks the Store, unless it is away.
+// try asks the Store, unless it is away. That whoever asks has no more time is no
+// failure of the Store.
 func (c *Cached) try(ctx context.Context, ask func(context.Context) error) bool {
-	if !c.permitted() {
+	if ctx.Err() != nil || !c.permitted() {
 		return false
 	}
-	ctx, cancel := context.WithTimeout(ctx, c.cfg.StoreTimeout)
+	within, cancel := context.WithTimeout(ctx, c.cfg.StoreTimeout)
 	defer cancel()
-	if err := ask(ctx); err != nil {
+	switch err := ask(within); {
+	case err == nil:
+		c.well.RecordSuccess()
+		return true
+	case ctx.Err() == nil:
 		c.storeFailed()
-		return false
+	case c.well.IsHalfOpen():
+		c.well.RecordFailure() // a permit cannot be given back
 	}
-	c.well.RecordSuccess()
-	return true
+	return false
 }
 
 // likely is the length at which an address is looked for first: where this
