@@ -1,0 +1,3 @@
+// Package @ipwarden/edge stands in front of an origin at an edge platform: it
+// refuses a request there, or passes it on with what is known of its client.
+export type * from "./types.js";
