@@ -167,3 +167,17 @@ func Rules() []Rule {
 // OnlyCommand lists what nothing but cmd may import: the embedded dataset is
 // 24 MB in every binary that has it.
 func OnlyCommand() []string { return []string{"embedded"} }
+
+// NotInProgram lists what the program must not link, and why. What a package makes
+// before main is made by every command.
+func NotInProgram() map[string]string {
+	const sdk = "the clients of AWS's SDK build their schemas and endpoints before main: 1 MB and 2 ms together; internal/sqs asks by itself"
+	const sign = "signing on with AWS takes three more of its clients; credential_process does the same"
+	return map[string]string{
+		"github.com/aws/aws-sdk-go-v2/service/sqs":     sdk,
+		"github.com/aws/aws-sdk-go-v2/service/sts":     sdk,
+		"github.com/aws/aws-sdk-go-v2/service/sso":     sdk,
+		"github.com/aws/aws-sdk-go-v2/service/ssooidc": sdk,
+		"github.com/aws/aws-sdk-go-v2/config":          sign,
+	}
+}

@@ -3,10 +3,10 @@
 //
 // The call most people want:
 //
-//	in, err := sqs.NewInput(ctx, sqs.Config{Queue: "https://sqs.eu-west-1.amazonaws.com/123456789012/logins"})
+//	in, err := sqs.NewInput(sqs.Config{Queue: "https://sqs.eu-west-1.amazonaws.com/123456789012/logins"})
 //
 // Who asks is known as everywhere with AWS: from the environment, the shared files, or
-// the role of the machine. A queue delivers again what is not deleted in time, and now
+// the role of the pod, the container or the machine. A queue delivers again what is not deleted in time, and now
 // and then what is: the id stays the same. It refuses a queue that is no URL.
 package sqs
 
@@ -17,16 +17,12 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"os"
 	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/config"
-	"github.com/aws/aws-sdk-go-v2/service/sqs"
-	"github.com/aws/aws-sdk-go-v2/service/sqs/types"
 
 	"github.com/ipwarden/ipwarden/internal/worker"
 )
@@ -56,10 +52,10 @@ func Kind() worker.Kind {
 			{Name: "visibility", Side: worker.In, Shape: worker.Duration, Default: "1m", Low: int64(15 * time.Second), High: int64(12 * time.Hour), Example: "1m"},
 			{Name: "max_bytes", Side: worker.Out, Shape: worker.Size, Default: "256KiB", Low: 1 << 10, High: 1 << 20, Example: "256KiB"},
 		},
-		Input:  func(v worker.Values) (worker.Input, error) { return NewInput(context.Background(), configOf(v)) },
-		Output: func(v worker.Values) (worker.Output, error) { return NewOutput(context.Background(), configOf(v)) },
-		Back:   func(v worker.Values) (worker.Output, error) { return newBack(context.Background(), configOf(v)) },
-		Dead:   func(v worker.Values) (worker.Input, error) { return NewInput(context.Background(), configOf(v)) },
+		Input:  func(v worker.Values) (worker.Input, error) { return NewInput(configOf(v)) },
+		Output: func(v worker.Values) (worker.Output, error) { return NewOutput(configOf(v)) },
+		Back:   func(v worker.Values) (worker.Output, error) { return newBack(configOf(v)) },
+		Dead:   func(v worker.Values) (worker.Input, error) { return NewInput(configOf(v)) },
 	}
 }
 
@@ -67,13 +63,41 @@ func configOf(v worker.Values) Config {
 	return Config{Queue: v.Text("queue"), Region: v.Text("region"), Endpoint: v.Text("endpoint"), Visibility: v.Duration("visibility"), MaxBytes: int(v.Int("max_bytes"))}
 }
 
-func (c *Config) connect(ctx context.Context) (*sqs.Client, error) {
+// connect fills in what is not said. It asks nobody.
+func (c *Config) connect(getenv func(string) string) (*caller, error) {
 	u, err := url.Parse(c.Queue)
-	if err != nil || u.Host == "" || strings.Trim(u.Path, "/") == "" {
+	if err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" || strings.Trim(u.Path, "/") == "" {
 		return nil, fmt.Errorf("sqs: %q is no queue's URL; one is such as https://sqs.eu-west-1.amazonaws.com/123456789012/logins", c.Queue)
 	}
-	if parts := strings.Split(u.Hostname(), "."); c.Region == "" && len(parts) > 3 && parts[0] == "sqs" {
+	profile, err := readProfile(getenv)
+	if err != nil {
+		return nil, fmt.Errorf("sqs: %w", err)
+	}
+	parts := strings.Split(u.Hostname(), ".")
+	own := len(parts) > 3 && parts[0] == "sqs" // not of another shape, such as that of the oldest
+	if c.Region == "" && own {
 		c.Region = parts[1]
+	}
+	for _, region := range []string{getenv("AWS_REGION"), getenv("AWS_DEFAULT_REGION"), profile.values["region"]} {
+		if c.Region == "" {
+			c.Region = region
+		}
+	}
+	if c.Region == "" {
+		return nil, errors.New("sqs: which region the queue is in is not known; say region, such as region: eu-west-1")
+	}
+	for _, at := range []string{getenv("AWS_ENDPOINT_URL_SQS"), getenv("AWS_ENDPOINT_URL")} {
+		if c.Endpoint == "" {
+			c.Endpoint = at
+		}
+	}
+	if c.Endpoint == "" {
+		if c.Endpoint = u.Scheme + "://" + u.Host; !own && strings.Contains(u.Hostname(), ".amazonaws.com") {
+			c.Endpoint = "https://sqs." + c.Region + suffix(c.Region)
+		}
+	}
+	if at, err := url.Parse(c.Endpoint); err != nil || at.Host == "" || at.Scheme != "https" && at.Scheme != "http" {
+		return nil, fmt.Errorf("sqs: the endpoint %q is no URL; one is such as http://127.0.0.1:9324", c.Endpoint)
 	}
 	if c.MaxBytes == 0 {
 		c.MaxBytes = 256 << 10
@@ -81,24 +105,11 @@ func (c *Config) connect(ctx context.Context) (*sqs.Client, error) {
 	if c.Visibility == 0 {
 		c.Visibility = time.Minute
 	}
-	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
-	defer cancel()
-	options := []func(*config.LoadOptions) error{config.WithRetryMaxAttempts(3)}
-	if c.Region != "" {
-		options = append(options, config.WithRegion(c.Region))
-	}
-	conf, err := config.LoadDefaultConfig(ctx, options...)
+	who, err := chain(profile, getenv, c.Region)
 	if err != nil {
 		return nil, fmt.Errorf("sqs: %w", err)
 	}
-	if conf.Region == "" {
-		return nil, errors.New("sqs: which region the queue is in is not known; say region, such as region: eu-west-1")
-	}
-	return sqs.NewFromConfig(conf, func(o *sqs.Options) {
-		if c.Endpoint != "" {
-			o.BaseEndpoint = &c.Endpoint
-		}
-	}), nil
+	return newCaller(strings.TrimRight(c.Endpoint, "/")+"/", c.Region, who), nil
 }
 
 // fifo: the queue keeps the order of its groups.
@@ -107,7 +118,7 @@ func (c *Config) fifo() bool { return strings.HasSuffix(c.Queue, ".fifo") }
 // Input takes messages.
 type Input struct {
 	c      Config
-	client *sqs.Client
+	client *caller
 }
 
 var (
@@ -116,8 +127,8 @@ var (
 )
 
 // NewInput returns an Input; it asks the queue when it is read.
-func NewInput(ctx context.Context, c Config) (*Input, error) {
-	client, err := c.connect(ctx)
+func NewInput(c Config) (*Input, error) {
+	client, err := c.connect(os.Getenv)
 	if err != nil {
 		return nil, err
 	}
@@ -130,17 +141,15 @@ const (
 	callers = 8
 )
 
-// receive asks once.
-func (in *Input) receive(ctx context.Context, most int, wait int32) ([]types.Message, error) {
-	answer, err := in.client.ReceiveMessage(ctx, &sqs.ReceiveMessageInput{
-		QueueUrl: &in.c.Queue, MaxNumberOfMessages: int32(min(most, tens)), WaitTimeSeconds: wait, //nolint:gosec // at most ten
-		VisibilityTimeout: int32(in.c.Visibility.Seconds()), MessageAttributeNames: []string{attributeID}, //nolint:gosec // bounded by the configuration
-		MessageSystemAttributeNames: []types.MessageSystemAttributeName{"SentTimestamp", "MessageGroupId"},
-	})
-	if err != nil {
-		return nil, err
-	}
-	return answer.Messages, nil
+// receive asks once. The server may wait for a message for so many seconds.
+func (in *Input) receive(ctx context.Context, most, wait int) ([]message, error) {
+	var answer receiveAnswer
+	err := in.client.do(ctx, "ReceiveMessage", time.Duration(wait)*time.Second, receiveAsk{
+		QueueUrl: in.c.Queue, MaxNumberOfMessages: min(most, tens), WaitTimeSeconds: wait,
+		VisibilityTimeout: int(in.c.Visibility.Seconds()), MessageAttributeNames: []string{attributeID},
+		MessageSystemAttributeNames: []string{"SentTimestamp", "MessageGroupId"},
+	}, &answer)
+	return answer.Messages, err
 }
 
 // Read waits for events. When ten are there, more are asked for, by several at once.
@@ -153,7 +162,7 @@ func (in *Input) Read(ctx context.Context, most worker.Bound) (*worker.Batch, er
 		return nil, fmt.Errorf("sqs: %w", err)
 	}
 	if room := min(most.Messages-len(got), most.Bytes/(256<<10)); len(got) == tens && room > 0 {
-		parts := make([][]types.Message, min((room+tens-1)/tens, callers))
+		parts := make([][]message, min((room+tens-1)/tens, callers))
 		var asks sync.WaitGroup
 		for i := range parts {
 			asks.Go(func() {
@@ -173,8 +182,8 @@ func (in *Input) Read(ctx context.Context, most worker.Bound) (*worker.Batch, er
 	b := &worker.Batch{}
 	for i := range got {
 		m := &got[i]
-		w := worker.Message{Position: "sqs:" + name + "/" + aws.ToString(m.MessageId), Key: m.Attributes["MessageGroupId"], Value: []byte(aws.ToString(m.Body))}
-		if w.ID = aws.ToString(m.MessageAttributes[attributeID].StringValue); w.ID == "" || len(w.ID) > 256 {
+		w := worker.Message{Position: "sqs:" + name + "/" + m.MessageId, Key: m.Attributes["MessageGroupId"], Value: []byte(m.Body)}
+		if w.ID = m.MessageAttributes[attributeID].StringValue; w.ID == "" || len(w.ID) > 256 {
 			w.ID = w.Position
 		}
 		if ms, err := strconv.ParseInt(m.Attributes["SentTimestamp"], 10, 64); err == nil {
@@ -208,47 +217,46 @@ func (in *Input) Read(ctx context.Context, most worker.Bound) (*worker.Batch, er
 }
 
 // remove deletes messages.
-func (in *Input) remove(ctx context.Context, messages []types.Message) error {
-	ask := &sqs.DeleteMessageBatchInput{QueueUrl: &in.c.Queue}
+func (in *Input) remove(ctx context.Context, messages []message) error {
+	ask := batchAsk{QueueUrl: in.c.Queue}
 	for i := range messages {
-		ask.Entries = append(ask.Entries, types.DeleteMessageBatchRequestEntry{Id: aws.String(strconv.Itoa(i)), ReceiptHandle: messages[i].ReceiptHandle})
+		ask.Entries = append(ask.Entries, entry{Id: strconv.Itoa(i), ReceiptHandle: messages[i].ReceiptHandle})
 	}
-	answer, err := in.client.DeleteMessageBatch(ctx, ask)
+	var answer batchAnswer
+	err := in.client.do(ctx, "DeleteMessageBatch", 0, ask, &answer)
 	if err != nil {
 		return fmt.Errorf("sqs: %w", err)
 	}
 	for _, f := range answer.Failed {
 		if f.SenderFault { // it was too late: the message is somebody else's
-			return fmt.Errorf("sqs: %w: %s", worker.ErrAgain, aws.ToString(f.Message))
+			return fmt.Errorf("sqs: %w: %s", worker.ErrAgain, short(f.Message, 300))
 		}
-		err = fmt.Errorf("sqs: a message cannot be deleted: %s", aws.ToString(f.Message))
+		err = fmt.Errorf("sqs: a message cannot be deleted: %s", short(f.Message, 300))
 	}
 	return err
 }
 
 // extend keeps messages from others for longer.
-func (in *Input) extend(messages []types.Message) {
+func (in *Input) extend(messages []message) {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
 	for len(messages) > 0 {
 		part := messages[:min(len(messages), tens)]
 		messages = messages[len(part):]
-		ask := &sqs.ChangeMessageVisibilityBatchInput{QueueUrl: &in.c.Queue}
+		ask := batchAsk{QueueUrl: in.c.Queue}
 		for i := range part {
-			ask.Entries = append(ask.Entries, types.ChangeMessageVisibilityBatchRequestEntry{
-				Id: aws.String(strconv.Itoa(i)), ReceiptHandle: part[i].ReceiptHandle, VisibilityTimeout: int32(in.c.Visibility.Seconds()), //nolint:gosec // bounded by the configuration
-			})
+			ask.Entries = append(ask.Entries, entry{Id: strconv.Itoa(i), ReceiptHandle: part[i].ReceiptHandle, VisibilityTimeout: int(in.c.Visibility.Seconds())})
 		}
-		_, _ = in.client.ChangeMessageVisibilityBatch(ctx, ask) // else it comes again, with its id
+		_ = in.client.do(ctx, "ChangeMessageVisibilityBatch", 0, ask, &batchAnswer{}) // else it comes again, with its id
 	}
 }
 
 // Lag is about how many messages are in the queue.
 func (in *Input) Lag(ctx context.Context) (int64, error) {
-	answer, err := in.client.GetQueueAttributes(ctx, &sqs.GetQueueAttributesInput{
-		QueueUrl: &in.c.Queue, AttributeNames: []types.QueueAttributeName{"ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"},
-	})
-	if err != nil {
+	var answer attributesAnswer
+	if err := in.client.do(ctx, "GetQueueAttributes", 0, attributesAsk{
+		QueueUrl: in.c.Queue, AttributeNames: []string{"ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"},
+	}, &answer); err != nil {
 		return 0, err
 	}
 	n, err1 := strconv.ParseInt(answer.Attributes["ApproximateNumberOfMessages"], 10, 64)
@@ -262,15 +270,15 @@ func (in *Input) Close() error { return nil }
 // Output sends messages.
 type Output struct {
 	c      Config
-	client *sqs.Client
+	client *caller
 	back   bool
 }
 
 var _ worker.Output = (*Output)(nil)
 
 // NewOutput returns an Output.
-func NewOutput(ctx context.Context, c Config) (*Output, error) {
-	client, err := c.connect(ctx)
+func NewOutput(c Config) (*Output, error) {
+	client, err := c.connect(os.Getenv)
 	if err != nil {
 		return nil, err
 	}
@@ -278,8 +286,8 @@ func NewOutput(ctx context.Context, c Config) (*Output, error) {
 }
 
 // newBack puts messages back: a queue does not leave them out for their ids.
-func newBack(ctx context.Context, c Config) (*Output, error) {
-	o, err := NewOutput(ctx, c)
+func newBack(c Config) (*Output, error) {
+	o, err := NewOutput(c)
 	if err == nil {
 		o.back = true
 	}
@@ -349,38 +357,36 @@ func (o *Output) Write(ctx context.Context, events []worker.Event) (refused []wo
 
 // send sends at most ten.
 func (o *Output) send(ctx context.Context, events []worker.Event) (refused []worker.Refusal, err error) {
-	ask := &sqs.SendMessageBatchInput{QueueUrl: &o.c.Queue}
+	ask := batchAsk{QueueUrl: o.c.Queue}
 	for i := range events {
 		e := &events[i]
-		entry := types.SendMessageBatchRequestEntry{
-			Id: aws.String(strconv.Itoa(i)), MessageBody: aws.String(string(e.Value)),
-			MessageAttributes: map[string]types.MessageAttributeValue{attributeID: {DataType: aws.String("String"), StringValue: &e.ID}},
-		}
+		body := string(e.Value)
+		one := entry{Id: strconv.Itoa(i), MessageBody: &body, MessageAttributes: map[string]attribute{attributeID: {DataType: "String", StringValue: e.ID}}}
 		if o.c.fifo() {
 			group := sha256.Sum256([]byte(e.Key)) // whose alphabet is narrower than a key's
-			entry.MessageGroupId = aws.String(hex.EncodeToString(group[:16]))
+			one.MessageGroupId = hex.EncodeToString(group[:16])
 			id := e.ID
 			if o.back {
 				id += "/back/" + strconv.FormatInt(time.Now().UnixNano(), 10)
 			}
 			sum := sha256.Sum256([]byte(id))
-			entry.MessageDeduplicationId = aws.String(hex.EncodeToString(sum[:]))
+			one.MessageDeduplicationId = hex.EncodeToString(sum[:])
 		}
-		ask.Entries = append(ask.Entries, entry)
+		ask.Entries = append(ask.Entries, one)
 	}
-	answer, err := o.client.SendMessageBatch(ctx, ask)
-	if err != nil {
+	var answer batchAnswer
+	if err := o.client.do(ctx, "SendMessageBatch", 0, ask, &answer); err != nil {
 		return nil, err
 	}
 	for _, f := range answer.Failed {
 		if !f.SenderFault {
-			return nil, fmt.Errorf("%s: %s", aws.ToString(f.Code), aws.ToString(f.Message))
+			return nil, fmt.Errorf("%s: %s", short(f.Code, 100), short(f.Message, 300))
 		}
-		n, err := strconv.Atoi(aws.ToString(f.Id))
+		n, err := strconv.Atoi(f.Id)
 		if err != nil || n < 0 || n >= len(events) {
 			return nil, errors.New("an answer about a message that was not sent")
 		}
-		refused = append(refused, worker.Refusal{Index: n, Reason: aws.ToString(f.Code) + ": " + aws.ToString(f.Message)})
+		refused = append(refused, worker.Refusal{Index: n, Reason: short(f.Code, 100) + ": " + short(f.Message, 300)})
 	}
 	return refused, nil
 }

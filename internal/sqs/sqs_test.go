@@ -14,7 +14,7 @@ import (
 
 func output(t *testing.T, c Config) *Output {
 	t.Helper()
-	o, err := NewOutput(t.Context(), c)
+	o, err := NewOutput(c)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -23,7 +23,7 @@ func output(t *testing.T, c Config) *Output {
 
 func input(t *testing.T, c Config) *Input {
 	t.Helper()
-	in, err := NewInput(t.Context(), c)
+	in, err := NewInput(c)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -113,7 +113,7 @@ func TestRefuses(t *testing.T) {
 	t.Setenv("AWS_DEFAULT_REGION", "")
 	t.Setenv("AWS_CONFIG_FILE", t.TempDir()+"/none")
 	for _, c := range []Config{{}, {Queue: "logins"}, {Queue: "https://sqs.example.com"}, {Queue: "http://127.0.0.1:1/1/q"}} {
-		if _, err := NewOutput(t.Context(), c); err == nil {
+		if _, err := NewOutput(c); err == nil {
 			t.Errorf("%+v is taken", c)
 		}
 	}
