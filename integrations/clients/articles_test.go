@@ -194,7 +194,7 @@ async function ask(ip, want) {
   return said;
 }
 (async () => console.log(await ask("146.70.1.1", "403 Anonymizer detected"), await ask("8.8.8.8", "next"), await ask("146.70.1.1", "403 Anonymizer detected")))();
-`}, []string{"NODE_PATH=" + modules(t) + string(filepath.ListSeparator) + standins, "IPASIS_KEY=any"},
+`}, []string{"NODE_PATH=" + proxytest.NodeModules(t, "clients") + string(filepath.ListSeparator) + standins, "IPASIS_KEY=any"},
 		"403 Anonymizer detected next 403 Anonymizer detected", program, "main.cjs")
 }
 

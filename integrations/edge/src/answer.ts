@@ -1,0 +1,89 @@
+// What /v1/decide answers, read as bytes that anybody may have written.
+import type { LimitState, Verdict, VerdictName } from "./types.js";
+
+/** How long and for whom an answer holds, as the server says. */
+export interface Lease {
+  /** All addresses in it get this answer; "": the one that was asked about. */
+  network: string;
+  /** Seconds for which it is as good as a new one; 0: for one request. */
+  seconds: number;
+  /** Seconds beyond them in which it is better than none. */
+  stale: number;
+  /** What of a request it depends on: method, header:user-agent, path^/api/. */
+  reads: string[];
+}
+
+/** An answer of the server. */
+export interface Answer {
+  verdict: Verdict;
+  lease: Lease | null;
+}
+
+const verdicts: readonly string[] = ["allow", "flag", "throttle", "challenge", "step_up", "block"];
+const maxText = 4096;
+
+/** Bounds of a lease, in seconds: what says more was not written by ipwarden. */
+export const maxLease = 3600;
+
+class Bad extends Error {}
+
+type Members = Record<string, unknown>;
+
+function members(v: unknown, what: string): Members {
+  if (typeof v !== "object" || v === null || Array.isArray(v)) throw new Bad(`${what} is no object`);
+  return v as Members;
+}
+
+function text(o: Members, name: string, required = false): string {
+  const v = o[name];
+  if (v === undefined && !required) return "";
+  if (typeof v !== "string" || v.length > maxText || (required && v === "")) throw new Bad(`${name} is no text of at most ${maxText} characters`);
+  return v;
+}
+
+function whole(o: Members, name: string, most: number): number {
+  const v = o[name] ?? 0;
+  if (typeof v !== "number" || !Number.isInteger(v) || v < 0 || v > most) throw new Bad(`${name} is no whole number up to ${most}`);
+  return v;
+}
+
+function truth(o: Members, name: string, required = false): boolean {
+  const v = o[name];
+  if (v === undefined && !required) return false;
+  if (typeof v !== "boolean") throw new Bad(`${name} is neither true nor false`);
+  return v;
+}
+
+function texts(o: Members, name: string, most = 256): string[] {
+  const v = o[name] ?? [];
+  if (!Array.isArray(v) || v.length > most || !v.every((s) => typeof s === "string" && s.length <= maxText)) throw new Bad(`${name} is no list of texts`);
+  return v as string[];
+}
+
+/** Reads an answer. Throws an Error that says what is wrong with it. */
+export function readAnswer(body: string): Answer {
+  const o = members(JSON.parse(body), "the answer");
+  const passes = truth(o, "passes", true);
+  const status = whole(o, "status", 599);
+  const name = text(o, "verdict", true);
+  if (!verdicts.includes(name)) throw new Bad("verdict is none");
+  if (passes ? status !== 0 : status < 300) throw new Bad("status does not go with passes");
+  const location = text(o, "location");
+  if (!passes && status < 400 && location === "") throw new Bad("a redirect to nowhere");
+  const risk = o["risk"] === undefined ? 0 : whole(members(o["risk"], "risk"), "score", 100);
+  const limits = (Array.isArray(o["limits"]) ? o["limits"].slice(0, 64) : []).map((l): LimitState => {
+    const m = members(l, "a limit");
+    const n = 0xffffffff;
+    return { name: text(m, "name", true), limit: whole(m, "limit", n), remaining: whole(m, "remaining", n), window: whole(m, "window", n), reset: whole(m, "reset", n), allowed: truth(m, "allowed", true) };
+  });
+  const verdict: Verdict = {
+    verdict: name as VerdictName, passes, status, retryAfter: whole(o, "retry_after", 0x7fffffff), location,
+    reason: text(o, "reason"), by: text(o, "by"), tier: text(o, "tier"), decision: text(o, "decision", true), country: text(o, "country"),
+    asn: whole(o, "asn", 0xffffffff), traits: texts(o, "traits"), risk, tags: texts(o, "tags"), degraded: truth(o, "degraded"), limits,
+  };
+  if (o["lease"] === undefined) return { verdict, lease: null };
+  const l = members(o["lease"], "lease");
+  const lease = { network: text(l, "network"), seconds: whole(l, "seconds", maxLease), stale: whole(l, "stale", maxLease), reads: texts(l, "reads", 1024) };
+  if (lease.network) verdict.network = lease.network;
+  return { verdict, lease };
+}

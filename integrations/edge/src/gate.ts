@@ -1,0 +1,143 @@
+// The gate: one function, from the facts of a request to what comes of it.
+import { parse, network } from "./address.js";
+import { enriched, enrichments, removes, reply, type Enrichment } from "./headers.js";
+import { refusal } from "./respond.js";
+import type { Context, Decider, Facts, FailMode, Outcome, Route, Verdict } from "./types.js";
+
+/** What a Gate is made of. */
+export interface GateOptions {
+  /** Who says what to do. */
+  decider: Decider;
+  /** How requests of some paths are treated; the first that matches counts. Default: none. */
+  routes?: Route[];
+  /** What becomes of a request that cannot be judged. Default: "safe". */
+  fail?: FailMode;
+  /** Milliseconds for a decision, 1 to 10000. Default: 100. */
+  budget?: number;
+  /** Whether the first request of a network waits for the answer. Default: "wait". */
+  first?: "wait" | "pass";
+  /**
+   * The safe tier: as many requests of one network (an IPv4 address, the /64 of an IPv6
+   * one) in a window of seconds. Counted in the memory of this isolate. Default: 20 in 60.
+   */
+  safe?: { limit: number; window: number };
+  /** What the origin is told besides the verdict. Default: all. */
+  enrich?: readonly Enrichment[];
+  /** Milliseconds since 1970. Default: Date.now. */
+  now?: () => number;
+}
+
+/** What a Decider is not to be asked about, or cannot answer, says so with this. */
+export class Refuse extends Error {
+  constructor(readonly status: 400 | 431, readonly reason: string) {
+    super(reason);
+  }
+}
+
+/** A route with everything filled in. */
+export type FullRoute = Route & Required<Pick<Route, "fail" | "budget" | "first">>;
+
+/** A verdict with nothing known. */
+export function bare(verdict: Verdict["verdict"], status: number, reason: string): Verdict {
+  return {
+    verdict, passes: status === 0, status, retryAfter: 0, location: "", reason, by: "", tier: "", decision: "",
+    country: "", asn: 0, traits: [], risk: 0, tags: [], degraded: true,
+  };
+}
+
+/** Decides about requests. Make one per isolate: it holds the counts of the safe tier. */
+export class Gate {
+  readonly #o: Required<Omit<GateOptions, "enrich">> & { enrich: ReadonlySet<string> };
+  readonly #counts = new Map<string, { from: number; n: number }>();
+
+  /** Throws a TypeError that names every mistake of the options. */
+  constructor(options: GateOptions) {
+    const o = {
+      routes: [], fail: "safe" as FailMode, budget: 100, first: "wait" as const, safe: { limit: 20, window: 60 }, now: Date.now,
+      ...options, enrich: new Set<string>(options.enrich ?? enrichments),
+    };
+    const wrong: string[] = [];
+    if (typeof o.decider?.decide !== "function") wrong.push("decider is missing: give one, such as new Remote({url, token})");
+    for (const r of [o, ...o.routes]) {
+      if (r.fail !== undefined && !["open", "closed", "safe"].includes(r.fail)) wrong.push(`fail is ${JSON.stringify(r.fail)}: give "open", "closed" or "safe"`);
+      if (r.first !== undefined && !["wait", "pass"].includes(r.first)) wrong.push(`first is ${JSON.stringify(r.first)}: give "wait" or "pass"`);
+      if (r.budget !== undefined && !(r.budget >= 1 && r.budget <= 10000)) wrong.push(`budget is ${r.budget}: give milliseconds from 1 to 10000, such as 100`);
+    }
+    for (const r of o.routes) if (r.path !== undefined && !r.path.startsWith("/")) wrong.push(`the path ${JSON.stringify(r.path)} of a route begins with no slash: write it as /login or /api/*`);
+    if (!(o.safe.limit >= 1 && o.safe.window >= 1)) wrong.push("safe needs a limit and a window of at least 1, such as {limit: 20, window: 60}");
+    for (const e of o.enrich) if (!(enrichments as readonly string[]).includes(e)) wrong.push(`${JSON.stringify(e)} in enrich is none of ${enrichments.join(", ")}`);
+    if (wrong.length > 0) throw new TypeError(`ipwarden: ${wrong.join("; ")}`);
+    this.#o = o;
+  }
+
+  /** Says what comes of a request. It never throws, and ends within the route's budget. */
+  async check(facts: Facts, context: Context): Promise<Outcome> {
+    const route = this.#route(facts);
+    let v: Verdict;
+    try {
+      v = facts.address === null ? this.#failed(route, facts, "unresolved") : await this.#decide(facts, context, route);
+    } catch (e) {
+      v = e instanceof Refuse ? bare("block", e.status, e.reason) : this.#failed(route, facts, route.fail === "closed" ? "fail_closed" : `fail_${route.fail}`);
+    }
+    if (!v.passes) return { pass: false, verdict: v, ...refusal(v, facts) };
+    return { pass: true, verdict: v, set: enriched(v, facts, this.#o.enrich), remove: removes, reply: reply(v) };
+  }
+
+  /** Asks the decider, and bounds the wait whatever it does. */
+  async #decide(facts: Facts, context: Context, route: FullRoute): Promise<Verdict> {
+    const answer = this.#o.decider.decide(facts, context, route);
+    if (!(answer instanceof Promise)) return answer;
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const late = new Promise<never>((_, no) => {
+      timer = setTimeout(() => no(new Error("the decision took longer than the budget")), route.budget);
+    });
+    answer.catch(() => {}); // it may fail after it was given up
+    try {
+      return await Promise.race([answer, late]);
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  #route(facts: Facts): FullRoute {
+    const query = facts.path.indexOf("?");
+    const path = query < 0 ? facts.path : facts.path.slice(0, query);
+    const { fail, budget, first } = this.#o;
+    for (const r of this.#o.routes) {
+      if (r.host !== undefined && r.host !== facts.host) continue;
+      if (r.path !== undefined && !(r.path.endsWith("*") ? path.startsWith(r.path.slice(0, -1)) || path === r.path.slice(0, -2) : path === r.path)) continue;
+      return { ...r, fail: r.fail ?? fail, budget: r.budget ?? budget, first: r.first ?? first };
+    }
+    return { fail, budget, first };
+  }
+
+  /** The route's fail mode. */
+  #failed(route: FullRoute, facts: Facts, reason: string): Verdict {
+    if (route.fail === "open") return bare("allow", 0, reason);
+    if (route.fail === "closed") return { ...bare("block", 503, "fail_closed"), retryAfter: 5 };
+    const wait = this.#take(facts);
+    if (wait === 0) return { ...bare("allow", 0, reason), tier: "safe" };
+    return { ...bare("throttle", 429, "limit"), by: "safe", tier: "safe", retryAfter: wait };
+  }
+
+  /** Counts a request under the safe tier: 0, or seconds until the next window. */
+  #take(facts: Facts): number {
+    const { limit, window } = this.#o.safe;
+    const bits = facts.address === null ? null : parse(facts.address);
+    const key = bits ? network(bits, bits.length === 4 ? 32 : 64) : ""; // who has no address shares one count
+    const now = this.#o.now() / 1000;
+    let c = this.#counts.get(key);
+    if (!c || now >= c.from + window || now < c.from) {
+      this.#counts.delete(key);
+      // The oldest goes first. Who is over the limit stays as long as there is room.
+      if (this.#counts.size >= maxCounts) this.#counts.delete(this.#counts.keys().next().value!);
+      this.#counts.set(key, (c = { from: now, n: 0 }));
+    }
+    if (c.n >= limit) return Math.max(1, Math.ceil(c.from + window - now));
+    c.n++;
+    return 0;
+  }
+}
+
+/** Networks whose safe tier is counted, some 100 bytes each. */
+const maxCounts = 10000;

@@ -1,0 +1,78 @@
+// What is taken off a request, and what is put on it and on the answer.
+import type { Facts, HeaderLine, LimitState, Verdict } from "./types.js";
+
+/** The names that GateOptions.enrich takes: those of the headers, without X-Ipwarden-. */
+export const enrichments = ["asn", "country", "decision", "degraded", "ip", "reason", "risk", "rule", "tags", "tier", "traits"] as const;
+export type Enrichment = (typeof enrichments)[number];
+
+/**
+ * Whether an inbound line must not reach the origin: X-Ipwarden-*, which only a gate
+ * says, and x-middleware-subrequest*, with which Next.js tells itself that its
+ * middleware has run. In any case, and with whatever a server behind may read as a
+ * hyphen.
+ */
+export function removes(name: string): boolean {
+  const plain = name.trim().toLowerCase().replace(/[^a-z0-9]/g, "-");
+  return plain.startsWith("x-ipwarden-") || plain.startsWith("x-middleware-subrequest");
+}
+
+/** A text as a field value carries it: UTF-8 in bytes, nothing that could end the line. */
+export function fieldValue(text: string): string {
+  let out = "";
+  for (const b of new TextEncoder().encode(text)) out += b < 32 || b === 127 ? "?" : String.fromCharCode(b);
+  return out;
+}
+
+/** The lines that tell the origin what is known, in the order of their names. */
+export function enriched(v: Verdict, facts: Facts, names: ReadonlySet<string>): HeaderLine[] {
+  const values: Record<string, string> = {
+    Asn: v.asn ? String(v.asn) : "",
+    Country: v.country,
+    Decision: v.decision,
+    Degraded: v.degraded ? "true" : "",
+    Ip: facts.address ?? "",
+    Reason: v.reason,
+    Risk: String(v.risk),
+    Rule: v.by,
+    Tags: v.tags.join(","),
+    Tier: v.tier,
+    Traits: v.traits.join(","),
+    Verdict: v.verdict,
+  };
+  return Object.entries(values)
+    .filter(([name, value]) => value !== "" && (name === "Verdict" || names.has(name.toLowerCase())))
+    .map(([name, value]) => [`X-Ipwarden-${name}`, fieldValue(value)]);
+}
+
+/** A String of RFC 9651 section 4.1.6. */
+function quoted(text: string): string {
+  return `"${text.replace(/[^ -~]/g, "?").replace(/["\\]/g, "\\$&")}"`;
+}
+
+/**
+ * RateLimit and RateLimit-Policy (draft-ietf-httpapi-ratelimit-headers-11) and
+ * Retry-After, as the gate writes them.
+ */
+export function reply(v: Verdict): HeaderLine[] {
+  const limits = tightest(v.limits ?? []);
+  const out: HeaderLine[] = [];
+  if (limits.length > 0) {
+    const denied = limits.some((l) => !l.allowed);
+    const told = denied ? limits.filter((l) => !l.allowed) : limits;
+    const left = (l: LimitState) => (l.allowed ? Math.max(l.reset, Math.ceil((l.window * l.remaining) / (l.limit || 1))) : v.retryAfter || l.reset);
+    out.push(["RateLimit", told.map((l) => `${quoted(l.name)};r=${l.remaining};t=${left(l)}`).join(", ")]);
+    out.push(["RateLimit-Policy", limits.map((l) => `${quoted(l.name)};q=${l.limit}${l.window > 0 ? `;w=${l.window}` : ""}`).join(", ")]);
+  }
+  if (!v.passes && v.retryAfter > 0) out.push(["Retry-After", String(v.retryAfter)]);
+  return out;
+}
+
+/** Of limits with the same name the one with the least left. */
+function tightest(limits: LimitState[]): LimitState[] {
+  const by = new Map<string, LimitState>();
+  for (const l of limits) {
+    const o = by.get(l.name);
+    if (!o || (o.allowed && !l.allowed) || (o.allowed === l.allowed && l.remaining < o.remaining)) by.set(l.name, l);
+  }
+  return [...by.values()];
+}
