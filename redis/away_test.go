@@ -103,18 +103,18 @@ func (o *outage) suffer() {
 		most = max(most, runtime.NumGoroutine())
 	}
 	slices.Sort(took)
-	// The last is what the scheduler of a busy machine adds to a budget.
-	if late := took[len(took)-20]; late > outageBudget+5*time.Millisecond || took[len(took)-1] > 20*outageBudget {
+	// What is above a budget is what the scheduler of a busy machine adds to it.
+	if late := took[len(took)-20]; late > 2*outageBudget || took[len(took)-1] > 50*outageBudget {
 		o.t.Errorf("the slowest twentieth took more than %s, the slowest %s; the budget is %s", late, took[len(took)-1], outageBudget)
 	}
-	if m := took[len(took)/2]; m > time.Millisecond {
+	if m := took[len(took)/2]; m > outageBudget/4 {
 		o.t.Errorf("half of all took longer than %s, though the store is left alone", m)
 	}
 	// What a slow store answers before it is left alone grants another lease.
 	if local < 400-10-2*o.lease() {
 		o.t.Errorf("%d of 400 were decided by this node, and said so", local)
 	}
-	if most > before+4 { // the client's own, of one connection at a time
+	if most > before+20 { // the client's own, of one connection at a time, and those of timers
 		o.t.Errorf("%d goroutines, %d before", most, before)
 	}
 	if s := o.l.Stats(); !s.Away || s.Err == nil {

@@ -136,7 +136,7 @@ func TestLoopHearsTheEnd(t *testing.T) {
 		if _, err := br.ReadByte(); err != io.EOF {
 			t.Errorf("after %d requests: %v", before, err)
 		}
-		if took := time.Since(start); took > 5*time.Second {
+		if took := time.Since(start); took > 30*time.Second {
 			t.Errorf("after %d requests the end took %v", before, took)
 		}
 	}
@@ -193,7 +193,7 @@ func looping(t *testing.T) (s *fastServer, addr net.Addr) {
 // until waits until the server's connections are all in a state.
 func (s *fastServer) until(t *testing.T, conns int, state int64) {
 	t.Helper()
-	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); runtime.Gosched() {
+	for end := time.Now().Add(time.Minute); time.Now().Before(end); runtime.Gosched() {
 		n := 0
 		s.patient.mu.Lock()
 		for c := range s.patient.conns {
@@ -248,7 +248,7 @@ func TestLoopIsPatientOnlySoLong(t *testing.T) {
 			if _, err := br.ReadByte(); !errors.Is(err, os.ErrDeadlineExceeded) {
 				t.Fatalf("before its time: %v", err)
 			}
-			_ = c.SetReadDeadline(time.Now().Add(10 * time.Second))
+			_ = c.SetReadDeadline(time.Now().Add(time.Minute))
 			s.patient.second.Store(limit)
 			s.patient.look()
 			got, err := io.ReadAll(br)
@@ -299,14 +299,14 @@ func TestLoopsEnd(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_ = last.SetDeadline(time.Now().Add(10 * time.Second))
+	_ = last.SetDeadline(time.Now().Add(time.Minute))
 	_, _ = io.WriteString(last, "GET /v1/ip/8.8.8.8 HTTP/1.1\r\nHost: x\r\n\r\n")
 	if _, err := last.Read(make([]byte, 1)); err != nil {
 		t.Error(err)
 	}
 	last.Close()
 	n := s.patient.look()
-	for end := time.Now().Add(10 * time.Second); n > 0 && time.Now().Before(end); n = s.patient.look() {
+	for end := time.Now().Add(time.Minute); n > 0 && time.Now().Before(end); n = s.patient.look() {
 		runtime.Gosched()
 	}
 	if n != 0 {

@@ -217,7 +217,7 @@ func TestLargeHeaders(t *testing.T) {
 	if seen, _ := a.taken(); len(seen) != 0 {
 		t.Error("200 KB went on")
 	}
-	if took := time.Since(began); took > 10*time.Second {
+	if took := time.Since(began); took > 50*time.Second {
 		t.Errorf("took %v", took)
 	}
 }
@@ -265,7 +265,7 @@ func TestSmuggling(t *testing.T) {
 		path := "/" + strconv.Itoa(i)
 		began := time.Now()
 		raw(t, s, strings.Replace(c.text, " /", " "+path, 1))
-		if took := time.Since(began); took > 9*time.Second {
+		if took := time.Since(began); took > 50*time.Second {
 			t.Errorf("%s: no answer in %v", c.name, took)
 		}
 		seen, _ := a.taken()

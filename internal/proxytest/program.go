@@ -17,7 +17,7 @@ import (
 )
 
 // patience bounds each wait: these are two shared cores at worst.
-const patience = 20 * time.Second
+const patience = time.Minute
 
 // Need finds a program, or ends the test and names its package. Where the
 // variable CI is set, not having it is a failure.
