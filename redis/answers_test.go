@@ -63,12 +63,10 @@ func TestAnswersOfAnotherServer(t *testing.T) {
 	addr := proxytest.FreeAddr(t)
 	server := start(t, addr)
 	v := &vendor{}
-	n := 0
-	// node is a process that has seen nothing yet.
-	node := func() *source.Cached {
-		n++
+	// nodeFor is a process that has seen nothing yet, and waits so long for an answer.
+	nodeFor := func(timeout time.Duration) *source.Cached {
 		c, err := source.NewCached(source.CachedConfig{
-			Name: "vendor", Source: v, StoreTimeout: 3 * time.Second, Timeout: 5 * time.Second,
+			Name: "vendor", Source: v, StoreTimeout: 3 * time.Second, Timeout: timeout,
 			Store: answers(t, AnswersConfig{Server: Config{Addresses: []string{addr}, Logger: slog.New(slog.DiscardHandler)}}),
 		})
 		if err != nil {
@@ -77,7 +75,8 @@ func TestAnswersOfAnotherServer(t *testing.T) {
 		t.Cleanup(c.Close)
 		return c
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	node := func() *source.Cached { return nodeFor(time.Minute) }
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	look := func(c *source.Cached, addr string, calls int64) {
 		t.Helper()
@@ -104,8 +103,9 @@ func TestAnswersOfAnotherServer(t *testing.T) {
 			cli(t, addr, "lpush", key, "x")
 		}
 	}
-	c := node()
+	c := nodeFor(5 * time.Second) // it waits for who has claimed
 	_, _ = c.Lookup(ctx, netip.MustParseAddr("52.93.7.3"))
+	proxytest.Eventually(t, "it is done", func() bool { return c.Stats().Flights == 0 })
 	if s := c.Stats(); s.StoreHits != 0 || s.StoreErrors != 0 {
 		t.Errorf("of another's values: %+v", s)
 	}
@@ -114,6 +114,7 @@ func TestAnswersOfAnotherServer(t *testing.T) {
 	look(node(), "52.93.7.4", calls)
 	stored(3) // two claims and the answer
 
+	c = node() // which has the time for what each question to the server takes
 	server.Signal(syscall.SIGSTOP)
 	look(c, "52.93.8.1", calls+1)
 	server.Signal(syscall.SIGCONT)
