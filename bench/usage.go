@@ -77,23 +77,24 @@ func runLedger(c *accountCase) (map[string]accountCost, error) {
 		hosts[i] = fmt.Sprintf("www.shop-%d.example", i)
 	}
 	// What came with a request is in the cache, and so is what is counted here: it lies in
-	// the order of its use.
+	// the order of its use. So does the handle of the key, which is in the slot that the
+	// check has just read.
 	type event struct {
-		key    *ledger.Key
+		key    ledger.Key
 		client netip.Addr
 		host   string
 	}
 	events := make([]event, limitEvents)
 	for j, i := range usageWorkload() {
-		events[j] = event{keys[i%usageKeys], addrs[i], hosts[i%usageHosts]}
+		events[j] = event{keys[i%usageKeys].Copy(), addrs[i], hosts[i%usageHosts]}
 	}
 	out := map[string]accountCost{}
 	for name, f := range map[string]func(*event){
-		counterKeyRow:     func(e *event) { l.Count(e.key, customer.EndpointLookup, customer.Charged, 1) },
+		counterKeyRow:     func(e *event) { l.Count(&e.key, customer.EndpointLookup, customer.Charged, 1) },
 		counterClientRow:  func(e *event) { l.CountClient(e.client, 1) },
 		counterRefererRow: func(e *event) { l.CountReferer(e.host, 1) },
 		countCallRow: func(e *event) {
-			l.CountCall(e.key, customer.EndpointLookup, customer.Charged, 1, e.client, e.host)
+			l.CountCall(&e.key, customer.EndpointLookup, customer.Charged, 1, e.client, e.host)
 		},
 	} {
 		for j := range events {

@@ -7,7 +7,6 @@ import (
 	"hash/crc32"
 	"math/bits"
 	"time"
-	"unsafe"
 
 	"github.com/ipwarden/ipwarden/internal/customer"
 )
@@ -269,6 +268,3 @@ func (w *writer) end() []byte {
 
 // The sets of classes have five bits.
 var _ = [1]struct{}{}[customer.NumClasses-5]
-
-// A key slot is a cache line.
-var _ = [1]struct{}{}[unsafe.Sizeof(keySlot{})-64]

@@ -33,10 +33,10 @@ func TestCountCall(t *testing.T) {
 		got := map[string]uint64{"no room": l.Stats().NoRoom}
 		l.Clients(func(p netip.Prefix, n uint64) bool { got["client "+p.String()] += n; return true })
 		l.Referers(func(host string, n uint64) bool { got["referer "+host] += n; return true })
-		for _, table := range *l.keys.Load() {
-			for _, s := range table.slots {
-				for c, n := range s.counts {
-					got["key "+string(rune('0'+s.id))+string(rune('0'+s.endpoint))+string(rune('0'+c))] += n
+		for _, table := range l.tables {
+			for i, k := range table.who[:table.used()] {
+				for c := range table.classes {
+					got["key "+string(rune('0'+k.id))+string(rune('0'+k.endpoint))+string(rune('0'+c))] += table.classes[c].counts[i]
 				}
 			}
 		}

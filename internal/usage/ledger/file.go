@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"sync/atomic"
 	"unsafe"
+
+	"github.com/ipwarden/ipwarden/internal/customer"
 )
 
 // A mapped file begins with a page of its own:
@@ -24,8 +26,8 @@ import (
 const (
 	headerSize = 4096
 	headLen    = 36
+	version    = 2
 	magic      = "IPWLEDGR"
-	version    = 1
 )
 
 type kind uint32
@@ -164,7 +166,7 @@ func (k kind) size(slots int) int64 {
 	size := headerSize + int64(dirtSize(slots))
 	switch k {
 	case kindKeys:
-		size += n * int64(unsafe.Sizeof(keySlot{})+unsafe.Sizeof(classes{}))
+		size += int64(customer.NumClasses-1)*int64(dirtSize(slots)) + n*int64(unsafe.Sizeof(keyID{})+2*unsafe.Sizeof(classes{}))
 	case kindClients:
 		size += n * int64(unsafe.Sizeof(slot{})+8)
 	case kindReferers:

@@ -6,8 +6,6 @@ import (
 	"sync/atomic"
 	"time"
 	"unsafe"
-
-	"github.com/cespare/xxhash/v2"
 )
 
 // A slot counts one client or one referer; its key is written last.
@@ -35,7 +33,7 @@ type flatTable struct {
 
 func newFlatTable(m *mapped, named bool) *flatTable {
 	offset := dirtSize(m.n)
-	t := &flatTable{mapped: m, slots: part[slot](m, offset, m.n), dirty: newDirt(m)}
+	t := &flatTable{mapped: m, slots: part[slot](m, offset, m.n), dirty: newDirt(m, 0)}
 	offset += m.n * int(unsafe.Sizeof(slot{}))
 	t.sent = part[uint64](m, offset, m.n)
 	if named {
@@ -62,6 +60,10 @@ func (t *flatTable) empty() {
 
 // place finds or makes the slot of a key, and a name where the table has names.
 func (t *flatTable) place(l *Ledger, key uint64, name string) int {
+	i := t.home(key)
+	if atomic.LoadUint64(&t.slots[i].key) == key && (t.names == nil || t.name(i) == name) {
+		return i // as nearly always
+	}
 	i, ok := t.find(key, name)
 	if !ok {
 		i = t.insert(l, i, key, name)
@@ -72,18 +74,28 @@ func (t *flatTable) place(l *Ledger, key uint64, name string) int {
 // add counts n in a slot.
 func (t *flatTable) add(l *Ledger, i int, n uint64) {
 	atomic.AddUint64(&t.slots[i].count, n)
+	t.counted(l, i, n)
+}
+
+// counted follows each addition.
+func (t *flatTable) counted(l *Ledger, i int, n uint64) {
 	t.dirty.mark(i)
 	if i == len(t.slots)-1 {
 		l.noRoom.Add(n)
 	}
 }
 
+// home is where a key is looked for first: not in the last slot; by multiplication, so
+// that there is no division, and any size will do. The node's number is chance, so that
+// nobody can choose addresses that crowd.
+func (t *flatTable) home(key uint64) int {
+	return int(uint64(uint32(mix(key^t.node))) * uint64(len(t.slots)-1) >> 32)
+}
+
 // find looks for a key: its slot, or where it may be put, or -1.
 func (t *flatTable) find(key uint64, name string) (int, bool) {
-	// All but the last slot, by multiplication: no division, and any size will do. The
-	// node's number is chance, so that nobody can choose addresses that crowd.
-	n := uint32(len(t.slots) - 1)
-	i := int(uint64(uint32(mix(key^t.node))) * uint64(n) >> 32)
+	n := len(t.slots) - 1
+	i := t.home(key)
 	for range maxProbes {
 		switch atomic.LoadUint64(&t.slots[i].key) {
 		case 0:
@@ -93,7 +105,7 @@ func (t *flatTable) find(key uint64, name string) (int, bool) {
 				return i, true
 			}
 		}
-		if i++; i == int(n) {
+		if i++; i == n {
 			i = 0
 		}
 	}
@@ -176,17 +188,20 @@ func Client(key uint64) netip.Prefix {
 // count: they say whose it is.
 func (l *Ledger) CountReferer(host string, n uint64) {
 	if host != "" {
-		key, host := refererKey(host)
 		t := l.referers.Load()
+		key, host := t.hash(host)
 		t.add(l, t.place(l, key, host), n)
 	}
 }
 
-func refererKey(host string) (uint64, string) {
+// hash is the key of a host, and as much of the host as is kept. It is this node's own:
+// who does not know its number cannot make hosts that share a key, and those that do by
+// chance have their names.
+func (t *flatTable) hash(host string) (uint64, string) {
 	if len(host) > nameSize-1 {
 		host = host[len(host)-(nameSize-1):]
 	}
-	key := xxhash.Sum64String(host)
+	key := hash(host, t.node)
 	if key == 0 || key == Other {
 		key = 1
 	}

@@ -42,7 +42,7 @@ type freeze struct {
 }
 
 func (f *freeze) all() error {
-	for number, t := range *f.l.keys.Load() {
+	for number, t := range f.l.tables {
 		if err := f.keys(uint32(number), t); err != nil {
 			return err
 		}
@@ -99,32 +99,37 @@ func (f *freeze) close() error {
 }
 
 func (f *freeze) keys(number uint32, t *keyTable) error {
-	for b := range t.dirty {
-		begun, ok := t.dirty.begin(b)
-		if !ok {
+	for b := range blocks(t.used()) {
+		var changed [customer.NumClasses]customer.Class
+		n := 0
+		for c := range t.classes {
+			if begun, ok := t.classes[c].dirty.begin(b); ok {
+				f.l.begun = append(f.l.begun, begun)
+				changed[n] = customer.Class(c)
+				n++
+			}
+		}
+		if n == 0 {
 			continue
 		}
-		f.l.begun = append(f.l.begun, begun)
-		for i := b << 6; i < min((b+1)<<6, t.n); i++ {
-			s := &t.slots[i]
-			if atomic.LoadUint64(&s.id) == 0 {
-				continue
-			}
+		// How many are used is asked for after the marks are taken: whoever marked had its slot
+		// before.
+		for i, end := b<<blockBits, min((b+1)<<blockBits, t.used()); i < end; i++ {
 			var deltas, sums classes
 			any := false
-			for c := range deltas {
-				sums[c] = atomic.LoadUint64(&s.counts[c])
-				deltas[c] = sums[c] - t.sent[i][c]
+			for _, c := range changed[:n] {
+				sums[c] = atomic.LoadUint64(&t.classes[c].counts[i])
+				deltas[c] = sums[c] - t.classes[c].sent[i]
 				any = any || deltas[c] != 0
 			}
-			if !any {
+			if !any || t.who[i].id == 0 {
 				continue
 			}
 			if err := f.entry(sectionKeys, 0); err != nil {
 				return err
 			}
-			f.l.w.key(s.account, s.id, s.endpoint, &deltas)
-			for c := range deltas {
+			f.l.w.key(t.who[i].account, t.who[i].id, t.who[i].endpoint, &deltas)
+			for _, c := range changed[:n] {
 				if deltas[c] != 0 {
 					f.l.marks = append(f.l.marks, mark{table: number, slot: uint32(i), class: uint32(c), sum: sums[c]})
 				}
@@ -145,7 +150,7 @@ func (f *freeze) flat(t *flatTable) error {
 			continue
 		}
 		f.l.begun = append(f.l.begun, begun)
-		for i := b << 6; i < min((b+1)<<6, t.n); i++ {
+		for i, end := b<<blockBits, min((b+1)<<blockBits, t.n); i < end; i++ {
 			key := atomic.LoadUint64(&t.slots[i].key)
 			sum := atomic.LoadUint64(&t.slots[i].count)
 			if key == 0 || sum == t.sent[i] {
@@ -181,7 +186,6 @@ type place struct {
 
 // each calls f with the places of marks, as far as their tables are still there.
 func (l *Ledger) each(marks []mark, f func(place, mark)) {
-	keys := *l.keys.Load()
 	l.mu.Lock()
 	flat := append([]*flatTable{l.clients.Load(), l.referers.Load()}, l.spare...)
 	l.mu.Unlock()
@@ -190,9 +194,11 @@ func (l *Ledger) each(marks []mark, f func(place, mark)) {
 	for _, m := range marks {
 		i := int(m.slot)
 		if m.table < tableClients {
-			if int(m.table) < len(keys) && i < keys[m.table].n && m.class < uint32(customer.NumClasses) {
-				t := keys[m.table]
-				f(place{&t.sent[i][m.class], &t.slots[i].counts[m.class]}, m)
+			if m.table >= maxTables || m.class >= uint32(customer.NumClasses) {
+				continue
+			}
+			if t := l.keys[m.table].Load(); t != nil && i < t.n {
+				f(place{&t.classes[m.class].sent[i], &t.classes[m.class].counts[i]}, m)
 			}
 			continue
 		}

@@ -17,7 +17,7 @@ func TestDiesWhileFreezing(t *testing.T) {
 	l.CountClient(netip.MustParseAddr("192.0.2.1"), 3)
 	l.CountReferer("a.example", 3)
 	begun := 0
-	for _, d := range []dirt{(*l.keys.Load())[0].dirty, l.clients.Load().dirty, l.referers.Load().dirty} {
+	for _, d := range []dirt{l.keys[0].Load().classes[customer.Charged].dirty, l.clients.Load().dirty, l.referers.Load().dirty} {
 		for i := range d {
 			if _, ok := d.begin(i); ok {
 				begun++

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -23,7 +22,7 @@ type Config struct {
 	// Region is the name of this node's region, up to 63 letters, digits, "-", "_", ".".
 	Region string
 	// Keys is how many pairs of key and endpoint the first table has room for, 104 bytes
-	// each; larger ones are made when it is full. Default: 16384.
+	// each in a file and 8 in memory; larger ones are made when it is full. Default: 16384.
 	Keys int
 	// Clients and Referers are how many of them are counted each day by themselves, twice
 	// 24 and 88 bytes each; those beyond count as others. They are of the first start. Default: 524288 and 16384.
@@ -43,7 +42,7 @@ type Ledger struct {
 	node   *mapped // its words: sequence and hour
 	lock   *os.File
 
-	keys     atomic.Pointer[[]*keyTable]
+	keys     [maxTables]atomic.Pointer[keyTable] // each twice as large as the one before; nil is the end
 	clients  atomic.Pointer[flatTable]
 	referers atomic.Pointer[flatTable]
 	noRoom   atomic.Uint64 // calls of clients and referers that count as others
@@ -173,10 +172,14 @@ func (l *Ledger) Region() string { return l.region }
 // Sequence is that of the batch frozen last.
 func (l *Ledger) Sequence() uint64 { return l.node.word(wordSequence) }
 
+// maxTables is more than all keys that a table may have.
+const maxTables = 24
+
+func (l *Ledger) keysPath(i int) string { return filepath.Join(l.dir, fmt.Sprintf("keys-%d", i)) }
+
 func (l *Ledger) openKeys() error {
-	var tables []*keyTable
-	for i := 0; ; i++ {
-		path := filepath.Join(l.dir, fmt.Sprintf("keys-%d", i))
+	for i := range l.keys {
+		path := l.keysPath(i)
 		m, err := open(path, kindKeys, l.node.node)
 		if errors.Is(err, os.ErrNotExist) && i == 0 {
 			n := 1
@@ -186,7 +189,6 @@ func (l *Ledger) openKeys() error {
 			m, err = create(path, kindKeys, l.node.node, n, l.config.noSync)
 		}
 		if errors.Is(err, os.ErrNotExist) {
-			l.keys.Store(&tables)
 			return nil
 		}
 		if err != nil {
@@ -195,20 +197,23 @@ func (l *Ledger) openKeys() error {
 		if m.n < 2 || m.n&(m.n-1) != 0 {
 			return fmt.Errorf("%s: %d slots are not a power of two", path, m.n)
 		}
-		tables = append(tables, newKeyTable(m))
+		l.keys[i].Store(newKeyTable(m))
 	}
+	return nil
 }
 
 // grow adds a table of keys, twice as large as the last. l.mu is held.
 func (l *Ledger) grow() error {
-	tables := *l.keys.Load()
-	n := tables[len(tables)-1].n * 2
-	m, err := create(filepath.Join(l.dir, fmt.Sprintf("keys-%d", len(tables))), kindKeys, l.node.node, n, l.config.noSync)
+	last := l.last()
+	n := l.keys[last].Load().n * 2
+	if last+1 == len(l.keys) || n > maxSlots {
+		return fmt.Errorf("%s: no room for more keys", l.keysPath(last))
+	}
+	m, err := create(l.keysPath(last+1), kindKeys, l.node.node, n, l.config.noSync)
 	if err != nil {
 		return err
 	}
-	tables = append(slices.Clone(tables), newKeyTable(m))
-	l.keys.Store(&tables)
+	l.keys[last+1].Store(newKeyTable(m))
 	return nil
 }
 
@@ -255,10 +260,8 @@ func (l *Ledger) files() []*mapped {
 	if l.node != nil {
 		all = append(all, l.node)
 	}
-	if tables := l.keys.Load(); tables != nil {
-		for _, t := range *tables {
-			all = append(all, t.mapped)
-		}
+	for _, t := range l.tables {
+		all = append(all, t.mapped)
 	}
 	for _, t := range append([]*flatTable{l.clients.Load(), l.referers.Load()}, l.spare...) {
 		if t != nil {
@@ -284,8 +287,8 @@ func (l *Ledger) Stats() Stats {
 		Clients: int(l.clients.Load().word(wordUsed)), Referers: int(l.referers.Load().word(wordUsed)),
 		NoRoom: l.noRoom.Load(), Homeless: len(l.homeless), Err: l.growErr,
 	}
-	for _, t := range *l.keys.Load() {
-		s.Keys += int(t.word(wordUsed))
+	for _, t := range l.tables {
+		s.Keys += t.used()
 	}
 	return s
 }

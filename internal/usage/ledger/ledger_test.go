@@ -129,9 +129,11 @@ func TestAgainstAMap(t *testing.T) {
 						u()
 					}
 				}
-				for _, kt := range *l.keys.Load() {
-					old := append([]classes(nil), kt.sent...)
-					undo = append(undo, func() { copy(kt.sent, old) })
+				for _, kt := range l.tables {
+					for _, column := range kt.classes {
+						old := append([]uint64(nil), column.sent...)
+						undo = append(undo, func() { copy(column.sent, old) })
+					}
 				}
 				for _, ft := range append([]*flatTable{l.clients.Load(), l.referers.Load()}, l.spare...) {
 					if ft.day() != dayOf(now) {
