@@ -1,0 +1,77 @@
+// Express, and whatever else takes (req, res, next): Connect, plain node:http.
+import type { IncomingMessage, ServerResponse } from "node:http";
+import { running } from "./fetch.js";
+import type { Gate } from "./gate.js";
+import { clientOf, type Proxies } from "./proxies.js";
+import type { Facts, HeaderLine } from "./types.js";
+
+/** Options of express. */
+export interface ExpressOptions {
+  /** Proxies in front whose header counts. Default: none, so that the client is the socket's other end. Express's trust proxy and req.ip are not asked. */
+  proxies?: Proxies;
+  /** What the policy calls account.*. Default: nothing. */
+  account?: (req: IncomingMessage) => Record<string, string> | undefined;
+}
+
+/**
+ * A middleware; put it before all others:
+ *
+ *     app.use(express(gate));
+ *     http.createServer((req, res) => express(gate)(req, res, () => app(req, res)));
+ */
+export function express(gate: Gate, options: ExpressOptions = {}): (req: IncomingMessage, res: ServerResponse, next: (err?: unknown) => void) => Promise<void> {
+  return async (req, res, next) => {
+    const outcome = await gate.check(factsOfNode(req, options), running);
+    if (!outcome.pass) {
+      res.statusCode = outcome.status;
+      for (const [name, value] of outcome.headers) res.setHeader(name, value);
+      res.end(outcome.body);
+      return;
+    }
+    rewrite(req, outcome.remove, outcome.set);
+    for (const [name, value] of outcome.reply) res.setHeader(name, value);
+    next();
+  };
+}
+
+/** What a request of node:http says, for the gate. */
+export function factsOfNode(req: IncomingMessage & { originalUrl?: string }, options: ExpressOptions = {}): Facts {
+  const headers = linesOf(req);
+  const account = options.account?.(req);
+  const field = String(req.headers[":authority"] ?? req.headers.host ?? "");
+  // An absolute target names the path too; Host is what applications read, and what is judged (RFC 9112 section 3.2.2).
+  const path = (req.originalUrl ?? req.url ?? "/").replace(/^[a-z][a-z0-9+.-]*:\/\/[^/?#]*/i, "");
+  return {
+    address: clientOf(req.socket.remoteAddress, headers, options.proxies),
+    method: req.method ?? "GET", scheme: (req.socket as { encrypted?: boolean }).encrypted ? "https" : "http",
+    host: field.replace(/\.?(:[0-9]*)?$/, "").toLowerCase(), path: path[0] === "/" ? path : "/" + path, headers, ...(account && { account }),
+  };
+}
+
+/** The lines as they came: req.headers has lost repeated ones. */
+function linesOf(req: IncomingMessage): HeaderLine[] {
+  const lines: HeaderLine[] = [];
+  for (let i = 0; i + 1 < req.rawHeaders.length; i += 2) lines.push([req.rawHeaders[i] as string, req.rawHeaders[i + 1] as string]);
+  return lines;
+}
+
+/** Takes lines off a request and sets others, in all the forms in which Node has them. */
+function rewrite(req: IncomingMessage, remove: (name: string) => boolean, set: HeaderLine[]): void {
+  const names = new Set(set.map(([name]) => name.toLowerCase()));
+  const goes = (name: string) => names.has(name.toLowerCase()) || remove(name);
+  const { headers, headersDistinct } = req; // before rawHeaders, of which Node makes them
+  const raw = linesOf(req).filter(([name]) => !goes(name)).concat(set);
+  for (const all of [headers, headersDistinct]) for (const name of Object.keys(all)) if (goes(name)) delete all[name];
+  for (const [name, value] of set) {
+    headers[name.toLowerCase()] = value;
+    headersDistinct[name.toLowerCase()] = [value];
+  }
+  // What names fields that end here, hop by hop, must not take away what is set.
+  if (headers.connection !== undefined) {
+    const rest = (line: string) => line.split(",").filter((o) => !goes(o.trim())).join(",");
+    headers.connection = rest(headers.connection);
+    headersDistinct["connection"] = headersDistinct["connection"]?.map(rest);
+    for (const line of raw) if (line[0].toLowerCase() === "connection") line[1] = rest(line[1]);
+  }
+  req.rawHeaders.splice(0, Infinity, ...raw.flat());
+}
