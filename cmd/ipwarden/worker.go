@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
 	"os"
@@ -97,7 +98,7 @@ func (c *workerCheckCmd) Run(e *env) error {
 
 type workerRunCmd struct {
 	workerFileFlag
-	AsOf        string `placeholder:"event|now" enum:",event,now" default:"" help:"Answer as of the time of each event, or as of now, whatever the file says."`
+	AsOf        string `placeholder:"event|now|DATE" help:"Answer as of the time of each event, as of now, or from the dataset of that day or moment of those that the data directory keeps, whatever the file says."`
 	AdminListen string `env:"IPWARDEN_ADMIN_LISTEN" placeholder:"ADDR" help:"Where metrics and profiles are; loopback only."`
 	LogFormat   string `env:"IPWARDEN_LOG_FORMAT" enum:"text,json" default:"text" help:"${enum}."`
 	LogLevel    string `env:"IPWARDEN_LOG_LEVEL" enum:"debug,info,warn,error" default:"info" help:"${enum}."`
@@ -113,7 +114,8 @@ event goes to the dead letters. At SIGTERM it writes what it has read, and ends.
 Examples:
   ipwarden worker --config worker.yaml
   ipwarden worker --config worker.yaml --admin-listen 127.0.0.1:9090
-  ipwarden worker --config worker.yaml --as-of event`
+  ipwarden worker --config worker.yaml --as-of event
+  ipwarden worker --config worker.yaml --as-of 2026-11-17`
 }
 
 // workerMemory is what is not exceeded without need, beside batches larger than usual.
@@ -133,7 +135,7 @@ func (c *workerRunCmd) Run(e *env) error {
 	if c.AsOf != "" {
 		f.AsOf = c.AsOf == "event"
 	}
-	answers, err := newWorkerAnswers(&c.dataFlags, e, log)
+	answers, err := c.answers(e, log)
 	if err != nil {
 		return err
 	}
@@ -171,6 +173,21 @@ func (c *workerRunCmd) Run(e *env) error {
 	stop()
 	watched()
 	return errors.Join(err, wait())
+}
+
+// answers opens what is answered from: what the files hold now, or what they held on
+// the day of --as-of.
+func (c *workerRunCmd) answers(e *env, log *slog.Logger) (*workerAnswers, error) {
+	if c.AsOf == "" || c.AsOf == "event" || c.AsOf == "now" {
+		return newWorkerAnswers(&c.dataFlags, e, log)
+	}
+	d, now, err := (&datedFlags{AsOf: c.AsOf, dataFlags: c.dataFlags}).openAsOf(e)
+	if err != nil {
+		return nil, err
+	}
+	a := &workerAnswers{log: log, at: now()}
+	a.live.Store(d)
+	return a, nil
 }
 
 // admin opens the listener for metrics.

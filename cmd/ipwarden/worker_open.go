@@ -91,7 +91,8 @@ func (e *ends) close(log *slog.Logger) {
 
 // workerAnswers are what a worker answers from: as serve, what the files hold now.
 type workerAnswers struct {
-	loader *loader
+	loader *loader   // nil: what is there stays
+	at     time.Time // the time of the answers; zero: now
 	log    *slog.Logger
 	live   atomic.Pointer[data]
 }
@@ -108,7 +109,7 @@ func newWorkerAnswers(flags *dataFlags, e *env, log *slog.Logger) (*workerAnswer
 
 func (a *workerAnswers) present() worker.Answers {
 	d := a.live.Load()
-	return worker.Answers{Source: d, Date: d.Date()}
+	return worker.Answers{Source: d, Date: d.Date(), At: a.at}
 }
 
 // history answers as of a time, from what the data directory keeps, with the overlays
@@ -145,6 +146,9 @@ func (a *workerAnswers) history(flags *dataFlags, e *env, log *slog.Logger) (fun
 
 // watching takes what the files hold when they have changed, until ctx ends.
 func (a *workerAnswers) watching(ctx context.Context) (wait func()) {
+	if a.loader == nil {
+		return func() {}
+	}
 	done, seen := make(chan struct{}), a.loader.fingerprint()
 	pending := seen
 	go func() {

@@ -5,7 +5,7 @@
 //
 //	out, err := eventfile.New(eventfile.Config{Path: "/var/lib/ipwarden/enriched.jsonl"})
 //
-// What Write has returned of is on the disk. A file that is full is given a name with
+// What Write has returned of is on the disk, and so is the file's name. A file that is full is given a name with
 // the time in it, and another begins; the oldest go. Several processes may write one
 // file: they take turns. It refuses to write to what is no regular file.
 package eventfile
@@ -37,6 +37,8 @@ type Config struct {
 	// outlives the process and not the machine.
 	NoSync bool
 	Now    func() time.Time // default time.Now
+
+	syncDir func(string) error // of tests; default syncDir
 }
 
 // Output writes events.
@@ -44,6 +46,7 @@ type Output struct {
 	c     Config
 	f     *os.File // nil: not open
 	since time.Time
+	named bool // the name of f is on the disk
 	buf   []byte
 }
 
@@ -74,6 +77,9 @@ func New(c Config) (*Output, error) {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
+	if c.syncDir == nil {
+		c.syncDir = syncDir
+	}
 	o := &Output{c: c}
 	return o, o.open()
 }
@@ -87,8 +93,29 @@ func (o *Output) open() error {
 		f.Close()
 		return fmt.Errorf("eventfile: %s is no regular file", o.c.Path)
 	}
-	o.f, o.since = f, o.c.Now()
+	o.f, o.since, o.named = f, o.c.Now(), false
 	return nil
+}
+
+// name brings the names in the file's folder to the disk, once for each file: else one
+// that was made shortly before the machine stops is not found again.
+func (o *Output) name() error {
+	if o.named || o.c.NoSync {
+		return nil
+	}
+	if err := o.c.syncDir(filepath.Dir(o.c.Path)); err != nil {
+		return fmt.Errorf("eventfile: the folder of %s: %w", o.c.Path, err)
+	}
+	o.named = true
+	return nil
+}
+
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
 }
 
 // lock takes the file for one write, opened anew when it was given another name. What
@@ -185,6 +212,9 @@ func (o *Output) Write(_ context.Context, events []worker.Event) ([]worker.Refus
 		if err := unix.Fdatasync(int(o.f.Fd())); err != nil {
 			return nil, fmt.Errorf("eventfile: %s: %w", o.c.Path, err)
 		}
+	}
+	if err := o.name(); err != nil {
+		return nil, err
 	}
 	if cap(o.buf) > 16<<20 {
 		o.buf = nil

@@ -1,6 +1,7 @@
 package eventfile
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"slices"
@@ -136,5 +137,35 @@ func TestRefuses(t *testing.T) {
 		if err == nil {
 			t.Errorf("%s is written to", path)
 		}
+	}
+}
+
+// The name of each file is on the disk when the first of its events is acknowledged.
+func TestFolderSynced(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "out.jsonl")
+	synced, away := 0, true
+	o := open(t, Config{Path: name, MaxBytes: 1 << 10, syncDir: func(dir string) error {
+		if away {
+			return errors.New("the disk is away")
+		}
+		if synced++; dir != filepath.Dir(name) {
+			t.Errorf("%s is synced", dir)
+		}
+		return syncDir(dir)
+	}})
+	if _, err := o.Write(t.Context(), []worker.Event{{ID: "a", Value: []byte("{}")}}); err == nil || synced != 0 {
+		t.Errorf("acknowledged, with %d syncs: %v", synced, err)
+	}
+	away = false
+	for range 3 {
+		write(t, o, "{}")
+	}
+	if synced != 1 {
+		t.Errorf("%d syncs of one file", synced)
+	}
+	write(t, o, strings.Repeat("x", 2000))
+	write(t, o, "{}") // in another
+	if synced != 2 {
+		t.Errorf("%d syncs of two files", synced)
 	}
 }

@@ -4,9 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"strconv"
-	"sync/atomic"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -76,7 +74,6 @@ type Input struct {
 var (
 	_ worker.Input   = (*Input)(nil)
 	_ worker.Lagging = (*Input)(nil)
-	_ worker.Output  = (*Output)(nil)
 )
 
 // NewInput joins the group.
@@ -215,188 +212,5 @@ func lag(ctx context.Context, client *kgo.Client) (n int64, err error) {
 func (in *Input) Close() error {
 	in.closed()
 	in.client.CloseAllowingRebalance()
-	return nil
-}
-
-// mostRecord is the size of a record that brokers take unless they are told otherwise,
-// less what is round it.
-const mostRecord = 1_000_000 - 1000
-
-// Output writes events to a topic, those of a key into one partition.
-type Output struct {
-	client *kgo.Client
-	topic  string // "": where an event came from
-	close  bool   // the client is its own
-	most   int
-	// failed is set instead of returning an error, where a transaction must not be
-	// gone on with; nil: there is none.
-	failed *atomic.Bool
-	told   func(error) // takes what it was
-}
-
-// NewOutput writes to a topic; with none, each event to the one that it came from.
-func NewOutput(c EventsConfig, topic string, most int) (*Output, error) {
-	base, err := c.options()
-	if err != nil {
-		return nil, err
-	}
-	client, err := kgo.NewClient(append(base, writing(most)...)...)
-	if err != nil {
-		return nil, fmt.Errorf("kafka: %w", err)
-	}
-	return &Output{client: client, topic: topic, close: true, most: most}, nil
-}
-
-// writing are the options of who writes. Records are idempotent: an attempt that is
-// repeated puts nothing in twice.
-func writing(most int) []kgo.Opt {
-	return []kgo.Opt{
-		kgo.RequiredAcks(kgo.AllISRAcks()), kgo.ProducerLinger(0), kgo.ProducerBatchMaxBytes(int32(most + 1000)), //nolint:gosec // bounded by the configuration
-		kgo.MaxBufferedRecords(100_000), kgo.RecordDeliveryTimeout(30 * time.Second), kgo.UnknownTopicRetries(1),
-		kgo.ProducerBatchCompression(kgo.Lz4Compression(), kgo.NoCompression()),
-	}
-}
-
-// Write produces events in their order.
-func (o *Output) Write(ctx context.Context, events []worker.Event) (refused []worker.Refusal, err error) {
-	records := make([]kgo.Record, len(events))
-	results := make(chan error, len(events))
-	sent := 0
-	for i := range events {
-		e, r := &events[i], &records[i]
-		if n := len(e.Value) + len(e.Key) + len(e.ID); n > o.most {
-			refused = append(refused, worker.Refusal{Index: i, Reason: fmt.Sprintf("%d bytes are more than the topic takes, %d", n, o.most)})
-			continue
-		}
-		r.Topic, r.Value, r.Headers = o.topic, e.Value, []kgo.RecordHeader{{Key: IDHeader, Value: []byte(e.ID)}}
-		if o.topic == "" {
-			r.Topic = e.Origin
-		}
-		if e.Key != "" {
-			r.Key = []byte(e.Key)
-		}
-		sent++
-		o.client.Produce(ctx, r, func(_ *kgo.Record, err error) { results <- err })
-	}
-	for range sent {
-		if failed := <-results; failed != nil {
-			err = failed
-		}
-	}
-	if err == nil {
-		return refused, nil
-	}
-	if errors.Is(err, kerr.MessageTooLarge) {
-		err = fmt.Errorf("%w: set max_bytes to what the topic takes", err)
-	}
-	if o.failed != nil && ctx.Err() == nil {
-		if o.failed.CompareAndSwap(false, true) {
-			o.told(fmt.Errorf("kafka: %s: %w", o.topic, err))
-		}
-		return refused, nil
-	}
-	return nil, fmt.Errorf("kafka: %w", err)
-}
-
-// Close ends the connections.
-func (o *Output) Close() error {
-	if o.close {
-		o.client.Close()
-	}
-	return nil
-}
-
-// A Session reads, writes and commits in transactions: what comes out is there once,
-// for readers that read what is committed. Its Input and its Outputs belong together.
-type Session struct {
-	c       EventsConfig
-	session *kgo.GroupTransactSession
-	failed  atomic.Bool
-	told    func(error)
-	ended   int // transactions in a row that came to nothing
-}
-
-// NewSession joins the group. tell takes what ended a transaction.
-func NewSession(c EventsConfig, most int, tell func(error)) (*Session, error) {
-	options, err := c.reading()
-	if err != nil {
-		return nil, err
-	}
-	if c.Instance == "" {
-		if c.Instance, err = os.Hostname(); err != nil {
-			return nil, err
-		}
-	}
-	s := &Session{c: c, told: tell}
-	options = append(append(options, writing(most)...),
-		kgo.TransactionalID("ipwarden-"+c.Group+"-"+c.Instance), kgo.TransactionTimeout(time.Minute))
-	if s.session, err = kgo.NewGroupTransactSession(options...); err != nil {
-		return nil, fmt.Errorf("kafka: %w", err)
-	}
-	return s, nil
-}
-
-// Serial says that a transaction ends before the next begins.
-func (s *Session) Serial() bool { return true }
-
-// mostPause is how long Read waits after transactions that came to nothing, at most.
-const mostPause = 5 * time.Second
-
-// Read waits for events and begins a transaction.
-func (s *Session) Read(ctx context.Context, most worker.Bound) (*worker.Batch, error) {
-	if s.ended > 0 { // what keeps one from ending keeps the next
-		pause := time.NewTimer(min(100*time.Millisecond<<min(s.ended-1, 10), mostPause))
-		defer pause.Stop()
-		select {
-		case <-pause.C:
-		case <-ctx.Done():
-			return nil, ctx.Err()
-		}
-	}
-	b, _, err := batchOf(ctx, s.session.PollRecords(ctx, most.Messages))
-	if b == nil {
-		return nil, err
-	}
-	s.failed.Store(false)
-	begun := s.session.Begin()
-	if begun != nil {
-		s.failed.Store(true)
-		s.told(fmt.Errorf("kafka: a transaction cannot begin: %w", begun))
-	}
-	b.Commit = func(ctx context.Context) error {
-		how := kgo.TryCommit
-		if s.failed.Load() {
-			how = kgo.TryAbort
-		}
-		done, err := s.session.End(ctx, how)
-		if done && err == nil {
-			s.ended = 0
-			return nil
-		}
-		s.ended++
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-		if err != nil {
-			s.told(fmt.Errorf("kafka: a transaction did not end: %w", err))
-		}
-		return fmt.Errorf("kafka: %w", worker.ErrAgain)
-	}
-	return b, nil
-}
-
-// Output writes to a topic in the session's transactions.
-func (s *Session) Output(topic string, most int) *Output {
-	return &Output{client: s.session.Client(), topic: topic, most: most, failed: &s.failed, told: s.told}
-}
-
-// Lag is how many events wait for the group.
-func (s *Session) Lag(ctx context.Context) (int64, error) {
-	return lag(ctx, s.session.Client())
-}
-
-// Close leaves the group. What was not committed is not there.
-func (s *Session) Close() error {
-	s.session.Close()
 	return nil
 }

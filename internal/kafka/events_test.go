@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"sync"
@@ -281,4 +282,62 @@ func TestTransactionTold(t *testing.T) {
 	if s.ended != 1 {
 		t.Errorf("%d transactions came to nothing", s.ended)
 	}
+}
+
+// A topic that takes less than max_bytes: what is too large for it is a dead letter, of
+// which the beginning is kept where the letter is too large as well; all else comes out.
+func TestTopicTakesLess(t *testing.T) {
+	for _, exactly := range []bool{false, true} {
+		t.Run(fmt.Sprintf("exactly=%v", exactly), func(t *testing.T) {
+			c := brokers(t, kfake.SeedTopics(2, "events", "out", "dead"), kfake.BrokerConfigs(map[string]string{"message.max.bytes": "4000"}))
+			const events, every = 120, 40
+			client, err := kgo.NewClient(kgo.SeedBrokers(c.ListenAddrs()...), kgo.DefaultProduceTopic("events"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer client.Close()
+			for i := range events {
+				v := fmt.Sprintf(`{"n":%d,"ip":"8.8.8.8"}`, i)
+				if i%every == 7 {
+					v = fmt.Sprintf(`{"n":%d,"ip":"8.8.8.8","pad":"%s"}`, i, noise(3700))
+				}
+				// Alone: so the broker takes it.
+				if err := client.ProduceSync(t.Context(), &kgo.Record{Key: fmt.Append(nil, i%5), Value: []byte(v)}).FirstErr(); err != nil {
+					t.Fatal(err)
+				}
+			}
+			w := start(t, c, "a", exactly)
+			got, dead := read(t, c, "out", events-events/every), read(t, c, "dead", events/every)
+			w.stop()
+			if !exactly { // what was behind a batch that is too large comes again: the last counts
+				slices.Reverse(got)
+				seen := map[string]bool{}
+				got = slices.DeleteFunc(got, func(r *kgo.Record) bool {
+					id := message(r).ID
+					twice := seen[id]
+					seen[id] = true
+					return twice
+				})
+				slices.Reverse(got)
+			}
+			check(t, got, events-events/every, exactly)
+			check(t, dead, events/every, exactly)
+			for _, r := range dead {
+				l, err := worker.ReadLetter(r.Value)
+				if err != nil || l.Reason != worker.Refused || !l.Cut || l.Output != "out" || !strings.Contains(l.Detail, "max_bytes") || len(l.Value) > 1024 || !strings.HasPrefix(l.Value, `{"n":`) {
+					t.Errorf("a dead letter: %s, %v", r.Value, err)
+				}
+			}
+		})
+	}
+}
+
+// noise is text that cannot be packed.
+func noise(n int) string {
+	b := make([]byte, n)
+	r := rand.New(rand.NewPCG(1, 2))
+	for i := range b {
+		b[i] = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"[r.IntN(62)]
+	}
+	return string(b)
 }

@@ -158,13 +158,9 @@ func (o *Output) Write(ctx context.Context, events []worker.Event) ([]worker.Ref
 			for len(lane) > 0 {
 				part := lane[:min(o.c.Batch, len(lane))]
 				lane = lane[len(part):]
-				reason, err := o.send(ctx, events, part)
+				no, err := o.divide(ctx, events, part)
 				mu.Lock()
-				if reason != "" {
-					for _, i := range part {
-						refused = append(refused, worker.Refusal{Index: i, Reason: reason})
-					}
-				}
+				refused = append(refused, no...)
 				if err != nil && failed == nil {
 					failed = err
 					cancel() // all is sent again
@@ -183,8 +179,41 @@ func (o *Output) Write(ctx context.Context, events []worker.Event) ([]worker.Ref
 	return refused, nil
 }
 
+// divide posts some events; where they are refused together for what may be in one of
+// them, the first half of them and then the second.
+func (o *Output) divide(ctx context.Context, events []worker.Event, part []int) (refused []worker.Refusal, err error) {
+	reason, status, err := o.send(ctx, events, part)
+	switch {
+	case err != nil || reason == "":
+		return nil, err
+	case len(part) == 1 || !ofContent(status):
+		for _, i := range part {
+			refused = append(refused, worker.Refusal{Index: i, Reason: reason})
+		}
+		return refused, nil
+	}
+	for _, half := range [][]int{part[:len(part)/2], part[len(part)/2:]} {
+		no, err := o.divide(ctx, events, half)
+		if err != nil {
+			return nil, err
+		}
+		refused = append(refused, no...)
+	}
+	return refused, nil
+}
+
+// ofContent: the answer may be about one event of several. Who is asked for a key, or
+// sent elsewhere, is so with each of them.
+func ofContent(status int) bool {
+	switch status {
+	case http.StatusUnauthorized, http.StatusNotFound, http.StatusMethodNotAllowed, http.StatusGone:
+		return false
+	}
+	return status >= 400
+}
+
 // send posts some events until there is an answer that means something.
-func (o *Output) send(ctx context.Context, events []worker.Event, part []int) (reason string, err error) {
+func (o *Output) send(ctx context.Context, events []worker.Event, part []int) (reason string, status int, err error) {
 	var body []byte
 	id, kind := events[part[0]].ID, "application/cloudevents+json"
 	switch {
@@ -192,7 +221,7 @@ func (o *Output) send(ctx context.Context, events []worker.Event, part []int) (r
 		e := &events[part[0]]
 		decision := o.c.Decision.Scalar(e.Value)
 		if e.Type == "" || decision == "" {
-			return "it names no decision: a rule with emit makes what is told of one", nil
+			return "it names no decision: a rule with emit makes what is told of one", 0, nil
 		}
 		kind = "application/json"
 		body = ipwarden.AppendString([]byte(`{"decision":`), decision)
@@ -215,21 +244,21 @@ func (o *Output) send(ctx context.Context, events []worker.Event, part []int) (r
 		status, after, err := o.post(ctx, id, kind, body)
 		switch {
 		case err == nil && status >= 200 && status < 300:
-			return "", nil
+			return "", status, nil
 		case err == nil && status != 408 && status != 425 && status != 429 && status < 500:
-			return "the answer was " + strconv.Itoa(status) + " " + http.StatusText(status), nil
+			return "the answer was " + strconv.Itoa(status) + " " + http.StatusText(status), status, nil
 		case err == nil:
 			err = fmt.Errorf("webhook: the answer of %s was %d %s", o.host(), status, http.StatusText(status))
 		}
 		if attempt == o.c.Retries {
-			return "", err
+			return "", 0, err
 		}
 		t := time.NewTimer(max(pause, min(after, 30*time.Second)))
 		select {
 		case <-t.C:
 		case <-ctx.Done():
 			t.Stop()
-			return "", err
+			return "", 0, err
 		}
 		pause *= 3
 	}

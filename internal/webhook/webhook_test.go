@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -83,11 +84,7 @@ func TestOutput(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				large := 200_000
-				if batch > 1 {
-					large = 0 // a batch is refused as a whole
-				}
-				return workertest.Sink{Output: o, TooLarge: large, Written: func(*testing.T) []string {
+				return workertest.Sink{Output: o, TooLarge: 200_000, Written: func(*testing.T) []string {
 					s.mu.Lock()
 					defer s.mu.Unlock()
 					return slices.Clone(s.seen)
@@ -191,5 +188,55 @@ func TestOutcome(t *testing.T) {
 	}
 	if want := []string{`application/json {"decision":"01M7","event":"login_failed"}`}; !slices.Equal(told, want) {
 		t.Errorf("%q", told)
+	}
+}
+
+// Of a batch that is refused, only what is wrong is: the rest comes, in its order. Where
+// all would be refused alike, nobody asks again.
+func TestOneOfABatch(t *testing.T) {
+	for _, c := range []struct{ status, refused, most int }{{422, 2, 40}, {404, 100, 10}} {
+		asked := 0
+		var seen []string
+		there := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			asked++
+			var all []struct {
+				ID   string
+				Data json.RawMessage
+			}
+			body, err := io.ReadAll(r.Body)
+			if err = errors.Join(err, json.Unmarshal(body, &all)); err != nil {
+				t.Error(err)
+			}
+			if c.status == 404 || strings.Contains(string(body), "bad") {
+				w.WriteHeader(c.status)
+				return
+			}
+			for _, e := range all {
+				seen = append(seen, e.ID)
+			}
+		}))
+		o, err := New(Config{URL: there.URL, Concurrency: 1, Batch: 50})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var events []worker.Event
+		var want []string
+		for i := range 100 {
+			e := worker.Event{ID: fmt.Sprint(i), Value: []byte(`{}`)}
+			if i == 17 || i == 49 {
+				e.Value = []byte(`{"a":"bad"}`)
+			} else {
+				want = append(want, e.ID)
+			}
+			events = append(events, e)
+		}
+		refused, err := o.Write(t.Context(), events)
+		there.Close()
+		if err != nil || len(refused) != c.refused || asked > c.most {
+			t.Errorf("%d: %d refused (%v) in %d requests", c.status, len(refused), err, asked)
+		}
+		if c.status == 422 && (!slices.Equal(seen, want) || refused[0].Index != 17 || refused[1].Index != 49) {
+			t.Errorf("%q came, %+v refused", seen, refused)
+		}
 	}
 }

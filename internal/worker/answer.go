@@ -60,14 +60,17 @@ func newAnswerer(w *Worker) *answerer {
 // answer fills what comes of a batch.
 func (a *answerer) answer(ctx context.Context, f *flight) {
 	c := &a.w.c
-	now := c.Now()
+	answers := c.Source()
+	now := answers.At
+	if now.IsZero() {
+		now = c.Now()
+	}
 	f.outputs = make([][]Event, len(a.w.outputs))
 	f.shared = &a.bench
 	a.whens = a.whens[:0]
 	for i := range a.w.rules {
 		a.whens = append(a.whens, a.w.rules[i].When.EventFunc(now))
 	}
-	answers := c.Source()
 	if a.current == nil || a.now.Source != answers.Source {
 		// Config has been checked: what can be wrong with an Enricher's is not.
 		a.current, _ = enrich.New(enrich.Config{Source: answers.Source})

@@ -67,6 +67,7 @@ type Config struct {
 type Answers struct {
 	Source ipwarden.Source
 	Date   time.Time
+	At     time.Time // the time of the answers, on which scores depend; zero: now
 }
 
 // A Worker is made by New.

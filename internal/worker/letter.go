@@ -38,10 +38,7 @@ type Letter struct {
 func letter(m *Message, reason enrich.Reason) Event {
 	v, cut := m.Value, false
 	if reason == enrich.TooLong {
-		v, cut = v[:min(len(v), keptOfLong)], len(v) > keptOfLong
-		for n := 0; n < utf8.UTFMax && cut && len(v) > 0 && !utf8.Valid(v); n++ {
-			v = v[:len(v)-1] // it was cut in a character
-		}
+		v, cut = beginning(v)
 	}
 	dst := ipwarden.AppendString([]byte(`{"id":`), m.ID)
 	dst = ipwarden.AppendString(append(dst, `,"reason":`...), string(reason))
@@ -61,6 +58,35 @@ func letter(m *Message, reason enrich.Reason) Event {
 		dst = append(dst, `,"cut":true`...)
 	}
 	return Event{ID: letterID(m.Position), Key: m.Key, Value: append(dst, '}'), Time: m.Time}
+}
+
+// beginning is what is kept of an event that is too large, and whether that is less.
+func beginning(v []byte) ([]byte, bool) {
+	if len(v) <= keptOfLong {
+		return v, false
+	}
+	v = v[:keptOfLong]
+	for n := 0; n < utf8.UTFMax && len(v) > 0 && !utf8.Valid(v); n++ {
+		v = v[:len(v)-1] // it was cut in a character
+	}
+	return v, true
+}
+
+// shortened is a letter with the beginning of its event; ok is false when it is no
+// shorter.
+func shortened(letter []byte) (_ []byte, ok bool) {
+	l, err := ReadLetter(letter)
+	if err != nil {
+		return nil, false
+	}
+	value, cut1 := beginning([]byte(l.Value))
+	raw, cut2 := beginning(l.Base64)
+	if !cut1 && !cut2 {
+		return nil, false
+	}
+	l.Value, l.Base64, l.Cut = string(value), raw, true
+	letter, err = json.Marshal(l)
+	return letter, err == nil
 }
 
 // letterID is the id of a dead letter itself, by which its destination knows it again:

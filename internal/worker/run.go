@@ -190,8 +190,8 @@ func (w *Worker) finish(ctx context.Context, f *flight) error {
 		if err != nil {
 			return err
 		}
-		for _, r := range no { // it must not stop the rest; the log is all there is
-			w.c.Log.Error("a dead letter was refused and is lost", "id", dead[r.Index].ID, "reason", r.Reason)
+		if err := w.shorten(ctx, dead, no); err != nil {
+			return err
 		}
 		for _, reason := range append(f.reasons, reasons...) {
 			w.metrics.dead(reason)
@@ -219,6 +219,39 @@ func (w *Worker) finish(ctx context.Context, f *flight) error {
 		f.shared.put(f)
 	}
 	return nil
+}
+
+// shorten writes letters that were refused with the beginning of their events alone:
+// mostly they were too large.
+func (w *Worker) shorten(ctx context.Context, dead []Event, refused []Refusal) error {
+	var short []Event
+	var reasons []string
+	for _, r := range refused {
+		e := dead[r.Index]
+		if v, ok := shortened(e.Value); ok {
+			e.Value = v
+			short, reasons = append(short, e), append(reasons, r.Reason)
+			continue
+		}
+		w.lost(&e, r.Reason)
+	}
+	if len(short) == 0 {
+		return nil
+	}
+	no, err := w.write(ctx, "dead_letters", w.c.Dead, short)
+	if err != nil {
+		return err
+	}
+	for _, r := range no {
+		w.lost(&short[r.Index], reasons[r.Index])
+	}
+	return nil
+}
+
+// lost tells of a letter that nobody takes. It must not stop the rest; the log is all
+// there is.
+func (w *Worker) lost(e *Event, reason string) {
+	w.c.Log.Error("a dead letter was refused and is lost", "id", e.ID, "reason", reason)
 }
 
 // write writes until all is acknowledged.
