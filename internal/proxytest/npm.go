@@ -55,10 +55,16 @@ func NodeModules(t *testing.T, name string) string {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), npmPatience)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--no-update-notifier")
-	cmd.Dir = fresh
-	cmd.WaitDelay = time.Second
-	if out, err := cmd.CombinedOutput(); err != nil {
+	var out []byte
+	for range 3 { // a registry may fail once
+		cmd := exec.CommandContext(ctx, npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--no-update-notifier")
+		cmd.Dir = fresh
+		cmd.WaitDelay = time.Second
+		if out, err = cmd.CombinedOutput(); err == nil || ctx.Err() != nil {
+			break
+		}
+	}
+	if err != nil {
 		if os.Getenv("CI") != "" {
 			t.Fatalf("npm ci: %v\n%s", err, out)
 		}
