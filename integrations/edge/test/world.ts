@@ -11,7 +11,7 @@ import { build } from "esbuild";
 import { Miniflare, type MiniflareOptions } from "miniflare";
 
 /** How long anything may take on a busy machine, milliseconds. */
-export const patience = 30_000;
+export const patience = 120_000;
 
 export const token = "a-token-of-the-tests-that-nobody-guesses";
 
