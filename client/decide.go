@@ -16,6 +16,9 @@ type Question struct {
 	Headers http.Header       `json:"headers,omitempty"`
 	Account map[string]string `json:"account,omitempty"` // what the policy calls account.*
 	DryRun  bool              `json:"dry_run,omitempty"` // nothing is charged
+	// Lease names the question: asked again under the same name it is answered the same
+	// and charges nothing, and the answer has a Lease. At most 128 visible characters.
+	Lease string `json:"lease,omitempty"`
 }
 
 // A Decision is what to do about a request, and why.
@@ -57,6 +60,16 @@ type Decision struct {
 	Degraded      bool     `json:"degraded"`       // a store or source failed, and the route's fail mode decided
 	Pending       bool     `json:"pending"`        // a provider has not answered yet
 	Shadow        []string `json:"shadow"`         // rules that would have decided otherwise
+	Lease         *Lease   `json:"lease"`          // nil unless the question has a name
+}
+
+// A Lease says for what else a Decision holds: requests from Network that agree in all
+// of Reads.
+type Lease struct {
+	Seconds int      `json:"seconds"` // 0: for its request alone
+	Stale   int      `json:"stale"`   // after them, while it is asked anew
+	Network string   `json:"network"`
+	Reads   []string `json:"reads"` // such as method, header:user-agent, path^/api/
 }
 
 // Decide asks what to do about a request. The server answers trusted peers, its

@@ -38,6 +38,7 @@ func (p *Program) With(m More) (*Program, error) {
 		return nil, err
 	}
 	q := *p
+	q.scope = &scope{more: m.Lists}
 	if len(m.Lists) > 0 {
 		q.entries = newEntries(slices.Concat(p.cfg.Lists, m.Lists))
 	}

@@ -94,6 +94,12 @@ func (p Paths) Normalize(raw string) (string, error) {
 	return string(out), nil
 }
 
+// Plain reports whether a path is read as it is written, whoever reads it: it is what
+// Normalize makes of it.
+func (p Paths) Plain(raw string) bool {
+	return raw != "" && raw[0] == '/' && len(raw) <= maxPath && p.plain(raw)
+}
+
 // plain reports whether a path is already what Normalize makes of it. It begins
 // with a slash.
 func (p Paths) plain(raw string) bool {

@@ -60,6 +60,7 @@ type Program struct {
 	safeTier   Tier
 	responses  responses
 	scores     func(ipwarden.Record, time.Time) ipwarden.Scores
+	scope      *scope
 }
 
 type builtRule struct {
@@ -105,7 +106,7 @@ func New(cfg Config) (*Program, error) {
 		}
 		cfg.Routes[i].starts = startsOf(cfg.Routes[i].Paths)
 	}
-	p := &Program{cfg: cfg, scores: cfg.Scores}
+	p := &Program{cfg: cfg, scores: cfg.Scores, scope: new(scope)}
 	b := &builder{foreign: cfg.Foreign}
 	for i := range cfg.Lists {
 		b.errs = append(b.errs, cfg.Lists[i].check(len(cfg.Limits))...)

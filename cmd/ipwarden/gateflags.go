@@ -43,6 +43,8 @@ type gateFlags struct {
 	LimitMode           string        `env:"IPWARDEN_LIMIT_MODE" enum:"exact,fast" default:"exact" help:"${enum}: fast admits a part of a shared limit before it asks, within a stated bound."`
 	LimitBudget         time.Duration `env:"IPWARDEN_LIMIT_BUDGET" default:"5ms" placeholder:"TIME" help:"How long a decision waits for the shared store, within the budget of its route; default ${default}."`
 	OutcomeWindow       time.Duration `env:"IPWARDEN_OUTCOME_WINDOW" default:"10m" placeholder:"TIME" help:"With --redis, how long the outcome of a decision may be told to any node; default ${default}."`
+	VerdictLease        time.Duration `env:"IPWARDEN_VERDICT_LEASE" default:"1m" placeholder:"TIME" help:"How long who asks /v1/decide, such as an edge platform, may use an answer again that no limit was charged for; 0 is not at all. Default ${default}."`
+	LimitedVerdictLease time.Duration `env:"IPWARDEN_LIMITED_VERDICT_LEASE" default:"0s" placeholder:"TIME" help:"The same for answers that a limit was charged for: what comes meanwhile is not counted. Default not at all."`
 	LimitSeedFile       string        `env:"IPWARDEN_LIMIT_SEED_FILE" placeholder:"FILE" help:"32 hexadecimal digits that key the counts, the same on all nodes that share them; or IPWARDEN_LIMIT_SEED."`
 	CrawlerDNS          bool          `name:"crawler-dns" env:"IPWARDEN_CRAWLER_DNS" help:"Verify crawlers by the DNS names of their addresses too, behind the request; by default only by published ranges, and nothing is asked outside."`
 	challengeFlags
@@ -378,7 +380,16 @@ func (r *gateRun) routes() *api.GateConfig {
 	return &api.GateConfig{
 		Gate: r.With(peerItself()), Nginx: r.nginx, ForwardAuth: r.forward, Envoy: r.forward,
 		Trusted: r.trusted, Token: r.token, Challenges: r.challenges, Bans: r.bans,
+		Lease: leaseOf(r.flags.VerdictLease), LimitedLease: r.flags.LimitedVerdictLease,
 	}
+}
+
+// leaseOf is a flag as the API takes it: 0 is not at all.
+func leaseOf(d time.Duration) time.Duration {
+	if d <= 0 {
+		return -1
+	}
+	return d
 }
 
 func peerItself() *clientip.Extractor {

@@ -74,6 +74,20 @@ func (t *Table) Find(addr netip.Addr, now time.Time) *Ban {
 	return nil
 }
 
+// Splits reports whether a ban that runs is for a part of network alone.
+func (t *Table) Splits(network netip.Prefix, now time.Time) bool {
+	live := t.live.Load()
+	if live == nil {
+		return false
+	}
+	for p, b := range live.Subnets(network) {
+		if p != network && b.Holds(now) {
+			return true
+		}
+	}
+	return false
+}
+
 // Add makes a ban, in place of one of the same network: the last word counts. The
 // error says everything that is wrong with it, or is ErrFull.
 func (t *Table) Add(b Ban) (Entry, error) {

@@ -282,3 +282,6 @@ func (c *Challenges) Stats() Stats {
 	}
 	return s
 }
+
+// CookieName is the name of the cookie in which clearances come.
+func (c *Challenges) CookieName() string { return c.cfg.Cookie }

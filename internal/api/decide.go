@@ -32,6 +32,7 @@ type question struct {
 	Headers map[string]fieldValues `json:"headers"`
 	Account map[string]string      `json:"account"`
 	DryRun  bool                   `json:"dry_run"` // nothing is charged
+	Lease   string                 `json:"lease"`   // name of the question: it may be repeated, and its answer used again
 }
 
 // fieldValues are the lines of one header: a string, or an array of them.
@@ -47,7 +48,8 @@ func (v *fieldValues) UnmarshalJSON(b []byte) error {
 }
 
 // decide answers POST /v1/decide.
-func (x *exchange) decide(g *gate.Gate) *problem {
+func (x *exchange) decide(routes *gateRoutes) *problem {
+	g := routes.Gate
 	x.route = routeDecide
 	var q question
 	if p := x.readQuestion(&q, exampleDecide); p != nil {
@@ -70,6 +72,12 @@ func (x *exchange) decide(g *gate.Gate) *problem {
 		a.request.Method = http.MethodGet
 	}
 	a.request.Path, a.request.Query, _ = strings.Cut(q.Path, "?")
+	if q.Lease != "" && !q.DryRun {
+		return x.decideLeased(routes, &q, a)
+	}
+	if p := x.admitOne(); p != nil {
+		return p
+	}
 	if q.DryRun {
 		g.Peek(x.ctx, &a.request, &a.decision)
 	} else {
@@ -78,6 +86,15 @@ func (x *exchange) decide(g *gate.Gate) *problem {
 	x.out = append(a.decision.AppendJSON(x.out[:0]), '\n')
 	x.answerGate(http.StatusOK)
 	return nil
+}
+
+// admitOne charges the account that asks for one decision, which admit did not know of.
+func (x *exchange) admitOne() *problem {
+	if x.keyed == nil || !x.keyed.asked {
+		return nil
+	}
+	x.answered(1)
+	return x.admitMore(1)
 }
 
 // headerOf is the header of a question. Names are folded into the canonical form.

@@ -48,6 +48,12 @@ type GateConfig struct {
 	// Challenges has the page where clients prove themselves, for anybody who
 	// comes: on the net/http listener. Default: none.
 	Challenges *challenge.Challenges
+
+	// Lease is how long an answer of /v1/decide may be used again that no limit was
+	// charged for, and LimitedLease one that was: who keeps it then lets in whatever
+	// comes meanwhile for one charge. Default: DefaultLease, and not at all; negative:
+	// not at all.
+	Lease, LimitedLease time.Duration
 }
 
 // gateRoutes is GateConfig, ready to be asked.
@@ -55,6 +61,7 @@ type gateRoutes struct {
 	GateConfig
 	token   [sha256.Size]byte
 	refused once
+	leases  leases
 }
 
 func newGateRoutes(cfg *GateConfig) (*gateRoutes, error) {
@@ -68,6 +75,12 @@ func newGateRoutes(cfg *GateConfig) (*gateRoutes, error) {
 		return nil, errors.New("the service token has fewer than " + strconv.Itoa(minToken) + " characters; make one with: openssl rand -hex 32")
 	}
 	g := &gateRoutes{GateConfig: *cfg}
+	if g.Lease == 0 {
+		g.Lease = DefaultLease
+	}
+	if g.Lease > MaxLease || g.LimitedLease > MaxLease {
+		return nil, errors.New("a verdict lease is for more than an hour; give less, such as 1m")
+	}
 	for _, view := range []**gate.Gate{&g.Nginx, &g.ForwardAuth, &g.Envoy} {
 		if *view == nil {
 			*view = cfg.Gate
@@ -132,11 +145,8 @@ func (x *exchange) gated(path string) *problem {
 	x.readFields()
 	byKey := (path == "/v1/decide" || path == "/v1/outcome") && x.hasKey()
 	if byKey {
-		n := 1
-		if path == "/v1/outcome" {
-			n = 0 // it belongs to a decision that was counted
-		}
-		if p := x.admit(customer.EndpointDecide, authz.Decide, n); p != nil {
+		// An outcome belongs to a decision that was counted, and so may a question.
+		if p := x.admit(customer.EndpointDecide, authz.Decide, 0); p != nil {
 			return p
 		}
 	}
@@ -155,7 +165,7 @@ func (x *exchange) gated(path string) *problem {
 	case path == "/gate/envoy", strings.HasPrefix(path, "/gate/envoy/"):
 		return x.askedBy(gate.Envoy, g.Envoy)
 	case path == "/v1/decide":
-		return x.decide(g.Gate)
+		return x.decide(g)
 	case path == "/v1/outcome":
 		return x.outcome(g.Gate)
 	}

@@ -84,6 +84,8 @@ var known = map[string]shape{
 	"limit_mode":                  text,   // exact or fast
 	"limit_budget":                text,   // how long a decision waits for the store
 	"outcome_window":              text,   // how long any node takes an outcome
+	"verdict_lease":               text,   // how long an answer of /v1/decide may be used again
+	"limited_verdict_lease":       text,   // one that a limit was charged for
 	"limit_seed_file":             text,   // keys the counts that nodes share
 	"crawler_dns":                 truth,  // verify crawlers by DNS too
 	"enrich":                      list,   // headers for the application
