@@ -2,6 +2,7 @@
 // WebCrypto: an edge checks cookies that a gate has signed, and makes tickets that a
 // gate takes.
 import { parse } from "./address.js";
+import type { Challenges } from "./gate.js";
 import type { Facts } from "./types.js";
 
 /** Options of Clearances. All but the key are those of the gate, and default to its defaults. */
@@ -56,17 +57,18 @@ const MAX_TO = 2 << 10; // bytes of the place to return to
 const NONE = new Uint8Array(NETWORK);
 
 /**
- * Clearances check and make what the challenge's page is about. A gate with a key lifts a
- * challenge for whoever has a clearance, and sends the others to the page with a ticket:
+ * Clearances check and make what the challenge's page is about. A gate that has them tells its
+ * decider who has a clearance, and sends who is challenged to the page, with a ticket:
  *
  *     const clearances = new Clearances({ key: env.IPWARDEN_CHALLENGE_KEY });
- *     const gate = new Gate({ decider, clearances });
+ *     const gate = new Gate({ decider: new Local({ … }), clearances });
  *
- * The page itself is at the origin, behind a gate with the same key. It refuses to clear an
- * address, as the gate does: a clearance is its cookie's, in a network, up to a risk.
+ * The page itself is an ipwarden's with the same key. A Remote needs none of this: its
+ * ipwarden reads the cookie and makes the ticket. It refuses to clear an address, as the gate
+ * does: a clearance is its cookie's, in a network, up to a risk.
  */
-export class Clearances {
-  /** Where the page is: a gate lets its requests through, whoever asks. */
+export class Clearances implements Challenges {
+  /** Where the page is. */
   readonly path: string;
   readonly #cookie: string;
   readonly #raw: Uint8Array;
@@ -88,15 +90,17 @@ export class Clearances {
   }
 
   /**
-   * Whether a request brings a clearance that holds for its address's network and this
-   * risk, now. Never for an address that is not known. It does not throw for anything a
-   * client sends.
+   * The highest risk up to which a clearance holds that a request brings, for its address's
+   * network, now; -1: it brings none, or its address is not known. It does not throw for
+   * anything that a client sends.
    */
-  async cleared(facts: Facts, risk: number): Promise<boolean> {
+  async ceiling(facts: Facts): Promise<number> {
     const net = networkOf(facts.address);
-    if (net[0] === 0 || !(risk >= 0)) return false;
     const now = Math.floor(this.#now() / 1000);
-    return (await this.#clearances(facts)).some((c) => risk <= c.ceiling && now < c.expires && same(net, c.network));
+    let most = -1;
+    if (net[0] === 0) return most;
+    for (const c of await this.#clearances(facts)) if (now < c.expires && same(net, c.network)) most = Math.max(most, c.ceiling);
+    return most;
   }
 
   /** Where to send a client that is to prove itself: the page, a ticket of its own, and where it wanted to go. */

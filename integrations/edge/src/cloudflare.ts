@@ -1,5 +1,6 @@
 // Cloudflare Workers and Pages.
 import { canonical, parse } from "./address.js";
+import { Clearances } from "./clearance.js";
 import { factsOf, onward, refused, replied } from "./fetchlike.js";
 import { Gate, type GateOptions } from "./gate.js";
 import { Remote } from "./remote.js";
@@ -13,6 +14,8 @@ export interface Env {
   IPWARDEN_TOKEN?: string;
   /** Where requests go that pass; default: where they were going. */
   IPWARDEN_ORIGIN?: string;
+  /** A secret: what signs clearances, the same as ipwarden's. For deciders that make no tickets themselves. */
+  IPWARDEN_CHALLENGE_KEY?: string;
 }
 
 /** The client, as Cloudflare's edge says: CF-Connecting-IP, which it overwrites on every request. */
@@ -41,7 +44,8 @@ function gateOf<E extends Env>(options: Options<E>): (env: E) => Gate | null {
   let made: Gate | undefined;
   return (env) => {
     try {
-      made ??= new Gate({ ...options, decider: options.decider ?? remote(env) });
+      const key = env.IPWARDEN_CHALLENGE_KEY;
+      made ??= new Gate({ ...(key && { clearances: new Clearances({ key }) }), ...options, decider: options.decider ?? remote(env) });
     } catch (e) {
       console.error(String(e));
       return null;
@@ -74,6 +78,7 @@ export function protect<E extends Env>(options: Options<E> = {}): { fetch(reques
       if (!g) return misconfigured();
       const outcome = await g.check(factsOf(request, clientAddress(request.headers)), context);
       if (!outcome.pass) return refused(outcome);
+      if (env.IPWARDEN_URL && new URL(request.url).pathname === challengePath) return page(request, env.IPWARDEN_URL);
       const onto = new Request(request, { headers: onward(request, outcome), redirect: "manual" });
       if (options.next) return replied(await options.next(onto, env, context), outcome);
       if (!env.IPWARDEN_ORIGIN) return replied(await fetch(onto), outcome);
@@ -81,6 +86,21 @@ export function protect<E extends Env>(options: Options<E> = {}): { fetch(reques
       return replied(await fetch(new Request(new URL(from.pathname + from.search, env.IPWARDEN_ORIGIN), onto)), outcome);
     },
   };
+}
+
+/** Where ipwarden has the challenge's page. */
+const challengePath = "/.ipwarden/challenge";
+
+/** The challenge's page, from the ipwarden that knows the ticket. It needs nothing of the client but its form. */
+function page(request: Request, url: string): Promise<Response> {
+  const headers = new Headers();
+  for (const name of ["accept-language", "content-type"]) {
+    const value = request.headers.get(name);
+    if (value !== null) headers.set(name, value);
+  }
+  const { method, body } = request;
+  return fetch(url.replace(/\/*$/, challengePath) + new URL(request.url).search, { method, headers, body, redirect: "manual" })
+    .catch(() => new Response("The challenge is not available now. Try again shortly.\n", { status: 503, headers: { "cache-control": "no-store", "retry-after": "5" } }));
 }
 
 /** What Cloudflare hands to a Pages function. */
@@ -103,6 +123,7 @@ export function pages<E extends Env>(options: Omit<Options<E>, "next"> = {}): (c
     if (!g) return misconfigured();
     const outcome = await g.check(factsOf(request, clientAddress(request.headers)), { waitUntil: (p) => context.waitUntil(p) });
     if (!outcome.pass) return refused(outcome);
+    if (env.IPWARDEN_URL && new URL(request.url).pathname === challengePath) return page(request, env.IPWARDEN_URL);
     return replied(await context.next(new Request(request, { headers: onward(request, outcome), redirect: "manual" })), outcome);
   };
 }

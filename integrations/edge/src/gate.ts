@@ -21,10 +21,23 @@ export interface GateOptions {
    * one) in a window of seconds. Counted in the memory of this isolate. Default: 20 in 60.
    */
   safe?: { limit: number; window: number };
+  /**
+   * What makes tickets for the challenge's page and knows who has a clearance, such as
+   * new Clearances({ key }): for deciders that cannot themselves, as Local cannot. Default: none.
+   */
+  clearances?: Challenges;
   /** What the origin is told besides the verdict. Default: all. */
   enrich?: readonly Enrichment[];
   /** Milliseconds since 1970. Default: Date.now. */
   now?: () => number;
+}
+
+/** What a gate needs to send clients to prove themselves; Clearances is one. */
+export interface Challenges {
+  /** The highest risk up to which a clearance that the request brings holds, 0 to 100; -1: it brings none. */
+  ceiling(facts: Facts): Promise<number>;
+  /** Where to send a client: the page, with a ticket of its own. */
+  location(facts: Facts, risk: number): Promise<string>;
 }
 
 /** What a Decider is not to be asked about, or cannot answer, says so with this. */
@@ -47,7 +60,7 @@ export function bare(verdict: Verdict["verdict"], status: number, reason: string
 
 /** Decides about requests. Make one per isolate: it holds the counts of the safe tier. */
 export class Gate {
-  readonly #o: Required<Omit<GateOptions, "enrich">> & { enrich: ReadonlySet<string> };
+  readonly #o: Required<Omit<GateOptions, "enrich" | "clearances">> & { enrich: ReadonlySet<string>; clearances?: Challenges };
   readonly #counts = new Map<string, { from: number; n: number }>();
 
   /** Throws a TypeError that names every mistake of the options. */
@@ -73,12 +86,15 @@ export class Gate {
   /** Says what comes of a request. It never throws, and ends within the route's budget. */
   async check(facts: Facts, context: Context): Promise<Outcome> {
     const route = this.#route(facts);
+    const { clearances } = this.#o;
+    if (clearances) context = { waitUntil: context.waitUntil.bind(context), cleared: (f) => clearances.ceiling(f) };
     let v: Verdict;
     try {
       v = facts.address === null ? this.#failed(route, facts, "unresolved") : await this.#decide(facts, context, route);
     } catch (e) {
       v = e instanceof Refuse ? bare("block", e.status, e.reason) : this.#failed(route, facts, route.fail === "closed" ? "fail_closed" : `fail_${route.fail}`);
     }
+    if (v.verdict === "challenge" && !v.passes) v = await this.#challenge(v, facts);
     if (!v.passes) return { pass: false, verdict: v, ...refusal(v, facts) };
     return { pass: true, verdict: v, set: enriched(v, facts, this.#o.enrich), remove: removes, reply: reply(v) };
   }
@@ -99,9 +115,19 @@ export class Gate {
     }
   }
 
+  /** Sends a client to the page that is to prove itself, and lets it through to there. */
+  async #challenge(v: Verdict, facts: Facts): Promise<Verdict> {
+    if (v.location === "" && facts.address !== null) {
+      // Without a ticket it is refused as it is: nobody gets in because a key is bad.
+      const location = await this.#o.clearances?.location(facts, v.risk).catch(() => "");
+      if (location) v = { ...v, status: 302, location };
+    }
+    if (v.location === "" || pathOf(v.location) !== pathOf(facts.path)) return v;
+    return { ...v, verdict: "allow", passes: true, status: 0, location: "", reason: "challenge_page", by: "" };
+  }
+
   #route(facts: Facts): FullRoute {
-    const query = facts.path.indexOf("?");
-    const path = query < 0 ? facts.path : facts.path.slice(0, query);
+    const path = pathOf(facts.path);
     const { fail, budget, first } = this.#o;
     for (const r of this.#o.routes) {
       if (r.host !== undefined && r.host !== facts.host) continue;
@@ -137,6 +163,11 @@ export class Gate {
     c.n++;
     return 0;
   }
+}
+
+/** What is before the query. */
+function pathOf(target: string): string {
+  return target.split("?", 1)[0]!;
 }
 
 /** Networks whose safe tier is counted, some 100 bytes each. */

@@ -78,6 +78,8 @@ export interface Verdict {
 export interface Context {
   /** Keeps the isolate alive until p has ended. */
   waitUntil(p: Promise<unknown>): void;
+  /** The highest risk up to which a clearance of the request holds, -1: none. A gate with clearances says it to its decider. */
+  cleared?(facts: Facts): Promise<number>;
 }
 
 /**
