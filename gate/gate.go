@@ -257,6 +257,10 @@ func New(cfg Config) (*Gate, error) {
 	return g, nil
 }
 
+// Local reports whether a decision waits for nobody: the Source is local, and limits
+// are counted in memory.
+func (g *Gate) Local() bool { return !g.waits && g.asker == nil && g.hasty == nil }
+
 // now is the time of a decision.
 func (c *core) now() time.Time {
 	if c.clock != nil {

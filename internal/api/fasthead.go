@@ -14,6 +14,7 @@ const (
 	headOdd   headFound = iota // nothing for readHead: fasthttp reads it
 	headPart                   // its end has not come yet
 	headWhole                  // a request that can be answered
+	headSlow                   // the same, for which others would have to wait
 )
 
 // readHead reads a request without a body from the front of b into the exchange,

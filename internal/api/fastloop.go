@@ -35,6 +35,8 @@ type loopConn struct {
 	closing  bool   // when unsent is out
 	lastCall bool   // the connection ends unless something is there now
 	next     loopStep
+
+	seat *seat // in a group, while it is there
 }
 
 // loopStep is what is to be done once the loop has let go of the socket.
@@ -44,6 +46,7 @@ const (
 	stepEnd      loopStep = iota // the connection has ended
 	stepSend                     // wait until unsent is out, and go on
 	stepHandOver                 // fasthttp goes on with unread
+	stepLeave                    // the loop goes on by itself, outside of the group
 )
 
 // loopBuffers belong to an exchange, so that a connection that waits has none.
@@ -65,10 +68,14 @@ const (
 )
 
 // serve answers until the connection has ended, or is another's: then it
-// returns the connection for fasthttp.
-func (c *loopConn) serve(raw syscall.RawConn) (handed net.Conn) {
+// returns the connection for fasthttp. first is what is to be done before.
+func (c *loopConn) serve(raw syscall.RawConn, first loopStep) (handed net.Conn) {
 	for {
-		err := raw.Read(c.ready)
+		var err error
+		if first == stepLeave {
+			err = raw.Read(c.ready)
+		}
+		first = stepLeave
 		switch {
 		case errors.Is(err, os.ErrDeadlineExceeded):
 			if !c.reminded() {
@@ -93,11 +100,23 @@ func (c *loopConn) serve(raw syscall.RawConn) (handed net.Conn) {
 // for more.
 func (c *loopConn) ready(fd uintptr) bool {
 	now := c.api.now()
-	x := c.api.exchanges.Get().(*exchange)
+	x := c.api.takeForLoop()
 	defer c.api.give(x)
+	return c.read(fd, x, &now, c.served < probes)
+}
+
+// takeForLoop returns an exchange with its buffers.
+func (a *API) takeForLoop() *exchange {
+	x := a.exchanges.Get().(*exchange)
 	if x.loop == nil {
 		x.loop = new(loopBuffers)
 	}
+	return x
+}
+
+// read reads and answers what has come. With probe it looks at once whether more
+// came, or the end. It returns false to wait for more. now goes on with each answer.
+func (c *loopConn) read(fd uintptr, x *exchange, now *time.Time, probe bool) bool {
 	if c.again && c.answer(fd, x, now, copy(x.loop.in[:], c.unread)) {
 		return true
 	}
@@ -123,7 +142,11 @@ func (c *loopConn) ready(fd uintptr) bool {
 		if c.answer(fd, x, now, n) {
 			return true
 		}
-		if n < len(x.loop.in) && c.served >= probes && len(c.unread) == 0 {
+		switch {
+		case c.seat != nil && n == len(x.loop.in): // others wait
+			c.next = stepLeave
+			return true
+		case n < len(x.loop.in) && !probe && len(c.unread) == 0:
 			return false
 		}
 	}
@@ -131,14 +154,17 @@ func (c *loopConn) ready(fd uintptr) bool {
 
 // answer answers the requests in the first n bytes that came, and keeps what is
 // left as unread. It returns true when the loop has to let go of the socket.
-func (c *loopConn) answer(fd uintptr, x *exchange, now time.Time, n int) (letGo bool) {
+func (c *loopConn) answer(fd uintptr, x *exchange, now *time.Time, n int) (letGo bool) {
 	b := x.loop
 	in := b.in[:n]
 	for {
 		out, found := b.out[:0], headPart
 		for len(in) > 0 && len(out) < flushAt && !c.closing {
 			var took int
-			if took, found = x.readHead(in); found != headWhole {
+			if took, found = x.readHead(in); found == headWhole && c.seat != nil && !quickRoute(x.path) {
+				found = headSlow
+			}
+			if found != headWhole {
 				x.request = request{}
 				break
 			}
@@ -159,6 +185,9 @@ func (c *loopConn) answer(fd uintptr, x *exchange, now time.Time, n int) (letGo 
 			return true
 		case found == headOdd, found == headPart && len(in) == len(b.in):
 			c.next = stepHandOver
+			return true
+		case found == headSlow:
+			c.next, c.again = stepLeave, true
 			return true
 		case len(in) == 0 || found == headPart:
 			return false
@@ -193,16 +222,18 @@ func (c *loopConn) keep(in []byte) {
 
 // answerOne answers the request that the exchange has read, appends the answer
 // to out, and empties the exchange for the next.
-func (c *loopConn) answerOne(x *exchange, out []byte, now time.Time) []byte {
+func (c *loopConn) answerOne(x *exchange, out []byte, now *time.Time) []byte {
 	a := c.api
-	x.begin(now)
+	x.begin(*now)
 	x.fast = true
 	x.ctx = background
 	x.peer, x.local = c.peer, c.local
 	x.serve()
 	c.closing = x.closing || a.draining.Load()
-	out = x.appendAnswer(out, a.dateAt(now), c.closing)
-	a.metrics.observe(listenerFast, x, time.Since(now))
+	out = x.appendAnswer(out, a.dateAt(*now), c.closing)
+	took := time.Since(*now)
+	a.metrics.observe(listenerFast, x, took)
+	*now = now.Add(took)
 	x.reset()
 	c.served++
 	c.lastCall = false

@@ -2,6 +2,7 @@ package api
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -20,17 +21,22 @@ import (
 
 // Many connections at once, each with requests of many kinds, cut and joined at
 // random: each request gets its own answer, in order, on one processor and on
-// several, over TCP and over a Unix socket.
+// several, over TCP and over a Unix socket, in groups and each by itself.
 func TestLoopUnderAllWeathers(t *testing.T) {
 	for _, procs := range []int{1, 4} {
-		for _, network := range []string{"tcp", "unix"} {
-			t.Run(fmt.Sprint(network, procs), func(t *testing.T) {
+		for _, kind := range []string{"tcp", "unix", "tcp alone", "unix alone"} {
+			t.Run(fmt.Sprint(kind, procs), func(t *testing.T) {
 				defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(procs))
+				network, alone := strings.CutSuffix(kind, " alone")
 				listen := "127.0.0.1:0"
 				if network == "unix" {
 					listen = "unix:" + filepath.Join(t.TempDir(), "s")
 				}
-				s, stop := serve(t, ServerConfig{FastListen: listen})
+				cfg := ServerConfig{FastListen: listen}
+				if alone {
+					cfg.API = waitingAPI(t)
+				}
+				s, stop := serve(t, cfg)
 				var clients sync.WaitGroup
 				for i := range 32 {
 					clients.Go(func() { weather(t, s.FastAddr(), rand.New(rand.NewPCG(1, uint64(i)))) })
@@ -39,10 +45,23 @@ func TestLoopUnderAllWeathers(t *testing.T) {
 				if err := stop(); err != nil {
 					t.Error(err)
 				}
+				if n := len(s.fast.groups); socket.Works && alone != (n == 0) {
+					t.Errorf("%d groups", n)
+				}
 			})
 		}
 	}
 }
+
+// waitingAPI is one whose data may wait for others.
+func waitingAPI(t *testing.T) *API {
+	return newAPI(t, func(cfg *Config) {
+		world := &waitingData{cfg.Data()}
+		cfg.Data = func() Data { return world }
+	})
+}
+
+type waitingData struct{ Data }
 
 // weather is one client.
 func weather(t *testing.T, addr net.Addr, r *rand.Rand) {
@@ -66,6 +85,13 @@ func weather(t *testing.T, addr net.Addr, r *rand.Rand) {
 			fmt.Fprintf(&stream, "POST /v1/ip?fields=ip HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
 		case kind == 1 && odd:
 			fmt.Fprintf(&stream, "GET /v1/ip/%s?fields=ip HTTP/1.1\r\nHost: x\r\nX:\ta tab\r\n\r\n", ip)
+		case kind == 3: // which leaves the group
+			if r.IntN(8) == 0 {
+				stream.WriteString("GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+				answer = "ok"
+				break
+			}
+			fallthrough
 		case kind == 2:
 			stream.WriteString("GET /v1/ip/" + strings.Repeat("x", 1+r.IntN(80)) + " HTTP/1.1\r\nHost: x\r\n\r\n")
 			answer = "bad-address"
@@ -169,7 +195,7 @@ func TestLoopWaitsForSlowReaders(t *testing.T) {
 }
 
 // looping starts a fast server whose patience is moved by hand.
-func looping(t *testing.T) (s *fastServer, addr net.Addr) {
+func looping(t *testing.T, a *API) (s *fastServer, addr net.Addr) {
 	t.Helper()
 	if !socket.Works {
 		t.Skip("there is no loop here")
@@ -178,11 +204,11 @@ func looping(t *testing.T) (s *fastServer, addr net.Addr) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s = newAPI(t, nil).newFastServer(stillPatience(ln))
+	s = a.newFastServer(stillPatience(ln))
 	done := make(chan error, 1)
 	go func() { done <- s.serve() }()
 	t.Cleanup(func() {
-		if err := s.shutdown(t.Context()); err != nil && !errors.Is(err, t.Context().Err()) {
+		if err := s.shutdown(t.Context()); err != nil && !errors.Is(err, t.Context().Err()) && !errors.Is(err, net.ErrClosed) { // it may have been
 			t.Error(err)
 		}
 		<-done
@@ -224,38 +250,47 @@ func TestLoopIsPatientOnlySoLong(t *testing.T) {
 		{"half a request", raw[:20], reading, readHeaderTimeout, "408 Request Timeout"},
 		{"half a second request", raw + raw[:20], reading, readHeaderTimeout, "408 Request Timeout"},
 	} {
-		t.Run(tt.name, func(t *testing.T) {
-			s, addr := looping(t)
-			c, br := dial(t, addr)
-			if _, err := io.WriteString(c, tt.sends); err != nil {
-				t.Fatal(err)
-			}
-			if strings.Contains(tt.sends, raw) {
-				if r := read(t, br); r.status != 200 {
-					t.Fatalf("%+v", r)
-				}
-			}
-			s.until(t, 1, tt.state)
-			limit := int64(tt.lasts / time.Second)
-			for second := int64(1); second < limit; second++ {
-				s.patient.second.Store(second)
-				if n := s.patient.look(); n != 1 {
-					t.Fatalf("%d connections after %d s", n, second)
-				}
-				runtime.Gosched()
-			}
-			_ = c.SetReadDeadline(time.Now().Add(20 * time.Millisecond)) // a connection that is open
-			if _, err := br.ReadByte(); !errors.Is(err, os.ErrDeadlineExceeded) {
-				t.Fatalf("before its time: %v", err)
-			}
-			_ = c.SetReadDeadline(time.Now().Add(time.Minute))
-			s.patient.second.Store(limit)
-			s.patient.look()
-			got, err := io.ReadAll(br)
-			if err != nil || !strings.Contains(string(got), tt.last) || tt.last == "" && len(got) > 0 {
-				t.Errorf("%q, %v; want %q", got, err, tt.last)
-			}
-		})
+		for _, alone := range []bool{false, true} {
+			t.Run(fmt.Sprint(tt.name, alone), func(t *testing.T) { patientOnlySoLong(t, alone, tt.sends, raw, tt.state, tt.lasts, tt.last) })
+		}
+	}
+}
+
+// patientOnlySoLong is one case, of a connection in a group, or alone.
+func patientOnlySoLong(t *testing.T, alone bool, sends, raw string, state int64, lasts time.Duration, last string) {
+	a := newAPI(t, nil)
+	if alone {
+		a = waitingAPI(t)
+	}
+	s, addr := looping(t, a)
+	c, br := dial(t, addr)
+	if _, err := io.WriteString(c, sends); err != nil {
+		t.Fatal(err)
+	}
+	if strings.Contains(sends, raw) {
+		if r := read(t, br); r.status != 200 {
+			t.Fatalf("%+v", r)
+		}
+	}
+	s.until(t, 1, state)
+	limit := int64(lasts / time.Second)
+	for second := int64(1); second < limit; second++ {
+		s.patient.second.Store(second)
+		if n := s.patient.look(); n != 1 {
+			t.Fatalf("%d connections after %d s", n, second)
+		}
+		runtime.Gosched()
+	}
+	_ = c.SetReadDeadline(time.Now().Add(20 * time.Millisecond)) // a connection that is open
+	if _, err := br.ReadByte(); !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Fatalf("before its time: %v", err)
+	}
+	_ = c.SetReadDeadline(time.Now().Add(time.Minute))
+	s.patient.second.Store(limit)
+	s.patient.look()
+	got, err := io.ReadAll(br)
+	if err != nil || !strings.Contains(string(got), last) || last == "" && len(got) > 0 {
+		t.Errorf("%q, %v; want %q", got, err, last)
 	}
 }
 
@@ -263,7 +298,7 @@ func TestLoopIsPatientOnlySoLong(t *testing.T) {
 // answered, whether the server stops or the client was idle for long.
 func TestLoopLooksOnceMore(t *testing.T) {
 	const raw = "GET /v1/ip/8.8.8.8?fields=ip HTTP/1.1\r\nHost: x\r\n\r\n"
-	s, addr := looping(t)
+	s, addr := looping(t, newAPI(t, nil))
 	c, br := dial(t, addr)
 	for range 200 { // each a race between the request and the end
 		ask(t, c, br, raw)
@@ -282,7 +317,7 @@ func TestLoopLooksOnceMore(t *testing.T) {
 // A connection that is reset while the loop answers, or that its own side
 // closes, ends the loop and frees the slot.
 func TestLoopsEnd(t *testing.T) {
-	s, addr := looping(t)
+	s, addr := looping(t, newAPI(t, nil))
 	for i := range 50 {
 		c, err := net.Dial("tcp", addr.String())
 		if err != nil {
@@ -311,5 +346,38 @@ func TestLoopsEnd(t *testing.T) {
 	}
 	if n != 0 {
 		t.Errorf("%d connections are kept", n)
+	}
+}
+
+// Who is in a group when the server does not wait any longer is let go of, and the
+// groups end.
+func TestGroupsEnd(t *testing.T) {
+	s, addr := looping(t, newAPI(t, nil))
+	var clients []net.Conn
+	for range 20 {
+		c, br := dial(t, addr)
+		if r := ask(t, c, br, "GET /v1/ip/8.8.8.8?fields=ip HTTP/1.1\r\nHost: x\r\n\r\n"); r.status != 200 {
+			t.Fatalf("%+v", r)
+		}
+		if _, err := io.WriteString(c, "GET /v1/ip/"); err != nil {
+			t.Fatal(err)
+		}
+		clients = append(clients, c)
+	}
+	s.until(t, len(clients), reading)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := s.shutdown(ctx); !errors.Is(err, context.Canceled) {
+		t.Errorf("shutdown: %v", err)
+	}
+	for _, c := range clients {
+		if _, err := c.Read(make([]byte, 1)); err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("reading on: %v", err)
+		}
+	}
+	for _, g := range s.groups {
+		if n := g.size(); n != 0 {
+			t.Errorf("%d seats are taken", n)
+		}
 	}
 }

@@ -26,6 +26,8 @@ type fastServer struct {
 	rest     *fasthttp.Server
 	handed   *handedOver
 	ending   atomic.Bool
+	groups   []*loopGroup   // none where each connection has a goroutine
+	serving  sync.WaitGroup // of the groups
 }
 
 func (a *API) newFastServer(p *patience) *fastServer {
@@ -38,6 +40,7 @@ func (a *API) newFastServer(p *patience) *fastServer {
 // once; shutdown is called in any case.
 func (s *fastServer) serve() error {
 	defer close(s.accepted)
+	s.openGroups()
 	go func() { _ = s.rest.Serve(s.handed) }() // until shutdown; its listener does not fail
 	for wait := time.Duration(0); ; {
 		c, err := s.ln.Accept()
@@ -63,16 +66,25 @@ func (s *fastServer) start(c net.Conn) {
 	if raw != nil {
 		patient.enterLoop()
 	}
-	s.loops.Go(func() {
-		if raw != nil {
-			l := &loopConn{api: s.api, conn: c, patient: patient, ending: &s.ending}
-			l.peer, l.local = peerOf(c.RemoteAddr())
-			if c = l.serve(raw); c == nil {
-				return
-			}
+	s.loops.Add(1)
+	if raw == nil {
+		go func() {
+			defer s.loops.Done()
+			s.handed.give(c)
+		}()
+		return
+	}
+	l := &loopConn{api: s.api, conn: c, patient: patient, ending: &s.ending}
+	l.peer, l.local = peerOf(c.RemoteAddr())
+	if g := s.group(); g != nil && g.join(l, raw) {
+		return
+	}
+	go func() {
+		defer s.loops.Done()
+		if c := l.serve(raw, stepLeave); c != nil {
+			s.handed.give(c)
 		}
-		s.handed.give(c)
-	})
+	}()
 }
 
 // loopSocket returns the socket of a connection that the loop can serve, else nil.
@@ -100,6 +112,7 @@ func (s *fastServer) shutdown(ctx context.Context) error {
 	s.ending.Store(true)
 	err := s.ln.Close()
 	<-s.accepted
+	defer s.closeGroups()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
 	for s.patient.hurry() > 0 {

@@ -108,6 +108,16 @@ type patientConn struct {
 
 func (c *patientConn) enter(state int64) { c.state.Store(c.of.second.Load()<<stateBits | state) }
 
+// replace puts another connection in the place of the one that is there, and returns
+// that.
+func (c *patientConn) replace(by net.Conn) net.Conn {
+	c.of.mu.Lock()
+	defer c.of.mu.Unlock()
+	was := c.Conn
+	c.Conn = by
+	return was
+}
+
 // judge ends the connection if what it does has lasted too long. In the midst of
 // a request its reading fails, so that the client is told; otherwise it is just
 // closed: behind a proxy, what is said unasked would be taken for the answer to
