@@ -43,12 +43,12 @@ func TestUsageCommand(t *testing.T) {
 		t.Fatal(err)
 	}
 	hour := customer.HourOf(now)
-	err = sqlsums.New(a.db, usageBooks).Commit(t.Context(), map[usage.Row]int64{
-		{Account: acc.ID, Key: 2, Hour: hour, Region: "eu", Endpoint: customer.EndpointLookup}:                        5,
-		{Account: acc.ID, Key: 2, Hour: hour - 24, Region: "us", Endpoint: customer.EndpointBulk}:                     70,
-		{Account: acc.ID, Key: 3, Hour: hour, Region: "us", Endpoint: customer.EndpointBulk, Class: customer.Limited}: 9,
-		{Account: 99, Key: 4, Hour: hour, Region: "us"}:                                                               1000,
-		{Account: acc.ID, Key: 2, Hour: hour - 24*40, Region: "eu"}:                                                   3,
+	err = sqlsums.New(a.db, usageBooks).Commit(t.Context(), []usage.Sum{
+		{Row: usage.Row{Account: acc.ID, Key: 2, Hour: hour, Region: "eu", Endpoint: customer.EndpointLookup}, N: 5},
+		{Row: usage.Row{Account: acc.ID, Key: 2, Hour: hour - 24, Region: "us", Endpoint: customer.EndpointBulk}, N: 70},
+		{Row: usage.Row{Account: acc.ID, Key: 3, Hour: hour, Region: "us", Endpoint: customer.EndpointBulk, Class: customer.Limited}, N: 9},
+		{Row: usage.Row{Account: 99, Key: 4, Hour: hour, Region: "us"}, N: 1000},
+		{Row: usage.Row{Account: acc.ID, Key: 2, Hour: hour - 24*40, Region: "eu"}, N: 3},
 	}, nil, nil)
 	if err != nil {
 		t.Fatal(err)

@@ -342,12 +342,12 @@ func TestUsage(t *testing.T) {
 		t.Fatal(err)
 	}
 	hour := customer.HourOf(s.now)
-	if err := s.store.Commit(t.Context(), map[usage.Row]int64{
-		{Account: acc.ID, Key: all[0].ID, Hour: hour, Region: "eu-north"}:                                                      1200,
-		{Account: acc.ID, Key: all[0].ID, Hour: hour - 24*3, Region: "us-east", Endpoint: customer.EndpointBulk}:               34567,
-		{Account: acc.ID, Key: all[0].ID, Hour: hour - 24*3, Region: "us-east", Class: customer.Limited}:                       12,
-		{Account: acc.ID, Key: all[0].ID, Hour: hour - 24*200, Region: "us-east"}:                                              5,
-		{Account: acc.ID + 1, Key: all[0].ID + 1, Hour: hour, Region: "eu-north", Endpoint: customer.EndpointLookup, Class: 0}: 777777,
+	if err := s.store.Commit(t.Context(), []usage.Sum{
+		{Row: usage.Row{Account: acc.ID, Key: all[0].ID, Hour: hour, Region: "eu-north"}, N: 1200},
+		{Row: usage.Row{Account: acc.ID, Key: all[0].ID, Hour: hour - 24*3, Region: "us-east", Endpoint: customer.EndpointBulk}, N: 34567},
+		{Row: usage.Row{Account: acc.ID, Key: all[0].ID, Hour: hour - 24*3, Region: "us-east", Class: customer.Limited}, N: 12},
+		{Row: usage.Row{Account: acc.ID, Key: all[0].ID, Hour: hour - 24*200, Region: "us-east"}, N: 5},
+		{Row: usage.Row{Account: acc.ID + 1, Key: all[0].ID + 1, Hour: hour, Region: "eu-north", Endpoint: customer.EndpointLookup, Class: 0}, N: 777777},
 	}, nil, nil); err != nil {
 		t.Fatal(err)
 	}

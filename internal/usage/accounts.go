@@ -14,7 +14,8 @@ import (
 type accounts struct {
 	Directory
 	n      uint32
-	index  []uint32 // number and one; 0 is none. A power of two, at most three quarters are taken
+	keys   uint32 // of them, Subjects that are a key's
+	places places
 	bounds map[terms]*bounds
 }
 
@@ -55,34 +56,34 @@ func (a *accounts) of(t terms) *bounds {
 	return b
 }
 
-// place is where the table says something of a Subject: its number and one, or 0.
-func (a *accounts) place(s Subject) *uint32 {
-	mask := uint64(len(a.index) - 1)
-	for h := scramble(uint64(s.Account)*0x9e3779b97f4a7c15 ^ uint64(s.Key)); ; h++ {
-		p := &a.index[h&mask]
-		if *p == 0 || a.at(*p-1).subject == s {
-			return p
+func (s Subject) hash() uint64 { return mix(uint64(s.Account), uint64(s.Key)) }
+
+// find returns a Subject's account, nil when it is not known.
+func (a *accounts) find(s Subject) *account { return a.findHash(s, s.hash()) }
+
+// findHash is find for who has the hash.
+func (a *accounts) findHash(s Subject, h uint64) *account {
+	if a.n == 0 {
+		return nil
+	}
+	for i := a.places.home(h); ; i++ {
+		var n uint32
+		var found bool
+		if i, n, found = a.places.seek(h, i); !found {
+			return nil
+		}
+		if acc := a.at(n); acc.subject == s {
+			return acc
 		}
 	}
 }
 
-// find returns a Subject's account, nil when it is not known.
-func (a *accounts) find(s Subject) *account {
-	if a.n == 0 {
-		return nil
-	}
-	if p := *a.place(s); p != 0 {
-		return a.at(p - 1)
-	}
-	return nil
-}
-
 // make makes the account of a Subject that is not known.
 func (a *accounts) make(s Subject) *account {
-	if int(a.n)+1 > len(a.index)/4*3 {
-		a.index = make([]uint32, max(64, 2*len(a.index)))
+	if a.places.full(int(a.n)) {
+		a.places.grow()
 		for i := range a.n {
-			*a.place(a.at(i).subject) = i + 1
+			a.places.insert(a.at(i).subject.hash(), i)
 		}
 	}
 	if a.n%block == 0 {
@@ -95,9 +96,12 @@ func (a *accounts) make(s Subject) *account {
 	}
 	acc := a.at(a.n)
 	acc.number = a.n
-	a.n++
-	*a.place(s) = a.n
 	acc.subject, acc.epoch = s, noEpoch
+	a.places.insert(s.hash(), a.n)
+	a.n++
+	if s.Key != 0 {
+		a.keys++
+	}
 	acc.bounds.Store(a.of(terms{}))
 	return acc
 }

@@ -24,6 +24,7 @@ type aggregator struct {
 	since   uint64 // its batches after this one are of this process, not of one before it
 	log     *slog.Logger
 	commits sync.Mutex // one commit at a time; taken before mu
+	add     []Sum      // of a commit; guarded by commits
 
 	mu        sync.Mutex // guards what follows
 	regions   []string   // by number: they are few
@@ -31,8 +32,9 @@ type aggregator struct {
 	sources   []*sourceState
 	accounts  accounts
 	recalls   map[*account]*tally // being reckoned anew: see Meter.recall
-	pending   map[row]int64       // not yet in the store
-	moving    map[row]int64       // being committed
+	pending   *sums               // not yet in the store
+	moving    *sums               // being committed; else empty
+	part      part                // of the batch that is being added
 	committed map[Mark]uint64
 	due       []Alert
 	following bool      // another process commits to the store
@@ -45,16 +47,6 @@ type aggregator struct {
 	spans     spans
 	rolled    customer.Hour // the hour that rolling months are reckoned for
 	stuck     time.Time     // since when this process's batches do not leave; zero is that they do
-}
-
-// row is a Row with its region's number.
-type row struct {
-	account  customer.AccountID
-	key      customer.KeyID
-	hour     customer.Hour
-	endpoint customer.Endpoint
-	class    customer.Class
-	region   uint8
 }
 
 // nodeState is how far a node's batches are in the sums.
@@ -101,7 +93,7 @@ type Stats struct {
 }
 
 func newAggregator(c *Config, node, since uint64) *aggregator {
-	a := &aggregator{c: c, node: node, since: since, log: c.Logger, recalls: map[*account]*tally{}}
+	a := &aggregator{c: c, node: node, since: since, log: c.Logger, recalls: map[*account]*tally{}, pending: &sums{}, moving: &sums{}}
 	for _, s := range c.Sources {
 		a.sources = append(a.sources, &sourceState{Source: s, heard: c.Now(), reached: true})
 	}
@@ -152,7 +144,8 @@ func (a *aggregator) load(ctx context.Context) error {
 	if a.committed == nil {
 		a.committed = map[Mark]uint64{}
 	}
-	a.pending, a.nodes = map[row]int64{}, map[uint64]*nodeState{}
+	a.pending.clear()
+	a.nodes = map[uint64]*nodeState{}
 	for m, n := range marks {
 		if m.Node != 0 {
 			a.nodes[m.Node] = &nodeState{region: m.Region, sequence: n}
@@ -279,47 +272,6 @@ func (a *aggregator) take(source int, item Item, reloads uint64) error {
 		delete(n.held, n.sequence+1)
 		a.apply(n, next.Batch, now)
 	}
-}
-
-// apply adds a batch to the sums. a.mu is held.
-func (a *aggregator) apply(n *nodeState, b *ledger.Batch, now time.Time) {
-	n.sequence = b.Sequence
-	hour := b.Hour
-	if present := customer.HourOf(now); hour > present+HoursAhead {
-		hour = present
-		a.stats.Ahead++
-	}
-	a.stats.Batches++
-	own := b.Node == a.node && b.Sequence > a.since
-	region := a.region(b.Region)
-	b.Each(ledger.Visitor{Key: func(k *ledger.KeyCounts) {
-		for c, n := range k.Counts {
-			if n != 0 {
-				a.pending[row{k.Account, k.Key, hour, k.Endpoint, customer.Class(c), uint8(region)}] += int64(n)
-				a.stats.Events += n
-			}
-		}
-		n := int64(k.Counts[customer.Charged])
-		if n == 0 {
-			return
-		}
-		acc := a.accounts.find(Subject{Account: k.Account})
-		if acc == nil {
-			acc = a.make(Subject{Account: k.Account})
-		}
-		a.charge(acc, hour, n, region, own, now)
-		if acc := a.accounts.find(Subject{k.Account, k.Key}); acc != nil && k.Key != 0 {
-			a.charge(acc, hour, n, region, own, now)
-		}
-	}})
-}
-
-func (a *aggregator) charge(acc *account, h customer.Hour, n int64, region int, own bool, now time.Time) {
-	a.count(acc, h, n, region, now)
-	if own {
-		acc.tally.own += n
-	}
-	a.settle(acc, now)
 }
 
 // settle reckons anew how far an account's calls are admitted here. a.mu is held.

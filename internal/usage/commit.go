@@ -11,15 +11,17 @@ func (a *aggregator) commit(ctx context.Context) error {
 	a.commits.Lock()
 	defer a.commits.Unlock()
 	a.mu.Lock()
-	if len(a.pending) == 0 {
+	if len(a.pending.rows) == 0 {
 		a.mu.Unlock()
 		return nil
 	}
-	a.moving, a.pending = a.pending, make(map[row]int64, len(a.pending))
-	add := make(map[Row]int64, len(a.moving))
-	for r, n := range a.moving {
-		add[Row{r.account, r.key, r.hour, r.endpoint, r.class, a.regions[r.region]}] = n
+	a.moving, a.pending = a.pending, a.moving
+	add := a.add[:0]
+	for i := range a.moving.rows {
+		r := &a.moving.rows[i]
+		add = append(add, Sum{Row{r.account, r.key, r.hour, r.endpoint, r.class, a.regions[r.region]}, r.n})
 	}
+	a.add = add
 	was, marks := map[Mark]uint64{}, map[Mark]uint64{}
 	move := func(m Mark, to uint64) {
 		if from := a.committed[m]; from != to {
@@ -50,15 +52,13 @@ func (a *aggregator) commit(ctx context.Context) error {
 		maps.Copy(a.committed, marks)
 		a.stats.Commits++
 	} else if !errors.Is(err, ErrBehind) {
-		for r, n := range a.moving {
-			a.pending[r] += n
-		}
+		a.pending.addAll(a.moving)
 	}
 	if errors.Is(err, ErrBehind) {
 		a.stats.Behind++
 		a.stats.CommitErr = nil
 	}
-	a.moving = nil
+	a.moving.clear()
 	a.mu.Unlock()
 	return err
 }
@@ -69,7 +69,7 @@ func (a *aggregator) follow(yes bool) {
 	defer a.mu.Unlock()
 	a.following = yes
 	if yes {
-		a.pending = map[row]int64{}
+		a.pending.clear()
 	}
 }
 
@@ -101,13 +101,13 @@ func (a *aggregator) rows(ctx context.Context, q Query, begin func(), yield func
 		begin()
 	}
 	fresh := map[Row]int64{}
-	pending := a.pending
+	pending := a.pending.rows
 	if a.following {
 		pending = nil // the other has it in the store, or will have
 	}
-	for r, n := range pending {
+	for _, r := range pending {
 		if full := (Row{r.account, r.key, r.hour, r.endpoint, r.class, a.regions[r.region]}); q.Has(full) {
-			fresh[full] += n
+			fresh[full] += r.n
 		}
 	}
 	a.mu.Unlock()

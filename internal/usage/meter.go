@@ -272,7 +272,7 @@ func (m *Meter) Grant(node uint64, reports []LeaseReport) []LeaseGrant {
 func (m *Meter) Stats() Stats {
 	m.agg.mu.Lock()
 	s := m.agg.stats
-	s.Pending = len(m.agg.pending) + len(m.agg.moving)
+	s.Pending = len(m.agg.pending.rows) + len(m.agg.moving.rows)
 	m.agg.mu.Unlock()
 	waiting, _ := m.ledger.Waiting()
 	s.Unsent = len(waiting)

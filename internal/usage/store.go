@@ -20,6 +20,12 @@ type Row struct {
 	Region   string
 }
 
+// A Sum is how often a Row was counted.
+type Sum struct {
+	Row
+	N int64
+}
+
 // A Mark is how far something is in the sums: a node, up to its sequence, or the
 // stream of a region (Node is 0), up to a position.
 type Mark struct {
@@ -57,8 +63,9 @@ type Store interface {
 	Marks(context.Context) (map[Mark]uint64, error)
 	// Commit adds to the sums and moves marks, all or nothing. was are the marks as the
 	// caller knows them, of those it moves; where the store has others nothing is done
-	// and the error is ErrBehind.
-	Commit(ctx context.Context, add map[Row]int64, was, marks map[Mark]uint64) error
+	// and the error is ErrBehind. Each Row is there once; add may be put into another
+	// order, and is the caller's again after.
+	Commit(ctx context.Context, add []Sum, was, marks map[Mark]uint64) error
 	// State calls yield with what was asked for, and returns the marks of the same moment:
 	// every commit is in both or in neither.
 	State(ctx context.Context, q Query, yield func(Row, int64)) (map[Mark]uint64, error)
@@ -106,7 +113,7 @@ func (s *MemoryStore) State(_ context.Context, q Query, yield func(Row, int64)) 
 }
 
 // Commit adds.
-func (s *MemoryStore) Commit(_ context.Context, add map[Row]int64, was, marks map[Mark]uint64) error {
+func (s *MemoryStore) Commit(_ context.Context, add []Sum, was, marks map[Mark]uint64) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for m := range marks {
@@ -117,8 +124,8 @@ func (s *MemoryStore) Commit(_ context.Context, add map[Row]int64, was, marks ma
 	if s.sums == nil {
 		s.sums, s.marks = map[Row]int64{}, map[Mark]uint64{}
 	}
-	for r, n := range add {
-		s.sums[r] += n
+	for i := range add {
+		s.sums[add[i].Row] += add[i].N
 	}
 	maps.Copy(s.marks, marks)
 	return nil

@@ -52,13 +52,15 @@ type tally struct {
 	dayFirst, monthFirst customer.Hour
 	own                  int64 // of it, admitted by this process
 	recent               recent
-	regions              []int64 // of the month, by number of the region
+	regions              []int64  // of the month, by number of the region
+	first                [2]int64 // where regions begins: mostly there are few
 }
 
 // recent are counts by hour of the newest hours, for spans that begin anew.
 type recent struct {
-	newest customer.Hour
-	hours  []int64
+	newest   customer.Hour
+	hours    []int64
+	calendar [calendarHours]int64 // hours of most
 }
 
 // How many hours: powers of two. A rolling day needs more than a day. A calendar's day
@@ -152,11 +154,12 @@ func (s *spans) of(w customer.Window) (day, month customer.Span) { return s.day[
 // newTally is an empty one of a kind of window.
 func newTally(w customer.Window, now *spans) *tally {
 	day, month := now.of(w)
-	hours := calendarHours
-	if w == customer.Rolling {
-		hours = rollingHours
+	t := &tally{dayFirst: day.First, monthFirst: month.First}
+	t.regions = t.first[:0]
+	if t.recent.hours = t.recent.calendar[:]; w == customer.Rolling {
+		t.recent.hours = make([]int64, rollingHours)
 	}
-	return &tally{dayFirst: day.First, monthFirst: month.First, recent: recent{hours: make([]int64, hours)}}
+	return t
 }
 
 // turn begins the spans that have passed. A rolling month moves when the aggregator

@@ -231,7 +231,13 @@ func (l *Ledger) recover() error {
 		return err
 	}
 	for _, sequence := range waiting {
-		data, marks, err := l.spooled(sequence)
+		data, written, err := l.spooled(sequence)
+		var marks []mark
+		if err == nil {
+			if marks, err = parseMarks(written); err != nil {
+				err = fmt.Errorf("%s: %w", l.spoolName(sequence), err)
+			}
+		}
 		if err != nil {
 			return fmt.Errorf("%w; it was renamed into place whole, so the disk changed it: move it away to go on without the calls it counted", err)
 		}

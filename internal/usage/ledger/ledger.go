@@ -52,6 +52,7 @@ type Ledger struct {
 	homeless map[homeless]uint64 // counts of keys without a place
 	growErr  error
 	acked    []uint64
+	recent   [recent]sealed
 	config   Config
 
 	w     writer // of Freeze

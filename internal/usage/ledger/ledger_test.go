@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -379,6 +380,21 @@ func FuzzParseBatch(f *testing.F) {
 func FuzzParseSpool(f *testing.F) {
 	f.Add([]byte(spoolMagic))
 	f.Fuzz(func(t *testing.T, b []byte) { parseSpool(b) })
+}
+
+// What is written of marks is what is read of them, and all else is refused or is marks.
+func FuzzParseMarks(f *testing.F) {
+	f.Add(appendMarks(nil, []mark{{0, 5, 1, 300}, {0, 5, 4, 1}, {0, 1 << 20, 0, 1 << 40}, {tableClients | 20000, 3, 0, 7}}))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		marks, err := parseMarks(b)
+		if err != nil {
+			return
+		}
+		again, err := parseMarks(appendMarks(nil, marks))
+		if err != nil || !slices.Equal(again, marks) {
+			t.Errorf("%v became %v, %v", marks, again, err)
+		}
+	})
 }
 
 func cpu(b *testing.B) time.Duration {

@@ -15,14 +15,15 @@ import (
 
 // A file of the spool is a batch and what this node needs to take up again after it:
 //
-//	"IPWS" 1, length of the batch 4 bytes, the batch
-//	number of marks 4 bytes; of each: table 4, slot 4, class 4, sum 8
+//	"IPWS" 2, length of the batch 4 bytes, the batch
+//	for each table: its number 4 bytes, number of marks 4;
+//	  of each: how far its slot is behind the one before << 3 | class, sum
 //	CRC-32C of all before
 //
-// A mark says up to which sum the counts of a slot are in this batch or an earlier one.
+// Numbers without a size are unsigned varints; the slots of a table ascend. A mark says
+// up to which sum the counts of a slot are in this batch or an earlier one.
 const (
-	spoolMagic = "IPWS\x01"
-	markSize   = 20
+	spoolMagic = "IPWS\x02"
 	spoolEnd   = ".batch"
 )
 
@@ -39,13 +40,7 @@ func (l *Ledger) write(sequence uint64, batch []byte, marks []mark) error {
 	b = append(b, spoolMagic...)
 	b = binary.LittleEndian.AppendUint32(b, uint32(len(batch)))
 	b = append(b, batch...)
-	b = binary.LittleEndian.AppendUint32(b, uint32(len(marks)))
-	for _, m := range marks {
-		b = binary.LittleEndian.AppendUint32(b, m.table)
-		b = binary.LittleEndian.AppendUint32(b, m.slot)
-		b = binary.LittleEndian.AppendUint32(b, m.class)
-		b = binary.LittleEndian.AppendUint64(b, m.sum)
-	}
+	b = appendMarks(b, marks)
 	b = binary.LittleEndian.AppendUint32(b, crc32.Checksum(b, castagnoli))
 	l.file = b
 	name := l.spoolName(sequence)
@@ -65,44 +60,100 @@ func (l *Ledger) write(sequence uint64, batch []byte, marks []mark) error {
 	if err := os.Rename(fresh, name); err != nil {
 		return err
 	}
-	if l.config.noSync {
-		return nil
+	if !l.config.noSync {
+		if err := syncDir(filepath.Dir(name)); err != nil {
+			return err
+		}
 	}
-	return syncDir(filepath.Dir(name))
+	l.remember(sequence, batch)
+	return nil
+}
+
+// appendMarks writes marks, those of a table together and in the order of their slots.
+func appendMarks(b []byte, marks []mark) []byte {
+	for len(marks) > 0 {
+		n := 1
+		for n < len(marks) && marks[n].table == marks[0].table {
+			n++
+		}
+		b = binary.LittleEndian.AppendUint32(b, marks[0].table)
+		b = binary.LittleEndian.AppendUint32(b, uint32(n))
+		last := uint32(0)
+		for _, m := range marks[:n] {
+			b = binary.AppendUvarint(b, uint64(m.slot-last)<<3|uint64(m.class))
+			b = binary.AppendUvarint(b, m.sum)
+			last = m.slot
+		}
+		marks = marks[n:]
+	}
+	return b
+}
+
+// recent is how many batches are kept in memory until they are sent: they seldom wait
+// for longer than it takes to make the next one.
+const recent = 4
+
+// remember keeps a batch, so that it need not be read from the disk to be sent.
+func (l *Ledger) remember(sequence uint64, batch []byte) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.recent[sequence%recent] = sealed{sequence, slices.Clone(batch)}
+}
+
+// sealed is a batch in memory.
+type sealed struct {
+	sequence uint64
+	data     []byte
 }
 
 func (l *Ledger) spoolName(sequence uint64) string {
 	return filepath.Join(l.dir, "spool", fmt.Sprintf("%020d%s", sequence, spoolEnd))
 }
 
-// parseSpool reads a file of the spool.
-func parseSpool(b []byte) (batch []byte, marks []mark, err error) {
-	bad := errors.New("it is damaged")
+var errSpool = errors.New("it is damaged")
+
+// parseSpool takes a file of the spool apart: the batch, and its marks as they are written.
+func parseSpool(b []byte) (batch, marks []byte, err error) {
 	head := len(spoolMagic) + 4
-	if len(b) < head+8 || string(b[:len(spoolMagic)]) != spoolMagic {
-		return nil, nil, bad
+	if len(b) < head+4 || string(b[:len(spoolMagic)]) != spoolMagic {
+		return nil, nil, errSpool
 	}
 	body := b[:len(b)-4]
 	if crc32.Checksum(body, castagnoli) != binary.LittleEndian.Uint32(b[len(b)-4:]) {
-		return nil, nil, bad
+		return nil, nil, errSpool
 	}
-	n := int(binary.LittleEndian.Uint32(body[len(spoolMagic):]))
-	if n > MaxBatch || head+n+4 > len(body) {
-		return nil, nil, bad
+	n := binary.LittleEndian.Uint32(body[len(spoolMagic):])
+	if n > MaxBatch || head+int(n) > len(body) {
+		return nil, nil, errSpool
 	}
-	batch, body = body[head:head+n], body[head+n:]
-	count := binary.LittleEndian.Uint32(body)
-	body = body[4:]
-	if uint64(len(body)) != uint64(count)*markSize {
-		return nil, nil, bad
+	return body[head : head+int(n)], body[head+int(n):], nil
+}
+
+// parseMarks reads what appendMarks wrote.
+func parseMarks(b []byte) (marks []mark, err error) {
+	for before := uint32(0); len(b) > 0; {
+		if len(b) < 8 {
+			return nil, errSpool
+		}
+		table, n := binary.LittleEndian.Uint32(b), binary.LittleEndian.Uint32(b[4:])
+		if n == 0 || table == before && len(marks) > 0 {
+			return nil, errSpool
+		}
+		before = table
+		r := reader{b: b[8:]}
+		for slot := uint64(0); n > 0 && !r.bad; n-- {
+			step := r.number()
+			if slot += step >> 3; slot >= maxSlots {
+				return nil, errSpool
+			}
+			marks = append(marks, mark{table, uint32(slot), uint32(step & 7), r.number()})
+		}
+		if r.bad {
+			return nil, errSpool
+		}
+		b = r.b
 	}
-	for ; len(body) > 0; body = body[markSize:] {
-		marks = append(marks, mark{
-			binary.LittleEndian.Uint32(body), binary.LittleEndian.Uint32(body[4:]),
-			binary.LittleEndian.Uint32(body[8:]), binary.LittleEndian.Uint64(body[12:]),
-		})
-	}
-	return batch, marks, nil
+	return marks, nil
 }
 
 // Waiting are the sequence numbers of the batches in the spool, in their order.
@@ -122,20 +173,26 @@ func (l *Ledger) Waiting() ([]uint64, error) {
 	return all, nil
 }
 
-// Frozen reads a batch of the spool.
+// Frozen is a batch of the spool. Nobody may change it.
 func (l *Ledger) Frozen(sequence uint64) ([]byte, error) {
+	l.mu.Lock()
+	r := l.recent[sequence%recent]
+	l.mu.Unlock()
+	if r.data != nil && r.sequence == sequence {
+		return r.data, nil
+	}
 	batch, _, err := l.spooled(sequence)
 	return batch, err
 }
 
-func (l *Ledger) spooled(sequence uint64) ([]byte, []mark, error) {
+// spooled reads a batch, and its marks as they are written.
+func (l *Ledger) spooled(sequence uint64) (batch, marks []byte, err error) {
 	name := l.spoolName(sequence)
 	b, err := os.ReadFile(name)
 	if err != nil {
 		return nil, nil, err
 	}
-	batch, marks, err := parseSpool(b)
-	if err != nil {
+	if batch, marks, err = parseSpool(b); err != nil {
 		return nil, nil, fmt.Errorf("%s: %w", name, err)
 	}
 	return batch, marks, nil
@@ -147,6 +204,9 @@ func (l *Ledger) Sent(sequence uint64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.acked = append(l.acked, sequence)
+	if r := &l.recent[sequence%recent]; r.sequence == sequence {
+		r.data = nil
+	}
 }
 
 // Flush writes the tables to the disk and deletes the batches that were sent before.

@@ -98,7 +98,7 @@ func (s *Store) marks(ctx context.Context, tx *sql.Tx) (map[usage.Mark]uint64, e
 const perStatement = 250
 
 // Commit adds to the sums and moves the marks, in one transaction.
-func (s *Store) Commit(ctx context.Context, add map[usage.Row]int64, was, marks map[usage.Mark]uint64) error {
+func (s *Store) Commit(ctx context.Context, add []usage.Sum, was, marks map[usage.Mark]uint64) error {
 	// What is much takes longer than other transactions may.
 	tx, err := s.db.Pool().BeginTx(ctx, nil)
 	if err != nil {
@@ -108,17 +108,13 @@ func (s *Store) Commit(ctx context.Context, add map[usage.Row]int64, was, marks 
 	if err := s.move(ctx, tx, was, marks); err != nil {
 		return s.sorted(ctx, err)
 	}
-	rows := make([]usage.Row, 0, len(add))
-	for r := range add {
-		rows = append(rows, r)
-	}
 	// In the order of the primary key: of two processes neither waits for the other's rows
 	// while the other waits for its.
-	slices.SortFunc(rows, func(a, b usage.Row) int {
+	slices.SortFunc(add, func(a, b usage.Sum) int {
 		return cmp.Or(cmp.Compare(a.Key, b.Key), cmp.Compare(a.Hour, b.Hour), cmp.Compare(a.Endpoint, b.Endpoint), cmp.Compare(a.Class, b.Class), cmp.Compare(a.Region, b.Region))
 	})
-	for part := range slices.Chunk(rows, perStatement) {
-		if err := s.add(ctx, tx, part, add); err != nil {
+	for part := range slices.Chunk(add, perStatement) {
+		if err := s.add(ctx, tx, part); err != nil {
 			return s.sorted(ctx, err)
 		}
 	}
@@ -159,7 +155,7 @@ func (s *Store) move(ctx context.Context, tx *sql.Tx, was, marks map[usage.Mark]
 	return nil
 }
 
-func (s *Store) add(ctx context.Context, tx *sql.Tx, rows []usage.Row, add map[usage.Row]int64) error {
+func (s *Store) add(ctx context.Context, tx *sql.Tx, rows []usage.Sum) error {
 	var q strings.Builder
 	q.WriteString(`INSERT INTO usage_hours (aggregator, api_key, hour, endpoint, class, region, account, n) VALUES `)
 	args := make([]any, 0, 8*len(rows))
@@ -176,7 +172,7 @@ func (s *Store) add(ctx context.Context, tx *sql.Tx, rows []usage.Row, add map[u
 			q.WriteString(strconv.Itoa(8*i + c + 1))
 		}
 		q.WriteByte(')')
-		args = append(args, s.name, int64(r.Key), int64(r.Hour), int64(r.Endpoint), int64(r.Class), r.Region, int64(r.Account), add[r])
+		args = append(args, s.name, int64(r.Key), int64(r.Hour), int64(r.Endpoint), int64(r.Class), r.Region, int64(r.Account), r.N)
 	}
 	q.WriteString(` ON CONFLICT (aggregator, api_key, hour, endpoint, class, region) DO UPDATE SET n = usage_hours.n + excluded.n`)
 	_, err := tx.ExecContext(ctx, q.String(), args...)

@@ -67,7 +67,7 @@ func TestStore(t *testing.T, store, again usage.Store) {
 		if round%2 == 1 {
 			s = again
 		}
-		if err := s.Commit(ctx, add, maps.Clone(marks), to); err != nil {
+		if err := s.Commit(ctx, list(add), maps.Clone(marks), to); err != nil {
 			t.Fatal(err)
 		}
 		for row, n := range add {
@@ -78,7 +78,7 @@ func TestStore(t *testing.T, store, again usage.Store) {
 		// Who is behind changes nothing.
 		stale := maps.Clone(marks)
 		stale[usage.Mark{Region: "r1"}]--
-		if err := again.Commit(ctx, add, stale, map[usage.Mark]uint64{{Region: "r1"}: 1000}); !errors.Is(err, usage.ErrBehind) {
+		if err := again.Commit(ctx, list(add), stale, map[usage.Mark]uint64{{Region: "r1"}: 1000}); !errors.Is(err, usage.ErrBehind) {
 			t.Fatalf("a commit from a mark that has moved: %v", err)
 		}
 		check(again)
@@ -196,4 +196,11 @@ func TestCallerStore(t *testing.T, store, again usage.CallerStore) {
 	if err := store.Callers(ctx, 0, 30000, true, func(usage.Caller, int64) bool { n++; return false }); err != nil || n > 1 {
 		t.Errorf("%d callers, %v, after enough was said", n, err)
 	}
+}
+
+func list(m map[usage.Row]int64) (all []usage.Sum) {
+	for r, n := range m {
+		all = append(all, usage.Sum{Row: r, N: n})
+	}
+	return all
 }
