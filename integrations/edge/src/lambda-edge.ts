@@ -24,19 +24,9 @@ export interface CloudFrontEvent {
 /** An answer of the function's own. */
 export interface CloudFrontAnswer {
   status: string;
-  statusDescription: string;
   headers: CloudFrontHeaders;
   body: string;
 }
-
-// What a function may not set: CloudFront answers 502 to the viewer. From the page
-// "Restrictions on all edge functions" of the CloudFront developer guide.
-const DISALLOWED = /^(connection|expect|keep-alive|proxy-(authenticate|authorization|connection)|trailer|upgrade|x-accel-.*|x-amz-cf-.*|x-amzn-.*|x-cache|x-edge-.*|x-forwarded-proto|x-real-ip)$/;
-const READ_ONLY = {
-  "viewer-request": /^(content-length|host|transfer-encoding|via)$/,
-  "origin-request": /^(accept-encoding|content-length|if-(modified-since|none-match|range|unmodified-since)|transfer-encoding|via)$/,
-  answer: /^(content-length|transfer-encoding|via|warning)$/,
-};
 
 // What a generated answer may have, header and body, in bytes.
 const MOST = { "viewer-request": 40 << 10, "origin-request": 1 << 20 };
@@ -57,10 +47,10 @@ export function lambdaEdge(gate: Gate): (event: CloudFrontEvent) => Promise<Clou
     }
     const outcome = await gate.check(factsOfCloudFront(request), running);
     if (!outcome.pass) return answer(outcome.status, outcome.headers, outcome.body, MOST[config.eventType]);
-    const readOnly = READ_ONLY[config.eventType];
-    const fixed = (name: string) => DISALLOWED.test(name) || readOnly.test(name);
-    for (const name of Object.keys(request.headers)) if (outcome.remove(name) && !fixed(name.toLowerCase())) delete request.headers[name];
-    for (const [key, value] of outcome.set) if (!fixed(key.toLowerCase())) request.headers[key.toLowerCase()] = [{ key, value }];
+    for (const name of Object.keys(request.headers)) if (outcome.remove(name)) delete request.headers[name];
+    // None is disallowed or read-only (restrictions on edge functions, CloudFront's
+    // developer guide): those are answered with 502, and the test of what is set knows them.
+    for (const [key, value] of outcome.set) request.headers[key.toLowerCase()] = [{ key, value }];
     return request;
   };
 }
@@ -80,16 +70,12 @@ function answer(status: number, lines: HeaderLine[], body: string, most: number)
   const headers: CloudFrontHeaders = {};
   let size = new TextEncoder().encode(body).length + 64; // the status line
   for (const [key, value] of lines) {
-    const name = key.toLowerCase();
-    if (DISALLOWED.test(name) || READ_ONLY.answer.test(name)) continue;
-    (headers[name] ??= []).push({ key, value });
+    (headers[key.toLowerCase()] ??= []).push({ key, value });
     size += key.length + value.length + 4;
   }
   if (size > most) { // CloudFront would answer 502 instead
     body = "Refused.\n";
     headers["content-type"] = [{ key: "Content-Type", value: "text/plain; charset=utf-8" }];
   }
-  return { status: String(status), statusDescription: WORDS[status] ?? "Refused", headers, body };
+  return { status: String(status), headers, body };
 }
-
-const WORDS: Record<number, string> = { 302: "Found", 303: "See Other", 307: "Temporary Redirect", 400: "Bad Request", 401: "Unauthorized", 403: "Forbidden", 429: "Too Many Requests", 503: "Service Unavailable" };

@@ -94,7 +94,7 @@ test("the link that a client gets", async () => {
   assert.equal(hex(raw.subarray(36)), hex(createHmac("sha256", bytes(v.key)).update(raw.subarray(0, 36)).digest().subarray(0, 16)));
   assert.deepEqual([raw[0], raw[1], Number(raw.readBigInt64BE(18)), raw.toString("hex", 26, 35), raw[35]], [0x11, 0, now * 1000, "0620010db800010002", 61]);
   assert.notEqual((await link("/")).searchParams.get("t"), (await link("/")).searchParams.get("t"), "each has an id of its own");
-  for (const [path, want] of [["//evil.example/", "/"], ["/\\evil.example", "/%5Cevil.example"], ["/\t/evil.example", "/%09/evil.example"], ["/.ipwarden/challenge?t=x", "/"], ["/" + "a".repeat(3000), "/"], ["/.ipwarden/challenge2", "/.ipwarden/challenge2"]] as const) {
+  for (const [path, want] of [["//evil.example/", "/"], ["/\\evil.example", "/%5Cevil.example"], ["/\t/evil.example", "/%09/evil.example"], ["/.ipwarden/challenge?t=x", "/"], ["/" + "a".repeat(3000), "/"], ["/.ipwarden/challenge2", "/.ipwarden/challenge2"], ["/a\ud800b\u0000\x7f", "/ab%00%7F"]] as const) {
     assert.equal((await link(path)).searchParams.get("to"), want, path);
   }
   // Who was cleared within the last minute is told to click.
