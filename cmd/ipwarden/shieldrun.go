@@ -168,7 +168,8 @@ func (b shieldedBans) Find(addr netip.Addr, now time.Time) *policy.Ban {
 // Splits reports whether a ban is for a part of a network alone. What block lists say of
 // its addresses is not known: the shield asks them one by one.
 func (b shieldedBans) Splits(network netip.Prefix, now time.Time) bool {
-	return b.shield.guard.Load() != nil || b.Table.Splits(network, now)
+	g := b.shield.guard.Load()
+	return g != nil && g.ByList() || b.Table.Splits(network, now)
 }
 
 // shieldAlone is the shield as bans, for what has no others: the doors of accounts.

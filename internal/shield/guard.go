@@ -336,6 +336,13 @@ func (g *Guard) Listed(addr netip.Addr, now time.Time) *Measure {
 	return g.listed(v, addr, now)
 }
 
+// ByList reports whether there is a measure for those whom a block list has, so that
+// Listed may tell two addresses of a network apart.
+func (g *Guard) ByList() bool {
+	v := g.view.Load()
+	return v != nil && len(v.zones) > 0 && g.cfg.Listed != nil
+}
+
 func (g *Guard) listed(v *view, addr netip.Addr, now time.Time) (found *Measure) {
 	if len(v.zones) == 0 || g.cfg.Listed == nil {
 		return nil

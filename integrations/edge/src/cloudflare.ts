@@ -1,10 +1,11 @@
 // Cloudflare Workers and Pages.
 import { canonical, parse } from "./address.js";
 import { Clearances } from "./clearance.js";
+import { cacheStore, kvStore, type KV, type Store } from "./cache.js";
 import { factsOf, onward, refused, replied } from "./fetchlike.js";
 import { Gate, type GateOptions } from "./gate.js";
 import { Remote } from "./remote.js";
-import type { Context, Decider } from "./types.js";
+import type { Context } from "./types.js";
 
 /** The variables and bindings that are read where the options say nothing. */
 export interface Env {
@@ -16,6 +17,8 @@ export interface Env {
   IPWARDEN_ORIGIN?: string;
   /** A secret: what signs clearances, the same as ipwarden's. For deciders that make no tickets themselves. */
   IPWARDEN_CHALLENGE_KEY?: string;
+  /** A KV namespace in which answers are kept. Default: the Cache API of each location. */
+  IPWARDEN_KV?: KV;
 }
 
 /** The client, as Cloudflare's edge says: CF-Connecting-IP, which it overwrites on every request. */
@@ -54,8 +57,16 @@ function gateOf<E extends Env>(options: Options<E>): (env: E) => Gate | null {
   };
 }
 
-function remote(env: Env): Decider {
-  return new Remote({ url: env.IPWARDEN_URL ?? "", token: env.IPWARDEN_TOKEN ?? "" });
+/** A Remote of an environment. */
+export function remote(env: Env): Remote {
+  const store = storeOf(env);
+  return new Remote({ url: env.IPWARDEN_URL ?? "", token: env.IPWARDEN_TOKEN ?? "", ...(store && { store }) });
+}
+
+function storeOf(env: Env): Store | undefined {
+  if (env.IPWARDEN_KV) return kvStore(env.IPWARDEN_KV);
+  const all = (globalThis as { caches?: { default?: Cache } }).caches;
+  return all?.default && cacheStore(all.default);
 }
 
 /** What is wrong is in the Worker's log: it is nobody else's business. */

@@ -2,7 +2,7 @@
 import { parse, network } from "./address.js";
 import { enriched, enrichments, removes, reply, type Enrichment } from "./headers.js";
 import { refusal } from "./respond.js";
-import type { Context, Decider, Facts, FailMode, Outcome, Route, Verdict } from "./types.js";
+import type { Context, Decider, Facts, FailMode, FullRoute, Outcome, Route, Verdict } from "./types.js";
 
 /** What a Gate is made of. */
 export interface GateOptions {
@@ -46,9 +46,6 @@ export class Refuse extends Error {
     super(reason);
   }
 }
-
-/** A route with everything filled in. */
-export type FullRoute = Route & Required<Pick<Route, "fail" | "budget" | "first">>;
 
 /** A verdict with nothing known. */
 export function bare(verdict: Verdict["verdict"], status: number, reason: string): Verdict {
@@ -127,14 +124,16 @@ export class Gate {
   }
 
   #route(facts: Facts): FullRoute {
-    const path = pathOf(facts.path);
-    const { fail, budget, first } = this.#o;
-    for (const r of this.#o.routes) {
+    const path = readPath(facts.path);
+    const { fail, budget, first, routes } = this.#o;
+    for (const r of routes) {
       if (r.host !== undefined && r.host !== facts.host) continue;
-      if (r.path !== undefined && !(r.path.endsWith("*") ? path.startsWith(r.path.slice(0, -1)) || path === r.path.slice(0, -2) : path === r.path)) continue;
+      if (r.path !== undefined && (path === null || !(r.path.endsWith("*") ? path.startsWith(r.path.slice(0, -1)) || path === r.path.slice(0, -2) : path === r.path))) continue;
       return { ...r, fail: r.fail ?? fail, budget: r.budget ?? budget, first: r.first ?? first };
     }
-    return { fail, budget, first };
+    // No spelling of a path is a way out of a route that is stricter.
+    const modes = path === null ? [fail, ...routes.map((r) => r.fail)] : [fail];
+    return { fail: modes.includes("closed") ? "closed" : modes.includes("safe") ? "safe" : fail, budget, first };
   }
 
   /** The route's fail mode. */
@@ -168,6 +167,18 @@ export class Gate {
 /** What is before the query. */
 function pathOf(target: string): string {
   return target.split("?", 1)[0]!;
+}
+
+/** A path as servers read it; null: they read it in different ways. */
+function readPath(target: string): string | null {
+  let path = pathOf(target);
+  if (/%(2f|5c|25|00)|[\\;]/i.test(path)) return null;
+  try {
+    path = decodeURIComponent(path).replace(/\/{2,}/g, "/");
+  } catch {
+    return null;
+  }
+  return /\/\.\.?(\/|$)/.test(path) ? null : path;
 }
 
 /** Networks whose safe tier is counted, some 100 bytes each. */

@@ -4,6 +4,7 @@ export type * from "./types.js";
 export { Gate, Refuse, type Challenges, type GateOptions } from "./gate.js";
 export { Clearances, type ClearanceOptions } from "./clearance.js";
 export { Proxies, type ProxiesOptions } from "./proxies.js";
-export { Remote, type RemoteOptions } from "./remote.js";
+export { Remote, type RemoteOptions, type Stats } from "./remote.js";
+export { cacheStore, kvStore, type KV, type Store } from "./cache.js";
 export { canonical } from "./address.js";
 export { enrichments, type Enrichment } from "./headers.js";

@@ -1,7 +1,10 @@
-// Remote asks /v1/decide of an ipwarden.
-import { readAnswer, type Answer } from "./answer.js";
-import { Refuse } from "./gate.js";
-import type { Context, Decider, Facts, Route, Verdict } from "./types.js";
+// Remote asks /v1/decide of an ipwarden, and keeps what it says for as long as it holds.
+import { Breaker } from "./breaker.js";
+import { decode, encode, Recent, type Kept, type Store } from "./cache.js";
+import type { Answer } from "./answer.js";
+import { ask, question, type Asking } from "./question.js";
+import { bucketIn, buckets, covers, Shape } from "./shape.js";
+import type { Context, Decider, Facts, FullRoute, Verdict } from "./types.js";
 
 /** Where ipwarden is, and how it is asked. */
 export interface RemoteOptions {
@@ -9,89 +12,268 @@ export interface RemoteOptions {
   url: string;
   /** The service token, or a key of an account with the scope decide. */
   token: string;
+  /** Where answers are kept beside this isolate's memory: kvStore, cacheStore. Default: nowhere. */
+  store?: Store;
+  /** Answers that this isolate remembers, some 1 KiB each. Default: 1000. */
+  remember?: number;
   /** Default: the platform's fetch. */
   fetch?: (url: string, init: RequestInit) => Promise<Response>;
+  /** Milliseconds since 1970. Default: Date.now. */
+  now?: () => number;
 }
 
-/** The longest question that the server reads, and the longest answer that is read, bytes. */
-const maxQuestion = 64 << 10;
-const maxAnswer = 64 << 10;
+/** What a Remote has done since it was made. */
+export interface Stats {
+  /** Questions, and those that failed or came after their budget. */
+  asked: number;
+  failed: number;
+  /** Requests answered by what was kept, and of those the ones after the lease. */
+  kept: number;
+  stale: number;
+  /** Requests that were not asked about because the breaker is open. */
+  left: number;
+  /** Values of the store that were no answers, and its failures. */
+  junk: number;
+  storeFailed: number;
+}
 
-/** Milliseconds after which a question is given up that goes on behind its request. */
-const patience = 3000;
+/** A place in which an answer may be. */
+interface Place {
+  bucket: string;
+  text: string;
+}
 
-/** Asks an ipwarden over its API. Make one per isolate. */
+/** Milliseconds for which an answer that held for its request alone is taken to be the rule. */
+const loneFor = 10_000;
+
+/** Asks an ipwarden over its API. Make one per isolate. Safe for requests at the same time. */
 export class Remote implements Decider {
-  readonly #url: string;
-  readonly #o: RemoteOptions;
+  readonly stats: Stats = { asked: 0, failed: 0, kept: 0, stale: 0, left: 0, junk: 0, storeFailed: 0 };
+  readonly #asking: Asking;
+  readonly #store: Store | undefined;
+  readonly #now: () => number;
+  readonly #memory: Recent<Kept>;
+  readonly #lone = new Recent<number>(1000);
+  readonly #flights = new Map<string, { answer: Promise<Answer>; until: number }>();
+  readonly #breaker = new Breaker();
+  #shape: Shape | null = null;
+  #shapeAsked = -Infinity;
 
-  /** Throws a TypeError for a url that is none. */
+  /** Throws a TypeError that names every mistake of the options. */
   constructor(options: RemoteOptions) {
-    let url: URL;
+    const wrong: string[] = [];
+    let url: URL | undefined;
     try {
       url = new URL(options.url);
-      if (url.protocol !== "https:" && url.protocol !== "http:") throw new Error();
-    } catch {
-      throw new TypeError(`ipwarden: url is ${JSON.stringify(options.url)}: give the base of ipwarden's addresses, such as https://ipwarden.example.org`);
+    } catch {}
+    if (!url || (url.protocol !== "https:" && url.protocol !== "http:")) wrong.push(`url is ${JSON.stringify(options.url)}: give the base of ipwarden's addresses, such as https://ipwarden.example.org`);
+    if (!/^[!-~]{1,1024}$/.test(options.token ?? "")) wrong.push("token is missing, or has spaces: give the service token of ipwarden, or a key with the scope decide");
+    if (wrong.length > 0) throw new TypeError(`ipwarden: ${wrong.join("; ")}`);
+    this.#asking = { url: url!.href.replace(/\/*$/, "/v1/decide"), token: options.token, fetch: options.fetch ?? ((u, i) => fetch(u, i)) };
+    this.#store = options.store;
+    this.#now = options.now ?? Date.now;
+    this.#memory = new Recent(options.remember ?? 1000);
+  }
+
+  /** Whether ipwarden is left alone for a while, because it does not answer in time. */
+  get broken(): boolean {
+    return this.#breaker.open;
+  }
+
+  async decide(facts: Facts, context: Context, route: FullRoute): Promise<Verdict> {
+    const places = await this.#places(facts, route);
+    if (places === "lone" && route.first === "wait") return (await this.#ask(facts, context, route)).verdict;
+    if (places === "lone") {
+      context.waitUntil(this.#ask(facts, context, route).catch(() => {}));
+      throw new Error("it is asked about behind the request");
     }
-    this.#url = url.href.replace(/\/*$/, "/v1/decide");
-    this.#o = options;
-  }
-
-  async decide(facts: Facts, _context: Context, _route: Route): Promise<Verdict> {
-    return (await this.#ask(facts)).verdict;
-  }
-
-  /** Asks. Rejects whatever is no answer of an ipwarden. */
-  async #ask(facts: Facts): Promise<Answer> {
-    const headers: Record<string, string[]> = Object.create(null) as Record<string, string[]>;
-    for (const [name, value] of facts.headers) (headers[name.toLowerCase()] ??= []).push(value);
-    const body = JSON.stringify({
-      ip: facts.address, method: facts.method, scheme: facts.scheme, host: facts.host, path: facts.path, headers,
-      ...(facts.account && { account: facts.account }),
-    });
-    // Who sends more than can be judged must not get by through the fail mode.
-    if (new TextEncoder().encode(body).length > maxQuestion) throw new Refuse(431, "too_large");
-    const cut = new AbortController();
-    const timer = setTimeout(() => cut.abort(), patience);
-    try {
-      const res = await (this.#o.fetch ?? ((u, i) => fetch(u, i)))(this.#url, {
-        method: "POST", body, redirect: "manual", signal: cut.signal,
-        headers: { "content-type": "application/json", authorization: `Bearer ${this.#o.token}` },
-      });
-      if (res.status !== 200) {
-        void res.body?.cancel();
-        throw new Error(`ipwarden answered ${res.status}`);
+    const kept = places && ((await this.#find(facts, places, route)) ?? null);
+    if (kept) {
+      const now = this.#now();
+      this.stats.kept++;
+      if (now >= kept.made + 1000 * kept.lease!.seconds) {
+        this.stats.stale++;
+        void this.#flight(facts, places, context, route);
       }
-      return readAnswer(await readBody(res, cut.signal));
+      return aged(kept, now);
+    }
+    if (route.first === "pass") {
+      void this.#flight(facts, places, context, route);
+      throw new Error("it is asked about behind the request");
+    }
+    const shape = this.#shape?.text;
+    const flight = this.#flight(facts, places, context, route);
+    const { verdict, lease } = await flight.answer;
+    // What holds for one request alone, or depends on more than was known, is nothing for
+    // those who only waited with it.
+    if (flight.mine || (lease && lease.seconds > 0 && (places === null || JSON.stringify(lease.reads) === shape))) return verdict;
+    return (await this.#ask(facts, context, route)).verdict;
+  }
+
+  /** Where an answer for a request may be; null: what it depends on is not known yet; "lone": nowhere, it is for one request. */
+  async #places(facts: Facts, route: FullRoute): Promise<Place[] | "lone" | null> {
+    const now = this.#now();
+    if (!this.#shape && this.#store && now - this.#shapeAsked > loneFor) {
+      this.#shapeAsked = now;
+      const key = await this.#key("shape");
+      const value = await this.#get(key, route);
+      if (value !== null && !this.#shape) {
+        try {
+          const o = JSON.parse(value) as { v: unknown; reads: unknown };
+          if (value.length <= 65536 && o.v === 1 && Array.isArray(o.reads) && o.reads.every((r) => typeof r === "string")) this.#shape = Shape.of(o.reads as string[]);
+        } catch {}
+        if (!this.#shape) this.stats.junk++;
+      }
+    }
+    const shape = this.#shape;
+    if (!shape) return null;
+    const values = shape.values(facts);
+    const places = buckets(facts.address!).map((bucket) => ({ bucket, text: `${shape.text}\n${bucket}\n${values}` }));
+    const lone = this.#lone.get(places[0]!.text);
+    return lone !== undefined && now < lone ? "lone" : places;
+  }
+
+  /** An answer that is kept and holds, or is better than none. */
+  async #find(facts: Facts, places: Place[], route: FullRoute): Promise<Kept | undefined> {
+    const now = this.#now();
+    const good = (k: Kept | null | undefined, p: Place): k is Kept =>
+      !!k && now < k.made + 1000 * (k.lease!.seconds + k.lease!.stale) && covers(k.verdict.network, facts.address!, p.bucket);
+    for (const p of places) {
+      const k = this.#memory.get(p.text);
+      if (good(k, p)) return k;
+    }
+    if (!this.#store) return undefined;
+    const found = await Promise.all(places.map(async (p) => {
+      const key = await this.#key(p.text);
+      const value = await this.#get(key, route);
+      if (value === null) return undefined;
+      const k = decode(key, value, now);
+      if (!k) this.stats.junk++;
+      return good(k, p) ? k : undefined;
+    }));
+    const i = found.findIndex((k) => k !== undefined);
+    if (i >= 0) this.#memory.set(places[i]!.text, found[i]!);
+    return found[i];
+  }
+
+  /** A question that others wait for, too, who ask the same. */
+  #flight(facts: Facts, places: Place[] | null, context: Context, route: FullRoute): { answer: Promise<Answer>; mine: boolean } {
+    const key = flightKey(facts, places);
+    const now = this.#now();
+    const running = this.#flights.get(key);
+    if (running && now < running.until) return { answer: running.answer, mine: false };
+    const answer = this.#ask(facts, context, route);
+    // It goes on when its own request has been answered, or is gone.
+    const flight = { answer, until: now + 4000 };
+    this.#flights.set(key, flight);
+    context.waitUntil(answer.catch(() => {}).then(() => {
+      if (this.#flights.get(key) === flight) this.#flights.delete(key);
+    }));
+    return { answer, mine: true };
+  }
+
+  /** Asks, and keeps the answer. */
+  async #ask(facts: Facts, context: Context, route: FullRoute): Promise<Answer> {
+    const body = question(facts);
+    const began = this.#now();
+    if (!this.#breaker.may(began)) {
+      this.stats.left++;
+      throw new Error("ipwarden is left alone for a while");
+    }
+    this.stats.asked++;
+    let told = false;
+    const tell = (ok: boolean) => {
+      if (told) return;
+      told = true;
+      if (!ok) this.stats.failed++;
+      this.#breaker.done(ok, this.#now());
+    };
+    const slow = setTimeout(() => tell(false), route.budget); // also when it is answered later
+    const asked = ask(this.#asking, body);
+    context.waitUntil(asked.catch(() => {}));
+    let got;
+    try {
+      got = await asked;
+    } catch (e) {
+      tell(false);
+      throw e;
+    } finally {
+      clearTimeout(slow);
+    }
+    tell(true);
+    this.#keep(facts, got.answer, got.text, context, began);
+    return got.answer;
+  }
+
+  #keep(facts: Facts, answer: Answer, text: string, context: Context, made: number): void {
+    const lease = answer.lease;
+    if (!lease || lease.seconds === 0) {
+      const shape = this.#shape;
+      if (shape) this.#lone.set(`${shape.text}\n${buckets(facts.address!)[0]}\n${shape.values(facts)}`, made + loneFor);
+      return;
+    }
+    const shape = Shape.of(lease.reads);
+    if (!shape) return;
+    if (shape.text !== this.#shape?.text) {
+      this.#shape = shape;
+      this.#put(context, "shape", () => JSON.stringify({ v: 1, reads: shape.reads }), 86400);
+    }
+    const bucket = bucketIn(facts.address!, answer.verdict.network);
+    const place = `${shape.text}\n${bucket}\n${shape.values(facts)}`;
+    this.#memory.set(place, { ...answer, made });
+    this.#put(context, place, (key) => encode(key, made, text), lease.seconds + lease.stale);
+  }
+
+  /** Reads of the store, for at most half of the budget: the question needs the rest. */
+  async #get(key: string, route: FullRoute): Promise<string | null> {
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    try {
+      return await Promise.race([
+        this.#store!.get(key),
+        new Promise<never>((_, no) => { timer = setTimeout(() => no(new Error("the store takes too long")), route.budget / 2); }),
+      ]);
+    } catch {
+      this.stats.storeFailed++;
+      return null;
     } finally {
       clearTimeout(timer);
     }
   }
+
+  /** Writes behind the request. */
+  #put(context: Context, text: string, value: (key: string) => string | null, seconds: number): void {
+    const store = this.#store;
+    if (!store) return;
+    context.waitUntil((async () => {
+      try {
+        const key = await this.#key(text);
+        const v = value(key);
+        if (v !== null) await store.put(key, v, seconds);
+      } catch {
+        this.stats.storeFailed++;
+      }
+    })());
+  }
+
+  /** The key of a text, of this server. */
+  async #key(text: string): Promise<string> {
+    const sum = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(`${this.#asking.url}\n${text}`));
+    return "ipwarden1:" + btoa(String.fromCharCode(...new Uint8Array(sum))).replace(/\+/g, "-").replace(/\//g, "_");
+  }
 }
 
-/** Reads a body of at most maxAnswer bytes. */
-async function readBody(res: Response, signal: AbortSignal): Promise<string> {
-  if (!res.body) throw new Error("ipwarden answered nothing");
-  const reader = res.body.getReader();
-  const stop = () => void reader.cancel().catch(() => {});
-  signal.addEventListener("abort", stop);
-  const parts: Uint8Array[] = [];
-  for (let n = 0; ; ) {
-    const { done, value } = await reader.read();
-    if (signal.aborted) throw new Error("ipwarden's answer takes too long");
-    if (done) break;
-    parts.push(value);
-    if ((n += value.length) > maxAnswer) {
-      stop();
-      throw new Error(`ipwarden's answer is longer than ${maxAnswer} bytes`);
-    }
-  }
-  const all = new Uint8Array(parts.reduce((n, p) => n + p.length, 0));
-  let at = 0;
-  for (const p of parts) {
-    all.set(p, at);
-    at += p.length;
-  }
-  return new TextDecoder("utf-8", { fatal: true }).decode(all);
+/** What questions agree in of which one is enough. */
+function flightKey(facts: Facts, places: Place[] | null): string {
+  return places ? places[0]!.text : JSON.stringify([facts.address, facts.method, facts.scheme, facts.host, facts.path, facts.headers, facts.account]);
+}
+
+/** An answer as it is now: whoever waits waits for less. */
+function aged(k: Kept, now: number): Verdict {
+  const age = Math.max(0, Math.floor((now - k.made) / 1000));
+  const v = k.verdict;
+  return {
+    ...v,
+    retryAfter: v.retryAfter > 0 ? Math.max(1, v.retryAfter - age) : 0,
+    limits: (v.limits ?? []).map((l) => ({ ...l, reset: Math.max(0, l.reset - age) })),
+  };
 }

@@ -87,7 +87,7 @@ export interface Context {
  * throw: the gate turns that into the route's fail mode. It does not keep facts.
  */
 export interface Decider {
-  decide(facts: Facts, context: Context, route: Route): Verdict | Promise<Verdict>;
+  decide(facts: Facts, context: Context, route: FullRoute): Verdict | Promise<Verdict>;
 }
 
 /**
@@ -113,6 +113,9 @@ export interface Route {
    */
   first?: "wait" | "pass";
 }
+
+/** A route with what the gate says of all. */
+export type FullRoute = Route & Required<Pick<Route, "fail" | "budget" | "first">>;
 
 /** What comes of a request. An adapter turns it into its platform's answer. */
 export type Outcome =
