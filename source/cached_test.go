@@ -262,20 +262,25 @@ func TestJunkInTheStore(t *testing.T) {
 	}
 	for name, spoil := range junk {
 		t.Run(name, func(t *testing.T) {
-			v, store := vpn(), &ipwardentest.Store{}
-			if _, err := cached(t, source.CachedConfig{Source: v, Store: store}).Lookup(ctx, addrOf(1)); err != nil {
-				t.Fatal(err)
-			}
-			waitFor(t, func() bool { return store.Len() > 2 }) // two claims and the answer
-			store.Values(spoil)
-			late := cached(t, source.CachedConfig{Source: v, Store: store, Timeout: 100 * time.Millisecond})
-			// The other's claim stands: this one waits for it, and gives up.
-			if r, err := late.Lookup(ctx, addrOf(1)); err == nil {
-				t.Errorf("junk is believed: %v", r.Traits().Names())
-			}
-			if s := late.Stats(); s.Junk == 0 || s.StoreHits != 0 {
-				t.Errorf("%+v", s)
-			}
+			synctest.Test(t, func(t *testing.T) {
+				v, store := vpn(), &ipwardentest.Store{}
+				if _, err := cached(t, source.CachedConfig{Source: v, Store: store}).Lookup(ctx, addrOf(1)); err != nil {
+					t.Fatal(err)
+				}
+				synctest.Wait()
+				if n := store.Len(); n != 3 { // two claims and the answer
+					t.Fatalf("%d values are stored", n)
+				}
+				store.Values(spoil)
+				late := cached(t, source.CachedConfig{Source: v, Store: store, Timeout: 100 * time.Millisecond})
+				// The other's claim stands: this one waits for it, and gives up.
+				if r, err := late.Lookup(ctx, addrOf(1)); err == nil {
+					t.Errorf("junk is believed: %v", r.Traits().Names())
+				}
+				if s := late.Stats(); s.Junk == 0 || s.StoreHits != 0 {
+					t.Errorf("%+v", s)
+				}
+			})
 		})
 	}
 	t.Run("another seed", func(t *testing.T) {
