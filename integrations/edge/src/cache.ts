@@ -6,31 +6,28 @@ import { readAnswer, type Answer } from "./answer.js";
  * somebody else wrote, or another version, is a miss. A failure is one too.
  */
 export interface Store {
-  /** null: it is not there. */
-  get(key: string): Promise<string | null>;
+  /** The values of a few keys, in their order; null: it is not there. */
+  get(keys: string[]): Promise<(string | null)[]>;
   /** Keeps a value for so many seconds, or longer. */
   put(key: string, value: string, seconds: number): Promise<void>;
 }
 
 /** What is used of a KV namespace of Cloudflare. */
 export interface KV {
-  get(key: string): Promise<string | null>;
+  get(keys: string[]): Promise<Map<string, string | null>>;
   put(key: string, value: string, options: { expirationTtl: number }): Promise<void>;
 }
 
 /** Workers KV: shared by all locations, and up to a minute behind. It keeps nothing for less than a minute. */
 export function kvStore(kv: KV): Store {
-  return { get: (key) => kv.get(key), put: (key, value, seconds) => kv.put(key, value, { expirationTtl: Math.max(60, seconds) }) };
+  return { get: async (keys) => { const all = await kv.get(keys); return keys.map((k) => all.get(k) ?? null); }, put: (key, value, seconds) => kv.put(key, value, { expirationTtl: Math.max(60, seconds) }) };
 }
 
 /** The Cache API: one location. On workers.dev it keeps nothing. */
 export function cacheStore(cache: Cache): Store {
   const url = (key: string) => `https://ipwarden.invalid/${encodeURIComponent(key)}`;
   return {
-    async get(key) {
-      const hit = await cache.match(url(key));
-      return hit ? hit.text() : null;
-    },
+    get: (keys) => Promise.all(keys.map(async (k) => (await cache.match(url(k)))?.text() ?? null)),
     put: (key, value, seconds) => cache.put(url(key), new Response(value, { headers: { "cache-control": `max-age=${seconds}` } })),
   };
 }
@@ -81,6 +78,7 @@ export class Recent<V> {
   }
 
   set(key: string, v: V): void {
+    if (this.most < 1) return;
     this.#map.delete(key);
     if (this.#map.size >= this.most) this.#map.delete(this.#map.keys().next().value!);
     this.#map.set(key, v);

@@ -116,7 +116,7 @@ export class Remote implements Decider {
     if (!this.#shape && this.#store && now - this.#shapeAsked > loneFor) {
       this.#shapeAsked = now;
       const key = await this.#key("shape");
-      const value = await this.#get(key, route);
+      const [value = null] = await this.#get([key], route);
       if (value !== null && !this.#shape) {
         try {
           const o = JSON.parse(value) as { v: unknown; reads: unknown };
@@ -143,17 +143,17 @@ export class Remote implements Decider {
       if (good(k, p)) return k;
     }
     if (!this.#store) return undefined;
-    const found = await Promise.all(places.map(async (p) => {
-      const key = await this.#key(p.text);
-      const value = await this.#get(key, route);
-      if (value === null) return undefined;
-      const k = decode(key, value, now);
-      if (!k) this.stats.junk++;
-      return good(k, p) ? k : undefined;
-    }));
-    const i = found.findIndex((k) => k !== undefined);
-    if (i >= 0) this.#memory.set(places[i]!.text, found[i]!);
-    return found[i];
+    const keys = await Promise.all(places.map((p) => this.#key(p.text)));
+    const values = await this.#get(keys, route);
+    for (const [i, p] of places.entries()) {
+      const value = values[i] ?? null;
+      const k = value === null ? null : decode(keys[i]!, value, now);
+      if (value !== null && !k) this.stats.junk++;
+      if (!good(k, p)) continue;
+      this.#memory.set(p.text, k);
+      return k;
+    }
+    return undefined;
   }
 
   /** A question that others wait for, too, who ask the same. */
@@ -225,16 +225,16 @@ export class Remote implements Decider {
   }
 
   /** Reads of the store, for at most half of the budget: the question needs the rest. */
-  async #get(key: string, route: FullRoute): Promise<string | null> {
+  async #get(keys: string[], route: FullRoute): Promise<(string | null)[]> {
     let timer: ReturnType<typeof setTimeout> | undefined;
     try {
       return await Promise.race([
-        this.#store!.get(key),
+        this.#store!.get(keys),
         new Promise<never>((_, no) => { timer = setTimeout(() => no(new Error("the store takes too long")), route.budget / 2); }),
       ]);
     } catch {
       this.stats.storeFailed++;
-      return null;
+      return [];
     } finally {
       clearTimeout(timer);
     }

@@ -1,8 +1,11 @@
 // A Worker in workerd, before an origin, that asks a real ipwarden.
 import assert from "node:assert/strict";
+import { once } from "node:events";
+import http from "node:http";
+import type { AddressInfo } from "node:net";
 import { after, before, test } from "node:test";
 import type { Miniflare } from "miniflare";
-import { get, Ipwarden, Origin, token, worker } from "./world.js";
+import { eventually, get, Ipwarden, Origin, token, worker } from "./world.js";
 
 const policy = `version: 1
 rules:
@@ -64,4 +67,111 @@ test("over a limit is 429 with the wait", async () => {
   assert.equal(got!.status, 429);
   assert.ok(Number(got!.headers.get("retry-after")) >= 1);
   assert.deepEqual((JSON.parse(got!.body) as Record<string, unknown>)["violated-policies"], ["everybody"]);
+});
+
+test("an IPv6 client behind Pseudo IPv4 is itself", async () => {
+  const pseudo = { "CF-Connecting-IP": "243.17.1.5" }; // class E: stands for the address in the other header
+  const got = await get(mf, "/", { ...pseudo, "CF-Connecting-IPv6": "2001:DB8:0:0::7" });
+  assert.equal(got.seen!.headers["x-ipwarden-ip"], "2001:db8::7");
+  assert.equal(got.seen!.headers["x-ipwarden-country"], "DK");
+  // Without class E that header is the client's own words.
+  const forged = await get(mf, "/", { "CF-Connecting-IP": "198.51.100.60", "CF-Connecting-IPv6": "2001:db8::7" });
+  assert.equal(forged.seen!.headers["x-ipwarden-ip"], "198.51.100.60");
+  for (const real of [{}, { "CF-Connecting-IPv6": "203.0.113.9" }, { "CF-Connecting-IPv6": "2001:db8::7, 2001:db8::8" }] as Record<string, string>[]) {
+    assert.equal((await get(mf, "/", { ...pseudo, ...real })).seen!.headers["x-ipwarden-reason"], "unresolved");
+  }
+});
+
+test("in KV an answer is kept, and one question is enough for all who wait", async () => {
+  // Between the Worker and ipwarden: it counts, and lets the first wait for the others.
+  let questions = 0, hold: Promise<void> | undefined;
+  const between = http.createServer((req, res) => void (async () => {
+    questions++;
+    const parts: Buffer[] = [];
+    for await (const part of req) parts.push(part as Buffer);
+    await hold;
+    const answer = await fetch(`${ipwarden.url}${req.url}`, { method: "POST", body: Buffer.concat(parts), headers: { authorization: req.headers.authorization! } });
+    res.writeHead(answer.status, { "content-type": "application/json" }).end(await answer.text());
+  })().catch(() => res.destroy())).listen(0, "127.0.0.1");
+  await once(between, "listening");
+  const own = await worker(`import { protect } from "../src/cloudflare"; export default protect({ budget: 10000 });`, {
+    bindings: { IPWARDEN_URL: `http://127.0.0.1:${(between.address() as AddressInfo).port}`, IPWARDEN_TOKEN: token, IPWARDEN_ORIGIN: origin.url }, kvNamespaces: ["IPWARDEN_KV"],
+  });
+  try {
+    let go = () => {};
+    hold = new Promise((ok) => (go = ok));
+    const waiting = Array.from({ length: 8 }, () => get(own, "/", { "CF-Connecting-IP": "203.0.113.30" }));
+    await eventually("a question", () => questions > 0);
+    go();
+    const ids = new Set((await Promise.all(waiting)).map((g) => (JSON.parse(g.body) as { decision_id: string }).decision_id));
+    assert.equal(ids.size, 1);
+    // Who came when it was over may have found it kept; who came before waited.
+    assert.ok(questions <= 2, `${questions} questions`);
+    const kv = (await own.getKVNamespace("IPWARDEN_KV")) as unknown as { list(): Promise<{ keys: { name: string }[] }> };
+    await eventually("two values in KV", async () => (await kv.list()).keys.length >= 2); // what is read, and the answer
+    for (const { name } of (await kv.list()).keys) assert.match(name, /^ipwarden1:[\w=-]+$/);
+    questions = 0;
+    assert.equal((await get(own, "/other", { "CF-Connecting-IP": "203.0.113.31" })).status, 403); // another of its network
+    assert.equal(questions, 0);
+  } finally {
+    await own.dispose();
+    between.close();
+    between.closeAllConnections();
+  }
+});
+
+test("a Pages function stands before a site", async () => {
+  const own = await worker(`import { pages } from "../src/cloudflare";
+    const onRequest = pages({ budget: 10000 });
+    export default { fetch(request, env, ctx) {
+      const next = (r) => { const u = new URL(r.url); return fetch(new Request(env.IPWARDEN_ORIGIN + u.pathname + u.search, r)); };
+      return onRequest({ request, env, next, waitUntil: (p) => ctx.waitUntil(p), params: {}, data: {} });
+    } };`, { bindings: { IPWARDEN_URL: ipwarden.url, IPWARDEN_TOKEN: token, IPWARDEN_ORIGIN: origin.url } });
+  try {
+    const got = await get(own, "/a?b", { "CF-Connecting-IP": "198.51.100.40", "X-Ipwarden-Country": "XX" });
+    assert.equal(got.seen!.headers["x-ipwarden-country"], "SE");
+    assert.equal(got.seen!.url, "/a?b");
+    assert.equal((await get(own, "/", { "CF-Connecting-IP": "203.0.113.9" })).status, 403);
+  } finally {
+    await own.dispose();
+  }
+});
+
+test("an ipwarden that is killed and comes back", async () => {
+  const mortal = await Ipwarden.start(policy);
+  const own = await worker(`import { protect } from "../src/cloudflare";
+    export default protect({ budget: 1000, safe: { limit: 1, window: 600 }, routes: [{ path: "/closed", fail: "closed" }, { path: "/open", fail: "open" }] });`, {
+    bindings: { IPWARDEN_URL: mortal.url, IPWARDEN_TOKEN: token, IPWARDEN_ORIGIN: origin.url },
+  });
+  const from = (n: number) => ({ "CF-Connecting-IP": `198.51.100.${n}` });
+  try {
+    await eventually("an answer", async () => (await get(own, "/closed", from(50))).seen?.headers["x-ipwarden-reason"] === "default");
+    const slow = get(own, "/closed", from(51)); // it may be answered, or not
+    await mortal.kill();
+    assert.ok([200, 503].includes((await slow).status));
+    const closed = await get(own, "/closed", from(52));
+    assert.equal(closed.status, 503);
+    assert.ok(closed.headers.get("retry-after"));
+    const open = await get(own, "/open", from(52));
+    assert.equal(open.seen!.headers["x-ipwarden-reason"], "fail_open");
+    assert.equal(open.seen!.headers["x-ipwarden-degraded"], "true");
+    assert.equal((await get(own, "/", from(52))).seen!.headers["x-ipwarden-reason"], "fail_safe");
+    assert.equal((await get(own, "/", from(52))).status, 429);
+    await mortal.start();
+    await eventually("it is asked again", async () => (await get(own, "/closed", from(53))).status === 200);
+  } finally {
+    await own.dispose();
+    await mortal.end();
+  }
+});
+
+test("a Worker that is configured wrongly lets nothing through", async () => {
+  const own = await worker(`import { protect } from "../src/cloudflare"; export default protect({ fail: "open" });`, { bindings: { IPWARDEN_ORIGIN: origin.url }, handleRuntimeStdio: () => {} });
+  try {
+    const before = origin.hits;
+    assert.equal((await get(own, "/", { "CF-Connecting-IP": "198.51.100.7" })).status, 500);
+    assert.equal(origin.hits, before);
+  } finally {
+    await own.dispose();
+  }
 });

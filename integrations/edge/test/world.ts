@@ -132,7 +132,7 @@ export class Origin {
 /** A Worker of some source, which may import from ../src, in workerd. */
 export async function worker(source: string, options: Partial<MiniflareOptions> = {}): Promise<Miniflare> {
   const made = await build({
-    stdin: { contents: source, resolveDir: resolve("test"), loader: "ts" }, bundle: true, write: false, format: "esm", target: "es2022", logLevel: "warning",
+    stdin: { contents: source, resolveDir: resolve("test"), loader: "ts" }, bundle: true, write: false, format: "esm", target: "es2022", external: ["cloudflare:*"], logLevel: "warning",
   });
   const mf = new Miniflare({
     modules: true, script: made.outputFiles[0]!.text, host: "127.0.0.1", port: 0, compatibilityDate: "2026-04-01", cf: false, telemetry: { enabled: false },
