@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/netip"
 	"os"
+	"strconv"
 	"strings"
 	"time"
 
@@ -16,6 +17,8 @@ import (
 	"github.com/ipwarden/ipwarden/internal/account/people"
 	"github.com/ipwarden/ipwarden/internal/account/peoplehttp"
 	"github.com/ipwarden/ipwarden/internal/api"
+	"github.com/ipwarden/ipwarden/internal/authz"
+	"github.com/ipwarden/ipwarden/internal/customer"
 )
 
 // peopleFlags say who may have an account, and how.
@@ -127,7 +130,7 @@ func (s *server) mounts(c *serveCmd, client func(netip.Addr, ipwarden.Header) ne
 		}
 		return nil, err
 	}
-	a, err := peoplehttp.New(peoplehttp.Config{People: r.people, Accounts: r.accounts.Service, InForce: r.follow.inForce, URL: at, Client: s.visitor, Now: e.now, Log: s.log})
+	a, err := peoplehttp.New(peoplehttp.Config{People: r.people, Accounts: r.accounts.Service, InForce: r.follow.inForce, Key: s.keyOf(e.now), URL: at, Client: s.visitor, Now: e.now, Log: s.log})
 	if err != nil {
 		return nil, err
 	}
@@ -146,6 +149,28 @@ func (s *server) mounts(c *serveCmd, client func(netip.Addr, ipwarden.Header) ne
 func (s *server) visitor(q *http.Request) netip.Addr {
 	p, _ := netip.ParseAddrPort(q.RemoteAddr) // the zero one over a Unix socket
 	return s.ask.client(p.Addr().Unmap().WithZone(""), ipwarden.Header(q.Header))
+}
+
+// keyOf admits an API key to the routes of keys, as the API admits one to look-ups. It
+// costs nothing of a quota.
+func (s *server) keyOf(now func() time.Time) func(*http.Request, string) (peoplehttp.Admitted, error) {
+	return func(q *http.Request, text string) (peoplehttp.Admitted, error) {
+		p, _ := netip.ParseAddrPort(q.RemoteAddr) // the zero one over a Unix socket
+		c := &authz.Call{
+			Key: text, Path: q.URL.Path, Origin: q.Header.Get("Origin"), Referer: q.Header.Get("Referer"), Client: s.visitor(q), Peer: p.Addr().Unmap().WithZone(""),
+			Endpoint: customer.EndpointLookup, Scope: authz.Keys, Now: now(),
+		}
+		settle := func(status int) { s.keys.Settle(c, status, 0, false) }
+		if r := s.keys.Check(c); r != nil {
+			why := &peoplehttp.Refused{Status: r.Code.Status(), Slug: r.Code.Slug(), Title: r.Code.Title(), Detail: string(r.AppendDetail(nil))}
+			if r.Wait > 0 {
+				why.RetryAfter = strconv.FormatInt(r.Wait, 10)
+			}
+			settle(why.Status)
+			return peoplehttp.Admitted{}, why
+		}
+		return peoplehttp.Admitted{Account: c.Account(), Key: c.KeyID(), Settle: settle}, nil
+	}
 }
 
 // found takes up how clients are found, which a dataset may change.

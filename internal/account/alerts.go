@@ -62,7 +62,7 @@ func (s *Service) SetAlerts(ctx context.Context, actor string, id customer.Accou
 	if text == "" {
 		text = noAlerts
 	}
-	return s.store.Write(ctx, func(tx Tx) error {
+	return s.write(ctx, func(tx Tx) error {
 		if _, err := live(tx, id); err != nil {
 			return err
 		}

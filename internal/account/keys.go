@@ -23,7 +23,7 @@ const MaxOverlap = 90 * 24 * time.Hour
 
 // NewKey makes a key. Its text is returned and kept nowhere.
 func (s *Service) NewKey(ctx context.Context, actor string, id customer.AccountID, spec KeySpec) (k customer.Key, text string, err error) {
-	err = s.store.Write(ctx, func(tx Tx) error {
+	err = s.write(ctx, func(tx Tx) error {
 		k, text, err = s.NewKeyIn(tx, actor, id, spec)
 		return err
 	})
@@ -169,7 +169,7 @@ func (s *Service) RotateKey(ctx context.Context, actor string, id customer.KeyID
 		return old, k, "", Invalid{{"overlap", fmt.Sprintf("%v is not between 0 and %d days", overlap, int(MaxOverlap/(24*time.Hour)))}}
 	}
 	now := s.moment()
-	err = s.store.Write(ctx, func(tx Tx) error {
+	err = s.write(ctx, func(tx Tx) error {
 		if old, err = key(tx, id); err != nil {
 			return err
 		}
@@ -250,7 +250,7 @@ func (s *Service) ChangeKey(ctx context.Context, actor string, id customer.KeyID
 // putKey changes a key. f returns no text for the log when there is nothing to change.
 func (s *Service) putKey(ctx context.Context, actor string, id customer.KeyID, action string, f func(*customer.Key, time.Time) (string, error)) (k customer.Key, err error) {
 	now := s.moment()
-	err = s.store.Write(ctx, func(tx Tx) error {
+	err = s.write(ctx, func(tx Tx) error {
 		if k, err = key(tx, id); err != nil {
 			return err
 		}

@@ -123,7 +123,7 @@ type Entry struct {
 	ID      int64
 	At      time.Time
 	Account customer.AccountID // whose; 0 is nobody's
-	Actor   string             // "operator root", or the account's identifier
+	Actor   string             // "operator root", or the identifier of the account, or of its key that did it
 	Action  string             // a closed set: see the constants
 	Subject string             // what it was done to: an identifier, the name of a plan
 	Detail  string             // what changed, for people; no secret

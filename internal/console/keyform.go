@@ -44,6 +44,7 @@ func blankKeyForm(now time.Time) *keyForm {
 			{Name: customer.ScopeLookup, Label: "look up addresses"},
 			{Name: customer.ScopeDecide, Label: "ask the gate"},
 			{Name: customer.ScopeUsage, Label: "read the usage"},
+			{Name: customer.ScopeKeys, Label: "look after the account's keys"},
 		},
 		Name:      &field{ID: "name", Label: "Name", Max: 100, Hint: "For you, such as the program that uses it."},
 		Tags:      &field{ID: "tags", Label: "Tags", Max: 1200, Hint: "With commas between them."},

@@ -115,7 +115,7 @@ func (k *Console) keyMake(v *visit) error {
 	var made customer.Key
 	var text string
 	if err == nil {
-		made, text, err = k.c.Accounts.NewKey(v.r.Context(), v.actor(), v.account(), spec)
+		made, text, err = k.c.Accounts.NewKey(v.changes(), v.actor(), v.account(), spec)
 	}
 	if err != nil {
 		all := form.wrong(err)
@@ -177,7 +177,7 @@ func (k *Console) keyChange(v *visit) error {
 	spec, err := form.spec()
 	var now customer.Key
 	if err == nil {
-		now, err = k.c.Accounts.ChangeKey(v.r.Context(), v.actor(), found.ID, func(s *account.KeySpec) { *s = spec })
+		now, err = k.c.Accounts.ChangeKey(v.changes(), v.actor(), found.ID, func(s *account.KeySpec) { *s = spec })
 	}
 	if err != nil {
 		all := form.wrong(err)
@@ -199,7 +199,7 @@ func (k *Console) keyRotate(v *visit) error {
 	if i < 0 {
 		return errForm
 	}
-	old, made, text, err := k.c.Accounts.RotateKey(v.r.Context(), v.actor(), found.ID, overlaps()[i].Span)
+	old, made, text, err := k.c.Accounts.RotateKey(v.changes(), v.actor(), found.ID, overlaps()[i].Span)
 	if err != nil {
 		if all := wrongs(err); all != nil {
 			return k.keyShow(v, http.StatusConflict, &found, keyFormOf(&found, k.c.Now()), false, all...)
@@ -218,7 +218,7 @@ func (k *Console) keyRevoke(v *visit) error {
 	if err != nil {
 		return err
 	}
-	if found, err = k.c.Accounts.RevokeKey(v.r.Context(), v.actor(), found.ID, 0, "on the pages"); err != nil {
+	if found, err = k.c.Accounts.RevokeKey(v.changes(), v.actor(), found.ID, 0, "on the pages"); err != nil {
 		return err
 	}
 	k.c.InForce(v.r.Context(), found.Revision)

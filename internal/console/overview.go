@@ -119,7 +119,7 @@ func (k *Console) limitsSend(v *visit) error {
 			wants = append(wants, t)
 		}
 	}
-	if err := k.c.Accounts.SetAlerts(v.r.Context(), v.actor(), v.account(), wants); err != nil {
+	if err := k.c.Accounts.SetAlerts(v.changes(), v.actor(), v.account(), wants); err != nil {
 		return err
 	}
 	return v.redirect("/limits?done=alerts")

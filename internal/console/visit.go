@@ -1,12 +1,14 @@
 package console
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"net/url"
 	"strings"
 	"time"
 
+	"github.com/ipwarden/ipwarden/internal/account"
 	"github.com/ipwarden/ipwarden/internal/account/people"
 	"github.com/ipwarden/ipwarden/internal/customer"
 )
@@ -32,6 +34,9 @@ func (v *visit) form(name string) string { return strings.TrimSpace(v.r.PostForm
 
 // actor is who does it, for the log.
 func (v *visit) actor() string { return v.session.Account.ID.String() }
+
+// changes is the context of changes, whose entries of the log have where they came from.
+func (v *visit) changes() context.Context { return account.From(v.r.Context(), v.from.Address) }
 
 func (v *visit) account() customer.AccountID { return v.session.Account.ID }
 

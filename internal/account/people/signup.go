@@ -223,7 +223,7 @@ func (p *People) Confirm(ctx context.Context, v Visit, token, password string) (
 		if !errors.Is(err, account.ErrNotFound) {
 			return err
 		}
-		a, err := p.c.Accounts.AddIn(tx, "", account.NewAccount{Email: s.Email, Plan: p.c.Plan, Verified: true})
+		a, err := p.c.Accounts.AddIn(account.LogFrom(tx, v.address()), "", account.NewAccount{Email: s.Email, Plan: p.c.Plan, Verified: true})
 		if err != nil {
 			return err
 		}
@@ -236,7 +236,7 @@ func (p *People) Confirm(ctx context.Context, v Visit, token, password string) (
 		if err := p.log(tx, v, a.ID, account.ActionConfirm, "", ""); err != nil {
 			return err
 		}
-		if out.Key, out.KeyText, err = p.c.Accounts.NewKeyIn(tx, a.ID.String(), a.ID, account.KeySpec{Name: "first"}); err != nil {
+		if out.Key, out.KeyText, err = p.c.Accounts.NewKeyIn(account.LogFrom(tx, v.address()), a.ID.String(), a.ID, account.KeySpec{Name: "first"}); err != nil {
 			return err
 		}
 		out.SignedIn, err = p.begin(tx, v, &a, false)

@@ -17,6 +17,7 @@ import (
 
 	"github.com/ipwarden/ipwarden/internal/account"
 	"github.com/ipwarden/ipwarden/internal/account/people"
+	"github.com/ipwarden/ipwarden/internal/customer"
 )
 
 // Prefix is where the API is.
@@ -28,6 +29,9 @@ type Config struct {
 	People *people.People
 	// Accounts has their keys and plans. Required.
 	Accounts *account.Service
+	// Key admits a call that carries an API key to the routes of keys, which needs the
+	// scope for them; an error is a [Refused]. Default: only who is signed in gets in.
+	Key func(r *http.Request, text string) (Admitted, error)
 	// InForce waits until a revision of the accounts is in force at this server, so that
 	// a key works when its text is told. Default: it does not wait.
 	InForce func(ctx context.Context, revision int64)
@@ -116,55 +120,65 @@ type call struct {
 	r       *http.Request
 	visit   people.Visit
 	session people.Session // of routes for who is signed in
+	by      customer.KeyID // the key that asks instead; 0 is none
 }
 
 // A route is something that is there.
 type route struct {
 	method, path string
-	signedIn     bool // only for who is
+	who          who
 	serve        func(*call) error
 }
+
+// who a route is for.
+type who uint8
+
+const (
+	anybody  who = iota
+	signedIn     // who is signed in
+	keeper       // and a key with the scope for keys
+)
 
 // table is what there is.
 func table() []route {
 	return []route{
-		{"POST", "/sign-up", false, (*call).signUp},
-		{"POST", "/confirm", false, (*call).confirm},
-		{"POST", "/sign-in", false, (*call).signIn},
-		{"POST", "/second-factor", false, (*call).secondFactor},
-		{"POST", "/forgot", false, (*call).forgot},
-		{"POST", "/reset", false, (*call).reset},
-		{"POST", "/mail/confirm", false, (*call).confirmMail},
-		{"POST", "/sign-out", true, (*call).signOut},
+		{"POST", "/sign-up", anybody, (*call).signUp},
+		{"POST", "/confirm", anybody, (*call).confirm},
+		{"POST", "/sign-in", anybody, (*call).signIn},
+		{"POST", "/second-factor", anybody, (*call).secondFactor},
+		{"POST", "/forgot", anybody, (*call).forgot},
+		{"POST", "/reset", anybody, (*call).reset},
+		{"POST", "/mail/confirm", anybody, (*call).confirmMail},
+		{"POST", "/sign-out", signedIn, (*call).signOut},
 
-		{"GET", "", true, (*call).show},
-		{"DELETE", "", true, (*call).remove},
-		{"GET", "/export", true, (*call).export},
-		{"GET", "/log", true, (*call).log},
-		{"POST", "/password", true, (*call).changePassword},
-		{"POST", "/mail", true, (*call).changeMail},
-		{"POST", "/totp", true, (*call).beginTOTP},
-		{"POST", "/totp/confirm", true, (*call).confirmTOTP},
-		{"DELETE", "/totp", true, (*call).endTOTP},
-		{"POST", "/recovery-codes", true, (*call).newRecoveryCodes},
-		{"GET", "/sessions", true, (*call).sessions},
-		{"DELETE", "/sessions", true, (*call).endOthers},
-		{"DELETE", "/sessions/{id}", true, (*call).endSession},
-		{"GET", "/devices", true, (*call).devices},
-		{"DELETE", "/devices/{id}", true, (*call).forgetDevice},
+		{"GET", "", signedIn, (*call).show},
+		{"DELETE", "", signedIn, (*call).remove},
+		{"GET", "/export", signedIn, (*call).export},
+		{"GET", "/log", signedIn, (*call).log},
+		{"POST", "/password", signedIn, (*call).changePassword},
+		{"POST", "/mail", signedIn, (*call).changeMail},
+		{"POST", "/totp", signedIn, (*call).beginTOTP},
+		{"POST", "/totp/confirm", signedIn, (*call).confirmTOTP},
+		{"DELETE", "/totp", signedIn, (*call).endTOTP},
+		{"POST", "/recovery-codes", signedIn, (*call).newRecoveryCodes},
+		{"GET", "/sessions", signedIn, (*call).sessions},
+		{"DELETE", "/sessions", signedIn, (*call).endOthers},
+		{"DELETE", "/sessions/{id}", signedIn, (*call).endSession},
+		{"GET", "/devices", signedIn, (*call).devices},
+		{"DELETE", "/devices/{id}", signedIn, (*call).forgetDevice},
 
-		{"GET", "/keys", true, (*call).keys},
-		{"POST", "/keys", true, (*call).newKey},
-		{"PATCH", "/keys/{id}", true, (*call).changeKey},
-		{"POST", "/keys/{id}/rotate", true, (*call).rotateKey},
-		{"DELETE", "/keys/{id}", true, (*call).revokeKey},
+		{"GET", "/keys", keeper, (*call).keys},
+		{"POST", "/keys", keeper, (*call).newKey},
+		{"PATCH", "/keys/{id}", keeper, (*call).changeKey},
+		{"POST", "/keys/{id}/rotate", keeper, (*call).rotateKey},
+		{"DELETE", "/keys/{id}", keeper, (*call).revokeKey},
 	}
 }
 
 func (a *API) routes() http.Handler {
 	mux := http.NewServeMux()
 	for _, t := range table() {
-		mux.HandleFunc(t.method+" "+Prefix+t.path, func(w http.ResponseWriter, r *http.Request) { a.serve(w, r, t.signedIn, t.serve) })
+		mux.HandleFunc(t.method+" "+Prefix+t.path, func(w http.ResponseWriter, r *http.Request) { a.serve(w, r, t.who, t.serve) })
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h, pattern := mux.Handler(r)
@@ -194,7 +208,7 @@ func (p *probe) Header() http.Header         { return p.header }
 func (p *probe) WriteHeader(status int)      { p.status = status }
 func (p *probe) Write(b []byte) (int, error) { return len(b), nil }
 
-func (a *API) serve(w http.ResponseWriter, r *http.Request, signedIn bool, f func(*call) error) {
+func (a *API) serve(w http.ResponseWriter, r *http.Request, of who, f func(*call) error) {
 	c := &call{API: a, w: w, r: r}
 	c.visit = people.Visit{Address: a.c.Client(r), Agent: r.UserAgent(), Device: a.cookie(r, cookieDevice)}
 	defer func() {
@@ -205,7 +219,11 @@ func (a *API) serve(w http.ResponseWriter, r *http.Request, signedIn bool, f fun
 			a.fail(w, r, fmt.Errorf("panic: %v", p))
 		}
 	}()
-	if signedIn {
+	if key := carried(r); key != "" && of == keeper && a.c.Key != nil {
+		c.serveKey(key, f)
+		return
+	}
+	if of != anybody {
 		text := a.text(r)
 		s, err := a.c.People.Session(r.Context(), text)
 		if err != nil {
@@ -310,4 +328,12 @@ func (c *call) nothing() error {
 }
 
 // actor is who does it, for the log.
-func (c *call) actor() string { return c.session.Account.ID.String() }
+func (c *call) actor() string {
+	if c.by != 0 {
+		return c.by.String()
+	}
+	return c.session.Account.ID.String()
+}
+
+// from is the context of changes, whose entries of the log have where they came from.
+func (c *call) from() context.Context { return account.From(c.r.Context(), c.visit.Address) }

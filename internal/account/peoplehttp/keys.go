@@ -119,7 +119,7 @@ func (c *call) newKey() error {
 	if err := q.onto(&spec); err != nil {
 		return err
 	}
-	k, text, err := c.c.Accounts.NewKey(c.r.Context(), c.actor(), c.session.Account.ID, spec)
+	k, text, err := c.c.Accounts.NewKey(c.from(), c.actor(), c.session.Account.ID, spec)
 	if err != nil {
 		return err
 	}
@@ -158,7 +158,7 @@ func (c *call) changeKey() error {
 	if err := q.onto(new(account.KeySpec)); err != nil { // all of it or nothing
 		return err
 	}
-	k, err := c.c.Accounts.ChangeKey(c.r.Context(), c.actor(), id, func(s *account.KeySpec) { _ = q.onto(s) })
+	k, err := c.c.Accounts.ChangeKey(c.from(), c.actor(), id, func(s *account.KeySpec) { _ = q.onto(s) })
 	if err != nil {
 		return err
 	}
@@ -185,7 +185,7 @@ func (c *call) rotateKey() error {
 	if err != nil {
 		return err
 	}
-	old, k, text, err := c.c.Accounts.RotateKey(c.r.Context(), c.actor(), id, overlap)
+	old, k, text, err := c.c.Accounts.RotateKey(c.from(), c.actor(), id, overlap)
 	if err != nil {
 		return err
 	}
@@ -198,7 +198,7 @@ func (c *call) revokeKey() error {
 	if err != nil {
 		return err
 	}
-	k, err := c.c.Accounts.RevokeKey(c.r.Context(), c.actor(), id, 0, "")
+	k, err := c.c.Accounts.RevokeKey(c.from(), c.actor(), id, 0, "")
 	if err != nil {
 		return err
 	}

@@ -41,6 +41,7 @@ type world struct {
 
 	mu      sync.Mutex
 	letters []mail.Letter
+	settled []int   // calls with keys
 	waited  []int64 // for which revisions it was waited
 }
 
@@ -83,7 +84,7 @@ func newWorld(t *testing.T, source ipwarden.Source) *world {
 		w.mu.Lock()
 		defer w.mu.Unlock()
 		w.waited = append(w.waited, revision)
-	}})
+	}, Key: w.keyOf})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -99,6 +100,15 @@ func newWorld(t *testing.T, source ipwarden.Source) *world {
 		w.handler = mux
 	}
 	return w
+}
+
+// keyOf admits a key with the scope for keys.
+func (w *world) keyOf(r *http.Request, text string) (peoplehttp.Admitted, error) {
+	k, err := w.service.FindKey(r.Context(), text)
+	if err != nil || !slices.Contains(k.Scopes, customer.ScopeKeys) {
+		return peoplehttp.Admitted{}, &peoplehttp.Refused{Status: 403, Slug: "wrong-scope", Title: "T", Detail: "D", RetryAfter: "7"}
+	}
+	return peoplehttp.Admitted{Account: k.Account, Key: k.ID, Settle: func(status int) { w.settled = append(w.settled, status) }}, nil
 }
 
 var linkToken = regexp.MustCompile(`token=(ipw_mail_[a-z0-9]+)$`)
@@ -417,5 +427,70 @@ func TestDocumented(t *testing.T) {
 	slices.Sort(want)
 	if !slices.Equal(got, want) {
 		t.Errorf("the document has\n%s\nand there are\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+}
+
+// A key with the scope for keys looks after those of its account, and the log says
+// which key it was, and from where; a key for tests does not, and no key does more.
+func TestKeyOfKeys(t *testing.T) {
+	w := newWorld(t, nil)
+	person := w.client("192.0.2.1")
+	person.signedUp()
+	other := w.client("192.0.2.2")
+	other.must(202, "POST", "/v1/account/sign-up", obj{"email": "eve@example.com"})
+	other.must(201, "POST", "/v1/account/confirm", obj{"link_token": other.token(), "password": password})
+	others := other.must(200, "GET", "/v1/account/keys", nil)["keys"].([]any)[0].(obj)["id"].(string)
+	key := func(wish obj) (id, text string) {
+		k := person.must(201, "POST", "/v1/account/keys", wish)["key"].(obj)
+		return k["id"].(string), k["text"].(string)
+	}
+	keeper, keeperText := key(obj{"name": "keeper", "scopes": []string{"keys"}})
+	_, lookup := key(obj{"name": "web"})
+	_, tests := key(obj{"name": "tests", "mode": "test", "scopes": []string{"keys"}})
+
+	machine := w.client("198.51.100.7")
+	machine.header["X-Api-Key"] = keeperText
+	made := machine.must(201, "POST", "/v1/account/keys", obj{"name": "made"})["key"].(obj)
+	machine.header = map[string]string{"Authorization": "bearer " + keeperText}
+	machine.must(200, "PATCH", "/v1/account/keys/"+made["id"].(string), obj{"tags": []string{"a"}})
+	machine.must(201, "POST", "/v1/account/keys/"+made["id"].(string)+"/rotate", obj{})
+	machine.must(200, "DELETE", "/v1/account/keys/"+made["id"].(string), nil)
+	machine.must(422, "POST", "/v1/account/keys", obj{"mode": "x"})
+	if n := len(machine.must(200, "GET", "/v1/account/keys", nil)["keys"].([]any)); n != 6 {
+		t.Errorf("%d keys", n)
+	}
+	machine.must(404, "DELETE", "/v1/account/keys/"+others, nil)
+	if want := []int{201, 200, 201, 200, 422, 200, 404}; !slices.Equal(w.settled, want) {
+		t.Errorf("settled with %v, not %v", w.settled, want)
+	}
+	for _, r := range peoplehttp.Routes() {
+		method, path, _ := strings.Cut(r, " ")
+		if strings.HasPrefix(path, "/v1/account/keys") || slices.Contains([]string{"sign-up", "confirm", "sign-in", "second-factor", "forgot", "reset"}, path[strings.LastIndexByte(path, '/')+1:]) {
+			continue
+		}
+		if got, _ := machine.ask(method, strings.ReplaceAll(path, "{id}", "x"), nil); got.Code != 401 {
+			t.Errorf("%s is answered with %d to a key", r, got.Code)
+		}
+	}
+	for text, slug := range map[string]string{lookup: "wrong-scope", tests: "wrong-mode"} {
+		machine.header = map[string]string{"Authorization": "Bearer " + text}
+		if v := machine.must(403, "GET", "/v1/account/keys", nil); !strings.HasSuffix(v["type"].(string), slug) {
+			t.Errorf("%v, not %s", v, slug)
+		}
+	}
+	found := map[string]bool{}
+	for _, e := range person.must(200, "GET", "/v1/account/log", nil)["log"].([]any) {
+		e := e.(obj)
+		want := "192.0.2.1"
+		if e["actor"] == keeper {
+			found[e["action"].(string)] = true
+			want = "198.51.100.7"
+		}
+		if e["address"] != want {
+			t.Errorf("%v came from %v, not %s", e["action"], e["address"], want)
+		}
+	}
+	if len(found) != 4 {
+		t.Errorf("the log has %v of the key", found)
 	}
 }

@@ -49,6 +49,7 @@ func (a *API) fail(w http.ResponseWriter, r *http.Request, err error) {
 	var wrong account.Invalid
 	var conflict *account.Conflict
 	var p *problem
+	var refused *Refused
 	switch {
 	case errors.As(err, &e):
 		s := statuses[e.Code]
@@ -67,6 +68,14 @@ func (a *API) fail(w http.ResponseWriter, r *http.Request, err error) {
 		writeProblem(w, http.StatusUnprocessableEntity, "invalid", "Something that was sent is wrong", wrong.Error(), map[string]any{"errors": list})
 	case errors.As(err, &conflict):
 		writeProblem(w, http.StatusConflict, "conflict", "Not as things are", conflict.Message, nil)
+	case errors.As(err, &refused):
+		if refused.RetryAfter != "" {
+			w.Header().Set("Retry-After", refused.RetryAfter)
+		}
+		if refused.Status == http.StatusUnauthorized {
+			w.Header().Set("WWW-Authenticate", `Bearer realm="ipwarden account"`)
+		}
+		writeProblem(w, refused.Status, refused.Slug, refused.Title, refused.Detail, nil)
 	case errors.As(err, &p):
 		writeProblem(w, p.status, p.slug, p.title, p.detail, nil)
 	case errors.Is(err, account.ErrNotFound):
