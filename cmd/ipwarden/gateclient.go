@@ -20,6 +20,9 @@ const (
 	askMostBans = 64 << 20
 )
 
+// errNotFound is in what ask returns when the server does not know the path.
+var errNotFound = errors.New("it does not know the path")
+
 // gateClient asks a running gate.
 type gateClient struct {
 	server, tokenFile string
@@ -83,6 +86,9 @@ func (c *gateClient) ask(ctx context.Context, e *env, method, path string, body,
 		var problem struct{ Title, Detail string }
 		if json.Unmarshal(answer, &problem) == nil && problem.Detail != "" {
 			return fmt.Errorf("the gate at %s: %s: %s", c.server, printable(problem.Title), printable(problem.Detail))
+		}
+		if r.StatusCode == http.StatusNotFound {
+			return fmt.Errorf("the gate at %s answered %s: %w", c.server, r.Status, errNotFound)
 		}
 		return fmt.Errorf("the gate at %s answered %s", c.server, r.Status)
 	}

@@ -17,6 +17,7 @@ import (
 	"github.com/ipwarden/ipwarden/internal/mail"
 	"github.com/ipwarden/ipwarden/internal/usage"
 	"github.com/ipwarden/ipwarden/internal/usage/sqlsums"
+	"github.com/ipwarden/ipwarden/redis"
 )
 
 // keyFlags say that serve answers to keys.
@@ -44,7 +45,8 @@ type keyRun struct {
 	people   *people.People
 	follow   *following
 	guard    *peoplehttp.Guard
-	secret   []byte // that hashes keys
+	limiter  *redis.Limiter // of the guard alone; nil is none
+	secret   []byte         // that hashes keys
 	mailing  sync.WaitGroup
 }
 
@@ -114,6 +116,9 @@ func (r *keyRun) Close() error {
 	}
 	err := r.usage.Close()
 	r.mailing.Wait()
+	if r.limiter != nil {
+		err = errors.Join(err, r.limiter.Close())
+	}
 	if r.accounts != nil {
 		err = errors.Join(err, r.accounts.Close())
 	}

@@ -19,6 +19,7 @@ import (
 	"github.com/ipwarden/ipwarden/internal/api"
 	"github.com/ipwarden/ipwarden/internal/authz"
 	"github.com/ipwarden/ipwarden/internal/customer"
+	"github.com/ipwarden/ipwarden/redis"
 )
 
 // peopleFlags say who may have an account, and how.
@@ -123,7 +124,13 @@ func (s *server) mounts(c *serveCmd, client func(netip.Addr, ipwarden.Header) ne
 		}
 		cfg.Name = c.AccountPolicy
 	}
-	var err error
+	shared, err := s.guardLimiter(c)
+	if err != nil {
+		return nil, err
+	}
+	if shared != nil {
+		cfg.Limiter = shared
+	}
 	if r.guard, err = peoplehttp.NewGuard(cfg); err != nil {
 		if c.AccountPolicy != "" {
 			err = usageError{err}
@@ -143,6 +150,25 @@ func (s *server) mounts(c *serveCmd, client func(netip.Addr, ipwarden.Header) ne
 		all = append(all, api.Mount{Prefix: m.Prefix, Handler: r.guard.Handler(m.Handler)})
 	}
 	return all, nil
+}
+
+// guardLimiter is what servers with one --redis count attempts to get in by: that of the
+// gate, where there is one. nil: each server counts by itself. The keys of the counts
+// come from the secret of the accounts, so that they are neither the gate's nor readable.
+func (s *server) guardLimiter(c *serveCmd) (*redis.Limiter, error) {
+	if s.gate != nil || c.Redis == "" {
+		if s.gate == nil {
+			return nil, nil
+		}
+		return s.gate.limiter, nil
+	}
+	cfg, err := redis.ParseURL(c.Redis)
+	if err != nil {
+		return nil, usageError{err}
+	}
+	cfg.Budget, cfg.Logger = c.LimitBudget, s.log
+	s.keys.limiter, err = redis.New(context.Background(), cfg)
+	return s.keys.limiter, err
 }
 
 // visitor is who asks: the peer, or who a proxy that is believed says.

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -348,46 +347,6 @@ func (c *shieldOffCmd) Run(ctx context.Context, e *env) error {
 	}
 	if len(names) == 0 {
 		fmt.Fprintln(e.stdout, "nothing was in force")
-	}
-	return nil
-}
-
-type shieldSuggestCmd struct {
-	Admin string `env:"IPWARDEN_ADMIN" default:"http://127.0.0.1:9090" placeholder:"URL" help:"The --admin-listen of a running server, such as unix:/run/ipwarden-admin.sock; default ${default}."`
-	JSON  bool   `help:"As JSON."`
-}
-
-// Run says what a server sees.
-func (c *shieldSuggestCmd) Run(ctx context.Context, e *env) error {
-	var s shield.Status
-	server := &gateClient{server: c.Admin}
-	if err := server.ask(ctx, e, http.MethodGet, "/shield/status.json", nil, &s); err != nil {
-		return fmt.Errorf("%w; --admin names the --admin-listen of a running server with accounts or a policy", err)
-	}
-	if c.JSON {
-		return writeJSON(e.stdout, s)
-	}
-	fmt.Fprintf(e.stdout, "%d requests were refused of late\n", s.Refused)
-	for _, of := range []struct {
-		title  string
-		shares []shield.Share
-	}{{"reasons", s.Reasons}, {"countries", s.Countries}, {"AS", s.ASNs}, {"addresses", s.Addresses}, {"user agents", s.Agents}} {
-		for i, share := range of.shares {
-			if i == 5 {
-				break
-			}
-			title := of.title
-			if i > 0 {
-				title = ""
-			}
-			fmt.Fprintf(e.stdout, "  %-12s %3.0f %%  %s\n", title, share.Share*100, printable(share.Value))
-		}
-	}
-	if len(s.Suggestions) == 0 {
-		fmt.Fprintln(e.stdout, "nothing stands out")
-	}
-	for _, g := range s.Suggestions {
-		fmt.Fprintf(e.stdout, "%s:\n  %s\n", printable(g.Why), printable(g.Command))
 	}
 	return nil
 }

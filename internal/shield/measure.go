@@ -9,6 +9,8 @@ import (
 	"time"
 	"unicode"
 	"unicode/utf8"
+
+	"golang.org/x/text/language"
 )
 
 // Kind is what a measure is about. The set is closed.
@@ -114,6 +116,13 @@ func Parse(k Kind, text string) (value string, err error) {
 		c := strings.ToUpper(text)
 		if len(c) != 2 || c[0] < 'A' || c[0] > 'Z' || c[1] < 'A' || c[1] > 'Z' {
 			return "", fmt.Errorf("%.40q is no country; one is a code of two letters, such as SE", text)
+		}
+		r, err := language.ParseRegion(c)
+		if err != nil || !r.IsCountry() {
+			return "", fmt.Errorf("there is no country %s; one is a code of ISO 3166-1, such as SE, or XK for Kosovo", c)
+		}
+		if now := r.Canonicalize().String(); now != c {
+			return "", fmt.Errorf("no address is in %s: the code is %s", c, now)
 		}
 		return c, nil
 	case ASN:

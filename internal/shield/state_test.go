@@ -108,7 +108,7 @@ func TestMerge(t *testing.T) {
 		for range 30 {
 			n := nodes[rnd.IntN(len(nodes))]
 			now = now.Add(time.Duration(rnd.IntN(3)) * time.Millisecond) // some at the same time
-			m := country(string([]byte{'A', byte('A' + rnd.IntN(4))}), []Action{Block, Challenge}[rnd.IntN(2)], time.Duration(1+rnd.IntN(60))*time.Minute)
+			m := country([]string{"SE", "NO", "DK", "FI"}[rnd.IntN(4)], []Action{Block, Challenge}[rnd.IntN(2)], time.Duration(1+rnd.IntN(60))*time.Minute)
 			switch rnd.IntN(5) {
 			case 0:
 				_, _ = n.Undo(now) // there may be nothing
@@ -181,4 +181,20 @@ func FuzzParseState(f *testing.F) {
 			_ = m.Does()
 		}
 	})
+}
+
+// A country that nobody is in would refuse nobody.
+func TestCountries(t *testing.T) {
+	for text, want := range map[string]string{
+		"se": "SE", " XK ": "XK", "TW": "TW", "": "is no country", "S1": "is no country", "SWE": "is no country",
+		"XX": "there is no country XX", "ZZ": "there is no country ZZ", "EU": "there is no country EU", "UK": "the code is GB",
+	} {
+		got, err := Parse(Country, text)
+		if err != nil {
+			got = err.Error()
+		}
+		if !strings.Contains(got, want) {
+			t.Errorf("%q: %s, not %s", text, got, want)
+		}
+	}
 }

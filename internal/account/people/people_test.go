@@ -531,8 +531,9 @@ func TestOnceAtOnce(t *testing.T) {
 	})
 }
 
-func TestSecondFactor(t *testing.T) {
-	w := newWorld(t, lite(t), nil)
+func TestSecondFactor(t *testing.T) { both(t, testSecondFactor) }
+
+func testSecondFactor(t *testing.T, w *world) {
 	ctx := t.Context()
 	s, c := w.account(ada)
 	other, err := w.SignIn(ctx, visit, ada, password)
@@ -694,8 +695,9 @@ func TestBruteForce(t *testing.T) {
 	}
 }
 
-func TestReset(t *testing.T) {
-	w := newWorld(t, lite(t), nil)
+func TestReset(t *testing.T) { both(t, testReset) }
+
+func testReset(t *testing.T, w *world) {
 	ctx := t.Context()
 	_, c := w.account(ada)
 	if err := w.Forgot(ctx, visit, ada); err != nil {
@@ -785,8 +787,9 @@ func TestChangePassword(t *testing.T) {
 	wants(t, w.ChangePassword(ctx, visit, s, "another password", password), people.NoSession)
 }
 
-func TestChangeMail(t *testing.T) {
-	w := newWorld(t, lite(t), nil)
+func TestChangeMail(t *testing.T) { both(t, testChangeMail) }
+
+func testChangeMail(t *testing.T, w *world) {
 	ctx := t.Context()
 	s, c := w.account(ada)
 	w.account("eve@example.com")
@@ -837,8 +840,9 @@ func TestChangeMail(t *testing.T) {
 	}
 }
 
-func TestSessions(t *testing.T) {
-	w := newWorld(t, lite(t), nil)
+func TestSessions(t *testing.T) { both(t, testSessions) }
+
+func testSessions(t *testing.T, w *world) {
 	ctx := t.Context()
 	s, c := w.account(ada)
 	eve, _ := w.account("eve@example.com")
@@ -902,8 +906,9 @@ func TestSessions(t *testing.T) {
 	}
 }
 
-func TestDeleteAndExport(t *testing.T) {
-	w := newWorld(t, lite(t), nil)
+func TestDeleteAndExport(t *testing.T) { both(t, testDeleteAndExport) }
+
+func testDeleteAndExport(t *testing.T, w *world) {
 	ctx := t.Context()
 	s, c := w.account(ada)
 	secret, _ := w.second(s)

@@ -51,6 +51,9 @@ type GuardConfig struct {
 	Secret []byte
 	// Secure says that people come over HTTPS.
 	Secure bool
+	// Limiter counts attempts; one that nodes share has them count together, since the
+	// Secret is theirs as well. Default: one in memory.
+	Limiter limit.Limiter
 	// Bans are networks that are shut out for now. Default: none.
 	Bans gate.Bans
 	// Raise is by how many bits the proof of work is raised as of now. Default: none.
@@ -98,12 +101,13 @@ func NewGuard(c GuardConfig) (*Guard, error) {
 	if g.challenges, err = challenge.New(challenge.Config{Key: key, Path: ChallengePath, Cookie: "ipwarden-account-clearance", Secure: c.Secure, Now: c.Now, Kinds: []challenge.Choice{{Kind: challenge.ProofOfWork{Raise: c.Raise}}}}); err != nil {
 		return nil, err
 	}
-	limiter, err := limit.NewMemory(limit.MemoryConfig{Entries: 1 << 17, Now: c.Now})
-	if err != nil {
-		return nil, err
+	if c.Limiter == nil {
+		if c.Limiter, err = limit.NewMemory(limit.MemoryConfig{Entries: 1 << 17, Now: c.Now}); err != nil {
+			return nil, err
+		}
 	}
 	g.gate, err = gate.New(gate.Config{
-		Source: c.Source, Program: program.Program, Risk: program.Risk, Client: c.Client, Limiter: limiter, Seed: [16]byte(seed),
+		Source: c.Source, Program: program.Program, Risk: program.Risk, Client: c.Client, Limiter: c.Limiter, Seed: [16]byte(seed),
 		Challenges: g.challenges, Bans: c.Bans, Enrich: []string{}, Remember: 1024, Now: c.Now,
 	})
 	if err != nil {

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
+	"log/slog"
 	"math/bits"
 	"net/http"
 	"net/http/httptest"
@@ -17,7 +18,9 @@ import (
 	"github.com/pquerna/otp/totp"
 
 	"github.com/ipwarden/ipwarden/internal/account/peoplehttp"
+	"github.com/ipwarden/ipwarden/internal/proxytest"
 	"github.com/ipwarden/ipwarden/ipwardentest"
+	"github.com/ipwarden/ipwarden/redis"
 )
 
 const (
@@ -268,5 +271,53 @@ func TestGuardPolicy(t *testing.T) {
 		if _, err := peoplehttp.NewGuard(peoplehttp.GuardConfig{Source: ipwardentest.Sample(), Secret: secret, Policy: []byte(text), Name: "mine.yaml"}); err == nil || !strings.Contains(err.Error(), "mine.yaml") {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+}
+
+// Servers that share a limiter count the letters to an account together; one that has
+// another secret does not know whom the others mean.
+func TestGuardsShare(t *testing.T) {
+	addr := proxytest.FreeAddr(t)
+	proxytest.Redis(t, addr)
+	guard := func(secret string) http.Handler {
+		c, err := redis.ParseURL("redis://" + addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.Budget, c.Logger = 10*time.Second, slog.New(slog.DiscardHandler) // however slow the machine is
+		l, err := redis.New(t.Context(), c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { l.Close() })
+		proxytest.Eventually(t, "Redis answers", func() bool { return !l.Away() })
+		g, err := peoplehttp.NewGuard(peoplehttp.GuardConfig{Source: ipwardentest.Sample(), Secret: []byte(secret), Limiter: l, Log: slog.New(slog.DiscardHandler)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return g.Handler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusAccepted) }))
+	}
+	const secret = "0123456789abcdef"
+	a, b, other := guard(secret), guard(secret), guard("fedcba9876543210")
+	post := func(g http.Handler, n int) int {
+		r := httptest.NewRequest("POST", "/v1/account/forgot", strings.NewReader(`{"email":"ada@example.com"}`))
+		r.Header.Set("Content-Type", "application/json")
+		r.RemoteAddr = fmt.Sprintf(home, n) + ":4711"
+		w := httptest.NewRecorder()
+		g.ServeHTTP(w, r)
+		return w.Code
+	}
+	for n := range 6 {
+		if got := post([]http.Handler{a, b}[n%2], n); got != http.StatusAccepted {
+			t.Fatalf("letter %d: %d", n, got)
+		}
+	}
+	for _, g := range []http.Handler{a, b} {
+		if got := post(g, 7); got != http.StatusTooManyRequests {
+			t.Errorf("the seventh letter to an account: %d", got)
+		}
+	}
+	if got := post(other, 8); got != http.StatusAccepted {
+		t.Errorf("of another installation: %d", got)
 	}
 }
