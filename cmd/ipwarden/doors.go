@@ -49,7 +49,7 @@ func (f *doorFlags) open(run *gateRun, log *slog.Logger) (ws ways, err error) {
 		// HAProxy tells the client as the peer: src is after its own PROXY protocol.
 		// It writes X-Forwarded-For itself, by its configuration.
 		g := door.NewGate(run.spoa, false)
-		agent, err := spoa.New(spoa.Config{Decide: g.Decide, Removes: g.Removes, Outcome: g.Outcome, Peers: peers, Log: log})
+		agent, err := spoa.New(spoa.Config{Decide: g.Decide, Local: run.spoa.Local(), Removes: g.Removes, Outcome: g.Outcome, Peers: peers, Log: log})
 		if err != nil {
 			return ws, err
 		}

@@ -20,6 +20,12 @@ type Config struct {
 	// goroutines for each connection, and must keep nothing of the request.
 	Decide door.Decide
 
+	// Local says that Decide waits for nobody. Then each frame is answered where it is
+	// read, however long that takes: what takes long is the machine, and to decide side
+	// by side would not help. Default: frames that come while decisions are slow are
+	// decided side by side.
+	Local bool
+
 	// Removes reports whether a field of a request must not go on to the
 	// application: what only we may say, and what tells a client's address. It is
 	// asked in lower case. Default: that of a [clientip.Extractor].

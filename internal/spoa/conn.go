@@ -76,7 +76,7 @@ func (c *conn) serve(ctx context.Context) {
 		c.out = appendDisconnect(c.out, b.status, b.text)
 		c.mu.Unlock()
 	}
-	_ = c.flush() // the connection ends either way
+	_ = c.flush(time.Now()) // the connection ends either way
 }
 
 var (
@@ -102,7 +102,7 @@ func (c *conn) greet() error {
 	c.mu.Lock()
 	c.out = appendHello(c.out, c.agree)
 	c.mu.Unlock()
-	return c.flush()
+	return c.flush(c.came)
 }
 
 // answer answers frames until the connection ends.
@@ -139,7 +139,7 @@ func (c *conn) notify(ctx context.Context, f *frame) error {
 	c.put(f, &c.x)
 	full, err := len(c.out) >= flushAt, c.err
 	c.mu.Unlock()
-	if c.from < c.to {
+	if c.from < c.to && !c.agent.cfg.Local {
 		// More has come: how long does that wait for this?
 		if time.Since(c.came) > slowDecision {
 			c.parallel.quick.Store(0)
@@ -148,7 +148,7 @@ func (c *conn) notify(ctx context.Context, f *frame) error {
 		}
 	}
 	if full {
-		err = c.flush()
+		err = c.flush(c.came)
 	}
 	return err
 }
@@ -188,7 +188,7 @@ func (c *conn) next(limit int, patience time.Duration) (frame, error) {
 			c.began = c.came // the first bytes of the next frame, if they are there
 			return f, err
 		}
-		if err := c.flush(); err != nil {
+		if err := c.flush(c.came); err != nil {
 			return f, err
 		}
 		if c.from < c.to {
@@ -280,15 +280,16 @@ func (c *conn) read() error {
 // stops. It is called by another goroutine.
 func (c *conn) wake() { _ = c.nc.SetReadDeadline(time.Unix(1, 0)) }
 
-// flush writes what was answered.
-func (c *conn) flush() error {
+// flush writes what was answered. now may be when the last bytes came: the deadline
+// is not exact.
+func (c *conn) flush(now time.Time) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if len(c.out) == 0 || c.err != nil {
 		return c.err
 	}
-	if time.Until(c.writeBy) < c.agent.cfg.Patience {
-		c.writeBy = time.Now().Add(2 * c.agent.cfg.Patience)
+	if c.writeBy.Sub(now) < c.agent.cfg.Patience {
+		c.writeBy = now.Add(2 * c.agent.cfg.Patience)
 		_ = c.nc.SetWriteDeadline(c.writeBy)
 	}
 	_, c.err = c.nc.Write(c.out)

@@ -73,7 +73,7 @@ func (c *conn) handOver(ctx context.Context, f *frame) error {
 		c.mu.Lock()
 		c.put(&mine, &j.x)
 		c.mu.Unlock()
-		_ = c.flush() // the reader sees it as well
+		_ = c.flush(time.Now()) // the reader sees it as well
 	})
 	return nil
 }
