@@ -24,9 +24,12 @@ func (g *Gate) run(ctx context.Context, req *ipwarden.Request, d *Decision, begu
 	d.reset()
 	d.flights, d.begun = &g.flights, begun
 	d.Time = now
-	d.ID, d.input.Sample = g.recent.newID(now)
 	d.program, d.older, d.enriching = g.core.program.Load(), g.cfg.OlderHeaders, g.tells
 
+	d.Client = g.Client().From(req.Peer, req.Header)
+	g.approach(d)
+	err := g.glance(ctx, d)
+	d.ID, d.input.Sample = g.recent.newID(now)
 	d.request = *req
 	d.request.Method = upperMethod(req.Method)
 	readable := d.readPath()
@@ -36,10 +39,7 @@ func (g *Gate) run(ctx context.Context, req *ipwarden.Request, d *Decision, begu
 		defer cancel()
 		ctx = bounded
 	}
-
-	d.Client = g.Client().From(req.Peer, req.Header)
-	g.approach(d)
-	known := g.identify(ctx, route, d)
+	known := g.identify(ctx, route, d, err)
 	g.assess(d)
 	d.program.Decide(&d.input, &d.Decision)
 
@@ -106,8 +106,20 @@ func (d *Decision) UpstreamPath() string {
 	return path
 }
 
-// identify looks the client up, and reports whether that could be done.
-func (g *Gate) identify(ctx context.Context, route *policy.Route, d *Decision) (ok bool) {
+// glance looks the client up where that takes no time but the memory's: what is
+// read here is there when it is wanted, for the processor goes on meanwhile.
+func (g *Gate) glance(ctx context.Context, d *Decision) (err error) {
+	d.Record = ipwarden.Record{}
+	if g.asker == nil && g.hasty == nil && d.Client.Addr.IsValid() {
+		d.Record, err = g.cfg.Source.Lookup(ctx, d.Client.Addr)
+		d.hot = d.Record.Hot()
+	}
+	return err
+}
+
+// identify looks the client up, where glance has not, and reports whether that
+// could be done.
+func (g *Gate) identify(ctx context.Context, route *policy.Route, d *Decision, err error) (ok bool) {
 	in := &d.input
 	in.Request, in.Route = &d.request, route
 	in.Client, in.ClientStatus = d.Client.Addr, d.Client.Status.String()
@@ -117,22 +129,19 @@ func (g *Gate) identify(ctx context.Context, route *policy.Route, d *Decision) (
 	if g.cfg.Bans != nil {
 		in.Ban = g.cfg.Bans.Find(d.Client.Addr, d.Time)
 	}
-	rec, err := ipwarden.Record{}, error(nil)
 	if d.Client.Addr.IsValid() { // else nothing is known of who came through a Unix socket
 		switch {
 		case g.asker != nil:
-			rec, d.Incomplete, err = g.asker.Ask(ctx, d.Client.Addr, route.Intelligence, route.Budget)
+			d.Record, d.Incomplete, err = g.asker.Ask(ctx, d.Client.Addr, route.Intelligence, route.Budget)
 		case g.hasty != nil:
-			rec, err = g.hasty.lookup(ctx, d.Client.Addr, g.left(route, d))
-		default:
-			rec, err = g.cfg.Source.Lookup(ctx, d.Client.Addr)
+			d.Record, err = g.hasty.lookup(ctx, d.Client.Addr, g.left(route, d))
 		}
 	}
 	if err != nil {
 		g.stats.sourceErrors.Add(1)
 		d.Degraded = true
 	}
-	d.Record = rec.Asked(d.Client.Transition, d.Client.Zone)
+	d.Record = d.Record.Asked(d.Client.Transition, d.Client.Zone)
 	in.Record = d.Record
 	// Nobody's address from a hop that is not trusted (C9), an address that nobody
 	// vouches for (C4, A15), and one that could not be looked up are under the
