@@ -241,6 +241,7 @@ func (a *Authorizer) Follow(ctx context.Context, feed Feed, interval time.Durati
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
+		a.Compact()
 		tick := time.NewTicker(interval)
 		defer tick.Stop()
 		failing := false

@@ -4,6 +4,7 @@ import (
 	"iter"
 	"slices"
 	"sync/atomic"
+	"unsafe"
 
 	"github.com/ipwarden/ipwarden/internal/customer"
 )
@@ -31,6 +32,15 @@ type Directory struct {
 func (d *Directory) At(n uint32) *Standing { return &d.at(n).Standing }
 
 func (d *Directory) at(n uint32) *account { return &(*d.blocks.Load())[n/block][n%block] }
+
+// Memory calls add with where all of them are.
+func (d *Directory) Memory(add func(unsafe.Pointer, uintptr)) {
+	if all := d.blocks.Load(); all != nil {
+		for _, b := range *all {
+			add(unsafe.Pointer(b), unsafe.Sizeof(*b))
+		}
+	}
+}
 
 // terms are what bounds are shared by.
 type terms struct {
