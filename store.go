@@ -1,5 +1,7 @@
 package ipwarden
 
+import "unsafe"
+
 // Store is a [Backing] and, for each of its answers, what policies read most in
 // one word, so that reading it costs one load. It is immutable and safe for
 // concurrent use.
@@ -126,4 +128,14 @@ func (r Record) Hot() Hot {
 		return 0
 	}
 	return r.store.hot[uint32(r.meta)]
+}
+
+// Fetch lets what Hot returns come from memory, and does not wait for it: for who has
+// something else to do meanwhile.
+func (r Record) Fetch() {
+	if r.store != nil {
+		if id := uint64(r.id()); id < uint64(len(r.store.hot)) {
+			prefetch(unsafe.Pointer(&r.store.hot[id]))
+		}
+	}
 }

@@ -1,6 +1,7 @@
 package ipwarden_test
 
 import (
+	"net/netip"
 	"testing"
 
 	"github.com/ipwarden/ipwarden"
@@ -28,5 +29,17 @@ func TestHot(t *testing.T) {
 	}
 	if h := (ipwarden.Record{}).Hot(); h != 0 {
 		t.Errorf("of the zero Record: %x", h)
+	}
+}
+
+// Fetch is for any Record, and says nothing.
+func TestFetch(t *testing.T) {
+	for _, r := range []ipwarden.Record{
+		{}, ipwarden.NewRecord(netip.MustParseAddr("192.0.2.1"), ipwarden.Full{Traits: ipwarden.VPN}),
+	} {
+		before := r.Hot()
+		if r.Fetch(); r.Hot() != before {
+			t.Error(r)
+		}
 	}
 }

@@ -7,7 +7,6 @@ import (
 	"github.com/ipwarden/ipwarden"
 	"github.com/ipwarden/ipwarden/clientip"
 	"github.com/ipwarden/ipwarden/policy"
-	"github.com/ipwarden/ipwarden/risk"
 )
 
 // Decide settles what to do with a request and writes it into d, which may be
@@ -23,13 +22,14 @@ func (g *Gate) run(ctx context.Context, req *ipwarden.Request, d *Decision, begu
 	now := g.now()
 	d.reset()
 	d.flights, d.begun = &g.flights, begun
+	d.situation.BillingCountry, d.situation.LastCountry = "", ""
 	d.Time = now
 	d.program, d.older, d.enriching = g.core.program.Load(), g.cfg.OlderHeaders, g.tells
 
 	d.Client = g.Client().From(req.Peer, req.Header)
 	g.approach(d)
 	err := g.glance(ctx, d)
-	d.ID, d.input.Sample = g.recent.newID(now)
+	d.input.Sample = g.recent.newID(now, &d.ID)
 	d.request = *req
 	d.request.Method = upperMethod(req.Method)
 	readable := d.readPath()
@@ -106,13 +106,13 @@ func (d *Decision) UpstreamPath() string {
 	return path
 }
 
-// glance looks the client up where that takes no time but the memory's: what is
-// read here is there when it is wanted, for the processor goes on meanwhile.
+// glance looks the client up where that takes no time but the memory's, so that what
+// is known comes while the rest of the request is read.
 func (g *Gate) glance(ctx context.Context, d *Decision) (err error) {
 	d.Record = ipwarden.Record{}
 	if g.asker == nil && g.hasty == nil && d.Client.Addr.IsValid() {
 		d.Record, err = g.cfg.Source.Lookup(ctx, d.Client.Addr)
-		d.hot = d.Record.Hot()
+		d.Record.Fetch()
 	}
 	return err
 }
@@ -170,7 +170,10 @@ func (g *Gate) assess(d *Decision) {
 			}
 		}
 	}
-	d.situation = risk.Situation{ClaimsCrawler: in.Crawler == policy.Failed}
+	// What did not change is not written: it is read at once, and in other pieces.
+	if claims := in.Crawler == policy.Failed; d.situation.ClaimsCrawler != claims {
+		d.situation.ClaimsCrawler = claims
+	}
 	if account := d.request.Account; len(account) > 0 {
 		d.situation.BillingCountry, d.situation.LastCountry = account["billing_country"], account["last_country"]
 	}

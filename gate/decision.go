@@ -71,9 +71,8 @@ type Decision struct {
 	seen     [3]limit.Result // of one limit in shadow
 	tuple    []byte
 	location []byte
-	text     []byte       // values of header lines
-	within   within       // the limiter's time
-	hot      ipwarden.Hot // of the Record, as glance read it
+	text     []byte // values of header lines
+	within   within // the limiter's time
 	places   []limit.Place
 	// joined says that other nodes know of it, and placeless that it was spared them.
 	joined, placeless bool

@@ -1,13 +1,13 @@
 package gate
 
 import (
-	"encoding/binary"
 	"math/rand/v2"
 	"net/netip"
 	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
+	"unsafe"
 
 	"github.com/ipwarden/ipwarden"
 	"github.com/ipwarden/ipwarden/clientip"
@@ -102,14 +102,14 @@ func newRecent(n int) *recent {
 
 // newID makes an ID of which the last bits name the next slot. Who sees IDs does
 // not see how many there were: the number is hidden by the random bits.
-func (r *recent) newID(now time.Time) (id ID, sample uint32) {
-	id, sample = newID(now)
+func (r *recent) newID(now time.Time, id *ID) (sample uint32) {
+	hi, lo, sample := newID(now)
 	if r != nil {
 		number := r.next.Add(1) % uint64(len(r.slots))
-		_, lo := id.words()
-		binary.BigEndian.PutUint64(id[8:], lo&^(maxRemember-1)|number^r.hidden(lo))
+		lo = lo&^(maxRemember-1) | number ^ r.hidden(lo)
 	}
-	return id, sample
+	id.put(hi, lo)
+	return sample
 }
 
 // hidden is what the number of a slot is mixed with, from the bits before it.
@@ -170,6 +170,7 @@ func (r *recent) remember(d *Decision) {
 		return
 	}
 	s.id = d.ID
+	r.fetchNext(s)
 	k := &s.kept
 	k.at, k.client, k.hot = d.Time, d.Client.Addr, hot
 	k.by, k.tier, k.method = by, tier, method
@@ -179,6 +180,20 @@ func (r *recent) remember(d *Decision) {
 	k.path = uint8(copy(s.texts[k.host:], d.request.Path))
 	k.nEvents = 0
 	lock.Unlock()
+}
+
+// fetchNext lets the slot after s come from memory. Else the lock, whose release
+// waits for all that was written, would wait for it next time.
+func (r *recent) fetchNext(s *slot) {
+	const line = 64
+	n := (uintptr(unsafe.Pointer(s))-uintptr(unsafe.Pointer(&r.slots[0])))/unsafe.Sizeof(*s) + 1
+	if n == uintptr(len(r.slots)) {
+		n = 0
+	}
+	next := unsafe.Pointer(&r.slots[n])
+	for at := uintptr(0); at < unsafe.Sizeof(*s); at += 2 * line {
+		prefetch(unsafe.Add(next, at))
+	}
 }
 
 func (r *recent) wait(d *Decision) {

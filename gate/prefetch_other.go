@@ -1,0 +1,8 @@
+//go:build !amd64 && !arm64
+
+package gate
+
+import "unsafe"
+
+// prefetch is nothing here.
+func prefetch(unsafe.Pointer) {}
