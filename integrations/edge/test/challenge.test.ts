@@ -33,7 +33,7 @@ before(async () => {
   local = await worker(`
       import { protect } from "../src/cloudflare"; import { bare } from "../src/gate";
       const risk = 40;
-      export default protect({ decider: { async decide(facts, context) {
+      export default protect({ budget: 10000, decider: { async decide(facts, context) {
         if (!facts.address.startsWith("203.0.113.")) return bare("allow", 0, "default");
         if (await context.cleared(facts) >= risk) return bare("allow", 0, "clearance");
         return { ...bare("challenge", 403, "rule"), risk };
