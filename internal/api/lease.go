@@ -361,9 +361,7 @@ func (x *exchange) leaseKeys(q *question, req *ipwarden.Request, program *policy
 	for _, name := range union(r.Headers, []string{"User-Agent"}) {
 		hashLines(h, req.Header.Values(name))
 	}
-	for _, line := range req.Header.Values("Cookie") { // whole: few questions of one client differ in it
-		write(h, line)
-	}
+	hashLines(h, req.Header.Values("Cookie")) // whole: few questions of one client differ in it
 	for _, k := range sortedKeys(req.Account) {
 		write(h, k)
 		write(h, req.Account[k])

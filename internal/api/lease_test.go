@@ -97,6 +97,27 @@ func (w *leaseWorld) ask(lease, ip, path string, more ...string) (d told) {
 	return d
 }
 
+// TestLeaseKeysAreTuples checks that what a client sends is not taken for what the
+// application says of it: with as many lines of Cookie, say (contract C11).
+func TestLeaseKeysAreTuples(t *testing.T) {
+	w := newLeaseWorld(t, 0)
+	seen := make(map[string]string)
+	for i, more := range []string{
+		``, `"account":{"id":"7"}`, `"account":{"i":"d7"}`, `"headers":{"Cookie":["id","7"]}`, `"headers":{"Cookie":"id7"}`,
+		`"headers":{"Cookie":["id"]},"account":{"7":""}`, `"headers":{"User-Agent":["id","7"]}`, `"headers":{"User-Agent":"id","Cookie":"7"}`,
+	} {
+		var parts []string
+		if more != "" {
+			parts = append(parts, more)
+		}
+		d := w.ask(fmt.Sprintf("tuple-%d", i), "8.8.8.8", "/", parts...)
+		if other, ok := seen[d.Decision]; ok {
+			t.Errorf("%q has the answer of %q", more, other)
+		}
+		seen[d.Decision] = more
+	}
+}
+
 func TestVerdictLease(t *testing.T) {
 	w := newLeaseWorld(t, 0)
 	// It says for whom and for what it holds.

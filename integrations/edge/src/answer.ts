@@ -1,4 +1,5 @@
 // What /v1/decide answers, read as bytes that anybody may have written.
+import { Refuse } from "./refuse.js";
 import type { LimitState, Verdict, VerdictName } from "./types.js";
 
 /** How long and for whom an answer holds, as the server says. */
@@ -22,6 +23,9 @@ export interface Answer {
 const verdicts: readonly string[] = ["allow", "flag", "throttle", "challenge", "step_up", "block"];
 const maxText = 4096;
 
+/** The longest place that a client is sent to, in characters. A client makes it long: it has the request's path and query in it. */
+const maxLocation = 16384;
+
 /** Bounds of a lease, in seconds: what says more was not written by ipwarden. */
 export const maxLease = 3600;
 
@@ -34,10 +38,10 @@ function members(v: unknown, what: string): Members {
   return v as Members;
 }
 
-function text(o: Members, name: string, required = false): string {
+function text(o: Members, name: string, required = false, most = maxText): string {
   const v = o[name];
   if (v === undefined && !required) return "";
-  if (typeof v !== "string" || v.length > maxText || (required && v === "")) throw new Bad(`${name} is no text of at most ${maxText} characters`);
+  if (typeof v !== "string" || v.length > most || (required && v === "")) throw new Bad(`${name} is no text of at most ${most} characters`);
   return v;
 }
 
@@ -60,16 +64,20 @@ function texts(o: Members, name: string, most = 256): string[] {
   return v as string[];
 }
 
-/** Reads an answer. Throws an Error that says what is wrong with it. */
+/**
+ * Reads an answer. Throws an Error that says what is wrong with it, and a Refuse where
+ * the request is: it made the answer longer than any client takes.
+ */
 export function readAnswer(body: string): Answer {
   const o = members(JSON.parse(body), "the answer");
   const passes = truth(o, "passes", true);
   const status = whole(o, "status", 599);
   const name = text(o, "verdict", true);
   if (!verdicts.includes(name)) throw new Bad("verdict is none");
-  if (passes ? status !== 0 : status < 300) throw new Bad("status does not go with passes");
-  const location = text(o, "location");
-  if (!passes && status < 400 && location === "") throw new Bad("a redirect to nowhere");
+  if (passes ? status !== 0 : status < 200) throw new Bad("status does not go with passes");
+  const location = text(o, "location", false, Infinity);
+  if (location.length > maxLocation) throw new Refuse(431, "too_large");
+  if (!passes && status >= 300 && status < 400 && location === "") throw new Bad("a redirect to nowhere");
   const risk = o["risk"] === undefined ? 0 : whole(members(o["risk"], "risk"), "score", 100);
   const limits = (Array.isArray(o["limits"]) ? o["limits"].slice(0, 64) : []).map((l): LimitState => {
     const m = members(l, "a limit");

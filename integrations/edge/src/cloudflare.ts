@@ -93,8 +93,10 @@ export function protect<E extends Env>(options: Options<E> = {}): { fetch(reques
       const onto = new Request(request, { headers: onward(request, outcome), redirect: "manual" });
       if (options.next) return replied(await options.next(onto, env, context), outcome);
       if (!env.IPWARDEN_ORIGIN) return replied(await fetch(onto), outcome);
-      const from = new URL(request.url);
-      return replied(await fetch(new Request(new URL(from.pathname + from.search, env.IPWARDEN_ORIGIN), onto)), outcome);
+      const to = new URL(env.IPWARDEN_ORIGIN);
+      // Not as a relative reference: "//host/" would be another host.
+      ({ pathname: to.pathname, search: to.search } = new URL(request.url));
+      return replied(await fetch(new Request(to, onto)), outcome);
     },
   };
 }

@@ -21,15 +21,23 @@ export interface ExpressOptions {
  */
 export function express(gate: Gate, options: ExpressOptions = {}): (req: IncomingMessage, res: ServerResponse, next: (err?: unknown) => void) => Promise<void> {
   return async (req, res, next) => {
-    const outcome = await gate.check(factsOfNode(req, options), running);
-    if (!outcome.pass) {
-      res.statusCode = outcome.status;
-      for (const [name, value] of outcome.headers) res.setHeader(name, value);
-      res.end(outcome.body);
+    try {
+      const outcome = await gate.check(factsOfNode(req, options), running);
+      for (const [name, value] of outcome.pass ? outcome.reply : outcome.headers) res.setHeader(name, value);
+      if (!outcome.pass) {
+        res.statusCode = outcome.status;
+        res.end(outcome.body);
+        return;
+      }
+      rewrite(req, outcome.remove, outcome.set);
+    } catch (e) {
+      // Not next(e): what is no Express takes any call of it for a pass. And not a
+      // rejection, which ends the process where nobody waits for it.
+      console.error("ipwarden:", e);
+      if (!res.headersSent) res.writeHead(500, { "cache-control": "no-store" });
+      res.end();
       return;
     }
-    rewrite(req, outcome.remove, outcome.set);
-    for (const [name, value] of outcome.reply) res.setHeader(name, value);
     next();
   };
 }

@@ -1,6 +1,7 @@
 // The gate: one function, from the facts of a request to what comes of it.
 import { parse, network } from "./address.js";
 import { enriched, enrichments, removes, reply, type Enrichment } from "./headers.js";
+import { Refuse } from "./refuse.js";
 import { refusal } from "./respond.js";
 import type { Context, Decider, Facts, FailMode, FullRoute, Outcome, Route, Verdict } from "./types.js";
 
@@ -38,13 +39,6 @@ export interface Challenges {
   ceiling(facts: Facts): Promise<number>;
   /** Where to send a client: the page, with a ticket of its own. */
   location(facts: Facts, risk: number): Promise<string>;
-}
-
-/** What a Decider is not to be asked about, or cannot answer, says so with this. */
-export class Refuse extends Error {
-  constructor(readonly status: 400 | 431, readonly reason: string) {
-    super(reason);
-  }
 }
 
 /** A verdict with nothing known. */
@@ -126,14 +120,16 @@ export class Gate {
   #route(facts: Facts): FullRoute {
     const path = readPath(facts.path);
     const { fail, budget, first, routes } = this.#o;
-    for (const r of routes) {
-      if (r.host !== undefined && r.host !== facts.host) continue;
-      if (r.path !== undefined && (path === null || !(r.path.endsWith("*") ? path.startsWith(r.path.slice(0, -1)) || path === r.path.slice(0, -2) : path === r.path))) continue;
-      return { ...r, fail: r.fail ?? fail, budget: r.budget ?? budget, first: r.first ?? first };
-    }
-    // No spelling of a path is a way out of a route that is stricter.
-    const modes = path === null ? [fail, ...routes.map((r) => r.fail)] : [fail];
-    return { fail: modes.includes("closed") ? "closed" : modes.includes("safe") ? "safe" : fail, budget, first };
+    const of = (read: (path: string) => string) => routes.find((r) => (r.host ?? facts.host) === facts.host && (r.path === undefined || covers(read(r.path), read(path!))));
+    const exact = path === null ? undefined : of((p) => p);
+    // No spelling of a path is a way out of a route that is stricter: many servers read
+    // /LOGIN/ as /login, and some paths have no one reading.
+    const may = path === null ? routes : [exact, of((p) => p.toLowerCase().replace(/(.)\/$/, "$1"))];
+    const modes = may.map((r) => r?.fail ?? fail).concat(path === null ? fail : []);
+    return {
+      ...exact, budget: exact?.budget ?? budget, first: exact?.first ?? first,
+      fail: modes.includes("closed") ? "closed" : modes.includes("safe") ? "safe" : "open",
+    };
   }
 
   /** The route's fail mode. */
@@ -169,10 +165,15 @@ function pathOf(target: string): string {
   return target.split("?", 1)[0]!;
 }
 
+/** Whether a path is that of a route, or begins as one with a star. */
+function covers(route: string, path: string): boolean {
+  return route.endsWith("*") ? path.startsWith(route.slice(0, -1)) || path === route.slice(0, -2) : path === route;
+}
+
 /** A path as servers read it; null: they read it in different ways. */
 function readPath(target: string): string | null {
   let path = pathOf(target);
-  if (/%(2f|5c|25|00)|[\\;]/i.test(path)) return null;
+  if (/%(2[35f]|3[bf]|5c|[01]|7f)|[\\;#]/i.test(path)) return null;
   try {
     path = decodeURIComponent(path).replace(/\/{2,}/g, "/");
   } catch {

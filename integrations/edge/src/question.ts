@@ -1,6 +1,6 @@
 // One question to /v1/decide, and the bounds of its answer.
 import { readAnswer, type Answer } from "./answer.js";
-import { Refuse } from "./gate.js";
+import { Refuse } from "./refuse.js";
 import type { Facts } from "./types.js";
 
 /** How to ask. */
@@ -13,15 +13,16 @@ export interface Asking {
 
 /** The longest question that the server reads, and the longest answer that is read, bytes. */
 const maxQuestion = 64 << 10;
-const maxAnswer = 64 << 10;
+const maxAnswer = 256 << 10; // a place to go to has the question's path and query in it
 
-/** Milliseconds that each of two attempts may take: a question goes on behind its request. */
+/** Milliseconds that each of two attempts may take, or the budget: a question goes on behind its request. */
 const patience = 1500;
 
 /** The body of a question, under a name of its own. Throws a Refuse when it is too long. */
 export function question(facts: Facts): string {
   const headers = Object.create(null) as Record<string, string[]>;
-  for (const [name, value] of facts.headers) (headers[name.toLowerCase()] ??= []).push(value);
+  // What is no name (RFC 9110 section 5.1) no server takes, and JSON may take two for one.
+  for (const [name, value] of facts.headers) if (/^[!-~]+$/.test(name)) (headers[name.toLowerCase()] ??= []).push(value);
   const body = JSON.stringify({
     lease: btoa(String.fromCharCode(...crypto.getRandomValues(new Uint8Array(18)))),
     ip: facts.address, method: facts.method, scheme: facts.scheme, host: facts.host, path: facts.path, headers,
@@ -36,26 +37,27 @@ export function question(facts: Facts): string {
  * Asks, and a second time under the same name where no answer was heard: it is charged
  * once. Rejects whatever is no answer of an ipwarden.
  */
-export async function ask(a: Asking, body: string): Promise<{ answer: Answer; text: string }> {
+export async function ask(a: Asking, body: string, budget: number): Promise<{ answer: Answer; text: string }> {
+  const most = Math.max(patience, budget);
   try {
-    return await once(a, body);
+    return await once(a, body, most);
   } catch (e) {
-    if (e instanceof Wrong) throw e;
-    return once(a, body);
+    if (e instanceof Wrong || e instanceof Refuse) throw e;
+    return once(a, body, most);
   }
 }
 
 /** An answer that will not be another one the next time. */
 class Wrong extends Error {}
 
-async function once(a: Asking, body: string): Promise<{ answer: Answer; text: string }> {
+async function once(a: Asking, body: string, most: number): Promise<{ answer: Answer; text: string }> {
   const cut = new AbortController();
   let timer: ReturnType<typeof setTimeout> | undefined;
   const late = new Promise<never>((_, no) => {
     timer = setTimeout(() => {
       no(new Error("ipwarden does not answer"));
       cut.abort();
-    }, patience);
+    }, most);
   });
   try {
     return await Promise.race([exchange(a, body, cut.signal), late]);
@@ -78,6 +80,7 @@ async function exchange(a: Asking, body: string, signal: AbortSignal): Promise<{
   try {
     return { answer: readAnswer(text), text };
   } catch (e) {
+    if (e instanceof Refuse) throw e;
     throw new Wrong(`ipwarden's answer cannot be read: ${String(e)}`);
   }
 }

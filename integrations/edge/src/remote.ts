@@ -3,6 +3,7 @@ import { Breaker } from "./breaker.js";
 import { decode, encode, Recent, type Kept, type Store } from "./cache.js";
 import type { Answer } from "./answer.js";
 import { ask, question, type Asking } from "./question.js";
+import { Refuse } from "./refuse.js";
 import { bucketIn, buckets, covers, Shape } from "./shape.js";
 import type { Context, Decider, Facts, FullRoute, Verdict } from "./types.js";
 
@@ -67,6 +68,7 @@ export class Remote implements Decider {
       url = new URL(options.url);
     } catch {}
     if (!url || (url.protocol !== "https:" && url.protocol !== "http:")) wrong.push(`url is ${JSON.stringify(options.url)}: give the base of ipwarden's addresses, such as https://ipwarden.example.org`);
+    else if (url.search || url.hash) wrong.push("url has a query or a fragment: give the base of ipwarden's addresses alone");
     if (!/^[!-~]{1,1024}$/.test(options.token ?? "")) wrong.push("token is missing, or has spaces: give the service token of ipwarden, or a key with the scope decide");
     if (wrong.length > 0) throw new TypeError(`ipwarden: ${wrong.join("; ")}`);
     this.#asking = { url: url!.href.replace(/\/*$/, "/v1/decide"), token: options.token, fetch: options.fetch ?? ((u, i) => fetch(u, i)) };
@@ -82,11 +84,8 @@ export class Remote implements Decider {
 
   async decide(facts: Facts, context: Context, route: FullRoute): Promise<Verdict> {
     const places = await this.#places(facts, route);
-    if (places === "lone" && route.first === "wait") return (await this.#ask(facts, context, route)).verdict;
-    if (places === "lone") {
-      context.waitUntil(this.#ask(facts, context, route).catch(() => {}));
-      throw new Error("it is asked about behind the request");
-    }
+    // Also where the first passes: this is not the first, and none of them would ever wait.
+    if (places === "lone") return (await this.#ask(facts, context, route)).verdict;
     const kept = places && ((await this.#find(facts, places, route)) ?? null);
     if (kept) {
       const now = this.#now();
@@ -189,13 +188,13 @@ export class Remote implements Decider {
       this.#breaker.done(ok, this.#now());
     };
     const slow = setTimeout(() => tell(false), route.budget); // also when it is answered later
-    const asked = ask(this.#asking, body);
+    const asked = ask(this.#asking, body, route.budget);
     context.waitUntil(asked.catch(() => {}));
     let got;
     try {
       got = await asked;
     } catch (e) {
-      tell(false);
+      tell(e instanceof Refuse); // nobody opens the breaker with what is refused
       throw e;
     } finally {
       clearTimeout(slow);

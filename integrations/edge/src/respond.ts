@@ -61,7 +61,7 @@ function problem(v: Verdict): string {
 export function refusal(v: Verdict, facts: Facts): { status: number; headers: HeaderLine[]; body: string } {
   const headers: HeaderLine[] = [["Cache-Control", "no-store"], ...reply(v), ["Vary", "Accept"]];
   if (v.location) headers.push(["Location", fieldValue(v.location)]);
-  if (v.location && v.status < 400) return { status: v.status, headers, body: "" };
+  if ((v.location && v.status < 400) || v.status === 204 || v.status === 205) return { status: v.status, headers, body: "" };
   const asPage = wantsPage(field(facts, "accept"));
   headers.push(["Content-Type", asPage ? "text/html; charset=utf-8" : "application/problem+json"], ["X-Content-Type-Options", "nosniff"]);
   if (asPage) headers.push(["Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"]);

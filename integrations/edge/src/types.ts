@@ -109,7 +109,8 @@ export interface Route {
   budget?: number;
   /**
    * "wait": the first request of a network waits for the answer. "pass": it goes by the
-   * fail mode while the question is asked behind it. Default: that of the gate.
+   * fail mode while the question is asked behind it; where each request is asked about, as
+   * where limits count, the others wait. Default: that of the gate.
    */
   first?: "wait" | "pass";
 }

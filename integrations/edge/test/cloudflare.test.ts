@@ -45,6 +45,16 @@ test("a request that may pass goes on with what is known", async () => {
   assert.equal(got.headers.get("ratelimit-policy"), '"everybody";q=5;w=60');
 });
 
+test("no path leads to another host than the origin", async () => {
+  for (const path of ["//evil.example/x", "//evil.example:80/", "///evil.example", "/\\evil.example/x", "/http://evil.example/", "//user@evil.example/", "/.//evil.example/"]) {
+    const before = origin.hits;
+    const got = await get(mf, path, { "CF-Connecting-IP": `198.51.100.${20 + path.length}` });
+    assert.equal(got.status, 200, path);
+    assert.equal(origin.hits, before + 1, path);
+    assert.ok(got.seen!.url.startsWith("/"), path);
+  }
+});
+
 test("one that may not is answered at the edge", async () => {
   const before = origin.hits;
   const got = await get(mf, "/", { "CF-Connecting-IP": "203.0.113.9" });
