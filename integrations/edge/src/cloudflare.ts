@@ -48,6 +48,7 @@ function gateOf<E extends Env>(options: Options<E>): (env: E) => Gate | null {
   return (env) => {
     try {
       const key = env.IPWARDEN_CHALLENGE_KEY;
+      if (env.IPWARDEN_ORIGIN && !/^https?:\/\/[^/?#]+\/?$/.test(env.IPWARDEN_ORIGIN)) throw new TypeError(`ipwarden: IPWARDEN_ORIGIN is ${JSON.stringify(env.IPWARDEN_ORIGIN)}: give a scheme and a host alone, such as https://origin.example.org`);
       made ??= new Gate({ ...(key && { clearances: new Clearances({ key }) }), ...options, decider: options.decider ?? remote(env) });
     } catch (e) {
       console.error(String(e));

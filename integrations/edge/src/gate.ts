@@ -67,6 +67,7 @@ export class Gate {
       if (r.first !== undefined && !["wait", "pass"].includes(r.first)) wrong.push(`first is ${JSON.stringify(r.first)}: give "wait" or "pass"`);
       if (r.budget !== undefined && !(r.budget >= 1 && r.budget <= 10000)) wrong.push(`budget is ${r.budget}: give milliseconds from 1 to 10000, such as 100`);
     }
+    for (const r of o.routes) if (r.host !== undefined && !/^[^A-Z:/]+$|^\[/.test(r.host)) wrong.push(`the host ${JSON.stringify(r.host)} of a route matches none: write it in lower case and without port, such as www.example.org`);
     for (const r of o.routes) if (r.path !== undefined && !r.path.startsWith("/")) wrong.push(`the path ${JSON.stringify(r.path)} of a route begins with no slash: write it as /login or /api/*`);
     if (!(o.safe.limit >= 1 && o.safe.window >= 1)) wrong.push("safe needs a limit and a window of at least 1, such as {limit: 20, window: 60}");
     for (const e of o.enrich) if (!(enrichments as readonly string[]).includes(e)) wrong.push(`${JSON.stringify(e)} in enrich is none of ${enrichments.join(", ")}`);
@@ -78,7 +79,17 @@ export class Gate {
   async check(facts: Facts, context: Context): Promise<Outcome> {
     const route = this.#route(facts);
     const { clearances } = this.#o;
-    if (clearances) context = { waitUntil: context.waitUntil.bind(context), cleared: (f) => clearances.ceiling(f) };
+    const behind = context;
+    context = {
+      // Nothing behind a request ends a process, or becomes the request's own failure.
+      waitUntil(p) {
+        p.catch(() => {});
+        try {
+          behind.waitUntil(p);
+        } catch {}
+      },
+      ...(clearances && { cleared: (f: Facts) => clearances.ceiling(f) }),
+    };
     let v: Verdict;
     try {
       v = facts.address === null ? this.#failed(route, facts, "unresolved") : await this.#decide(facts, context, route);
