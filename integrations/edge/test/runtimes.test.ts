@@ -50,8 +50,17 @@ interface Got {
   seen?: { method: string; path: string; headers: Record<string, string>; body: string };
 }
 
+/** Sends a request that is to be decided, again while that comes too late: the machine may be busy. */
+async function send(...args: Parameters<typeof sendOnce>): Promise<Got> {
+  for (const end = Date.now() + patience; ; ) {
+    const got = await sendOnce(...args);
+    if (got.status !== 503 || Date.now() > end) return got;
+    await new Promise((ok) => setTimeout(ok, 100)); // a breaker may be open
+  }
+}
+
 /** Sends a request from an address of this machine. */
-async function send(url: string, headers: Record<string, string | string[]>, more: { path?: string; method?: string; body?: string; from?: string } = {}): Promise<Got> {
+async function sendOnce(url: string, headers: Record<string, string | string[]>, more: { path?: string; method?: string; body?: string; from?: string } = {}): Promise<Got> {
   const { hostname, port } = new URL(url);
   const res = await new Promise<http.IncomingMessage>((ok, no) => {
     http.request({ host: hostname, port, path: more.path ?? "/", method: more.method ?? "GET", headers: { host: "www.example.org", ...headers }, localAddress: more.from ?? "127.0.0.1", agent: false, timeout: patience }, ok)
@@ -88,7 +97,7 @@ async function isProtected(url: string) {
   assert.equal(direct.status, 403, direct.body);
   // From a proxy without a word of the client, or with junk, the route decides: closed.
   for (const headers of [{}, { "X-Forwarded-For": "198.51.100.7, junk" }, { "X-Forwarded-For": "" }]) {
-    assert.equal((await send(url, headers)).status, 503, JSON.stringify(headers));
+    assert.equal((await sendOnce(url, headers)).status, 503, JSON.stringify(headers));
   }
 }
 
@@ -113,7 +122,7 @@ async function started(program: string, args: string[], env: Record<string, stri
   });
   let said = "";
   return new Promise((ok, no) => {
-    const timer = setTimeout(() => no(new Error(`${program} did not listen within ${patience} ms: ${said}`)), patience);
+    const timer = setTimeout(() => no(new Error(`${program} did not listen within ${4 * patience} ms: ${said}`)), 4 * patience);
     const hear = (b: Buffer) => {
       said += b.toString();
       const port = /listens at (\d+)\n/.exec(said)?.[1];
@@ -209,7 +218,11 @@ test("Express, what is judged is what is routed", async () => {
   const routed: string[] = [];
   const gate = gateOf();
   const check = gate.check.bind(gate);
-  gate.check = (facts, context) => (judged.push(`${facts.method} ${facts.host} ${facts.path.split("?")[0]}`), check(facts, context));
+  gate.check = async (facts, context) => {
+    const outcome = await check(facts, context);
+    if (outcome.pass) judged.push(`${facts.method} ${facts.host} ${facts.path.split("?")[0]}`);
+    return outcome;
+  };
   const app = expressModule();
   app.use(express(gate, { proxies: proxies() }));
   app.use((req: any, res: any) => (routed.push(`${req.method} ${req.hostname} ${req.path}`), res.end()));
@@ -217,6 +230,7 @@ test("Express, what is judged is what is routed", async () => {
   for (const path of ["/", "/a/../b", "/a//b", "//evil.example/x", "/%61", "/a;b?c", "http://evil.example/admin?x", "HTTP://evil.example", "/x?http://a/b"]) {
     await send(url, { "X-Forwarded-For": "198.51.100.7" }, { path });
   }
+  assert.equal(judged.length, 9);
   assert.deepEqual(judged, routed);
 });
 
@@ -251,6 +265,6 @@ test("the runtime of Vercel's middleware", async () => {
 
   assert.equal((await get({ "x-vercel-forwarded-for": "203.0.113.9", "x-forwarded-for": "198.51.100.7" })).status, 403);
   for (const headers of [{ "x-forwarded-for": "198.51.100.7", "x-real-ip": "198.51.100.7" }, { "x-vercel-forwarded-for": "198.51.100.7, 203.0.113.9" }, { "x-vercel-forwarded-for": "" }]) {
-    assert.equal((await get(headers as Record<string, string>)).status, 503, JSON.stringify(headers));
+    assert.equal((await sendOnce(server.url, headers as Record<string, string>)).status, 503, JSON.stringify(headers));
   }
 });
