@@ -51,13 +51,17 @@ func TestEdge(t *testing.T) {
 		_, port, _ := net.SplitHostPort(proxytest.FreeAddr(t))
 		ports = append(ports, port)
 	}
+	guide, err := filepath.Abs("../../docs/edge.md")
+	if err != nil {
+		t.Fatal(err)
+	}
 	run := func(t *testing.T, args ...string) {
 		t.Helper()
 		ctx, cancel := context.WithTimeout(t.Context(), patience)
 		defer cancel()
 		cmd := exec.CommandContext(ctx, "node", args...)
 		cmd.Dir, cmd.WaitDelay = tree, time.Second
-		cmd.Env = append(os.Environ(), "IPWARDEN_BIN="+program, "IPWARDEN_TEST_PORTS="+strings.Join(ports, ","), "CLOUDFLARE_CF_FETCH_ENABLED=false",
+		cmd.Env = append(os.Environ(), "IPWARDEN_BIN="+program, "IPWARDEN_GUIDE="+guide, "IPWARDEN_TEST_PORTS="+strings.Join(ports, ","), "CLOUDFLARE_CF_FETCH_ENABLED=false",
 			"NODE_OPTIONS=", "NODE_PATH=", "http_proxy=", "https_proxy=", "HTTP_PROXY=", "HTTPS_PROXY=", "HOME="+dir, "XDG_CONFIG_HOME="+dir)
 		if out, err := cmd.CombinedOutput(); err != nil {
 			t.Errorf("node %s: %v\n%s", strings.Join(args, " "), err, out)

@@ -30,8 +30,12 @@ const [bare, memory, kv] = await Promise.all([
 
 const agent = new http.Agent({ keepAlive: true });
 
-/** Milliseconds of one request. */
+/** Milliseconds of one request. One whose connection was just closed for having been idle is sent again. */
 async function once(mf: Miniflare, path: string, address: string): Promise<number> {
+  return time(mf, path, address).catch(() => time(mf, path, address));
+}
+
+async function time(mf: Miniflare, path: string, address: string): Promise<number> {
   const url = new URL(await mf.ready);
   const began = performance.now();
   await new Promise<void>((ok, no) => {
@@ -55,7 +59,7 @@ for (let r = 0; r < rounds; r++) {
 }
 for (const [i, [name]] of cases.entries()) {
   const t = times[i]!.sort((a, b) => a - b);
-  console.log(`${name.padEnd(26)} median ${t[t.length >> 1]!.toFixed(2)} ms, p99 ${t[Math.floor(t.length * 0.99)]!.toFixed(2)} ms`);
+  console.log(`${name.padEnd(26)} a tenth within ${t[Math.floor(t.length * 0.1)]!.toFixed(2)} ms, median ${t[t.length >> 1]!.toFixed(2)} ms, p99 ${t[Math.floor(t.length * 0.99)]!.toFixed(2)} ms`);
 }
 agent.destroy();
 await Promise.all([bare, memory, kv].map((m) => m.dispose()));

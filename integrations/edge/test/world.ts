@@ -34,7 +34,7 @@ export async function eventually(what: string, is: () => boolean | Promise<boole
 // Ports that nobody else takes, from whoever starts the tests.
 const ports = (process.env["IPWARDEN_TEST_PORTS"] ?? "").split(",").filter(Boolean).map(Number);
 
-async function port(): Promise<number> {
+export async function port(): Promise<number> {
   const p = ports.shift();
   if (p) return p;
   const s = http.createServer().listen(0, "127.0.0.1");
