@@ -74,11 +74,11 @@ test("from nothing to a protected Worker", async () => {
   assert.equal(seen["x-ipwarden-verdict"], "allow");
   assert.equal(seen["x-ipwarden-country"], "US");
   assert.match(curl(refused), /^HTTP\/1.1 403/);
-  const login = refused.replace("/admin", "/login");
-  const answers = Array.from({ length: 6 }, () => curl(login));
-  for (const a of answers.slice(0, 5)) assert.match(a, /^HTTP\/1.1 200/);
-  assert.match(answers[5]!, /^HTTP\/1.1 429/);
-  assert.match(answers[5]!, /\nretry-after: \d+/i);
+  // At once: a busy machine takes its time, and the limit fills again.
+  const answers = await Promise.all(Array.from({ length: 12 }, () => fetch(`http://127.0.0.1:${ports["8787"]}/login`, { headers: { "CF-Connecting-IP": "8.8.8.8" } })));
+  assert.ok(answers.filter((r) => r.status === 200).length >= 5);
+  const over = answers.find((r) => r.status === 429);
+  assert.ok(Number(over?.headers.get("retry-after")) >= 1);
   ipwarden.child.kill("SIGKILL");
   await once(ipwarden.child, "exit");
   assert.match(curl(passes.replace("8.8.8.8", "1.1.1.1")), /"x-ipwarden-degraded": "true"/);
