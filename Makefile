@@ -6,7 +6,7 @@ ADDR  ?= 127.0.0.1:8080
 FEEDS ?=
 
 .DEFAULT_GOAL := build
-.PHONY: build serve test unit lint bench dataset clean help
+.PHONY: build serve test unit lint bench dataset edge clean help
 
 build: ## the command, into bin/ipwarden
 	@go build -trimpath -o bin/ipwarden ./cmd/ipwarden
@@ -31,6 +31,9 @@ dataset: ## the embedded dataset and its NOTICE, from a folder of feeds: FEEDS=D
 	@test -e embedded/dataset.ipw || : >embedded/dataset.ipw # the program embeds it, and can do without
 	@go build -trimpath -o bin/ipwarden ./cmd/ipwarden
 	@bin/ipwarden data build --from "$(FEEDS)" --embed-only --output embedded/dataset.ipw --notice embedded/NOTICE
+
+edge: ## what 'ipwarden edge build' carries: the engine in WebAssembly and the Worker's module
+	@scripts/edge
 
 clean: ## what was built
 	@rm -rf bin

@@ -130,6 +130,10 @@ func New(cfg Config) (*Program, error) {
 	return p, nil
 }
 
+// Config is the program as data again, with the defaults filled in: New makes the same
+// program of it. What With added is no part of it. It must not be changed.
+func (p *Program) Config() Config { return p.cfg }
+
 // Limits returns every limit, by its index; that of the safe tier, of the tiers,
 // of rules and of lists among them.
 func (p *Program) Limits() []*Limit { return p.limits }

@@ -97,6 +97,9 @@ func (m *Model) HalfLife(s Signal) time.Duration {
 	return m.halfLife[s]
 }
 
+// Floor returns the percentage that the oldest feed still weighs.
+func (m *Model) Floor() int { return m.floor }
+
 // A Situation is what the application and the gate know beside the address. The
 // zero Situation says nothing.
 type Situation struct {

@@ -26,6 +26,7 @@ type cli struct {
 	Gate       gateCmd       `cmd:"" help:"Decide about requests for proxies and applications." example:"ipwarden gate --policy policy.yaml --listen unix:/run/ipwarden.sock"`
 	Policy     policyCmd     `cmd:"" help:"Write, check, test and explain policies." example:"ipwarden policy init"`
 	Gateway    gatewayCmd    `cmd:"" help:"Stand in front of an application as a reverse proxy." example:"ipwarden gateway --upstream http://127.0.0.1:3000 --policy policy.yaml"`
+	Edge       edgeCmd       `cmd:"" help:"Decide at an edge platform." example:"ipwarden edge build --policy policy.yaml --out edge"`
 	Ban        banCmd        `cmd:"" help:"Shut networks out for a while, at a running gate." example:"ipwarden ban 203.0.113.7 --for 1h --reason 'sshd: 5 failures'"`
 	Shield     shieldCmd     `cmd:"" help:"Refuse more, under attack." example:"ipwarden shield require-keys --for 2h"`
 	DNSBL      dnsblCmd      `cmd:"" name:"dnsbl" help:"Ask block lists by DNS." example:"ipwarden dnsbl check bl.blocklist.de"`

@@ -74,3 +74,7 @@ func Table() []Crawler {
 // together lists tokens of previews that programs on people's own devices send
 // at once, such as Apple's Messages: two of them are no claim.
 var together = [...]string{"facebookexternalhit", "facebot", "twitterbot/"}
+
+// SentTogether lists tokens of previews, in lower case: a user agent with two of them
+// claims nothing, as programs on people's own devices send them at once.
+func SentTogether() []string { return append([]string(nil), together[:]...) }

@@ -96,7 +96,7 @@ func TestCommandsExist(t *testing.T) {
 			n++
 			var path []string
 			for _, w := range m.words {
-				if !wordPattern.MatchString(w) || len(path) == 1 && !slices.Contains([]string{"data", "policy", "bench", "dnsbl", "provider", "ban", "shield", "cidr", "account", "key", "plan", "migrate", "worker", "mail", "simulate"}, path[0]) || len(path) == 2 {
+				if !wordPattern.MatchString(w) || len(path) == 1 && !slices.Contains([]string{"data", "policy", "bench", "dnsbl", "provider", "ban", "shield", "cidr", "account", "key", "plan", "migrate", "worker", "mail", "simulate", "edge"}, path[0]) || len(path) == 2 {
 					break
 				}
 				path = append(path, w)

@@ -211,3 +211,7 @@ func short(d time.Duration) string {
 
 // source is the condition in some line, in one line.
 func (p *Policy) source(line int) string { return strings.Join(strings.Fields(p.sources[line]), " ") }
+
+// Source is the condition of the rule, tier or limit in some line, in one line; "" for
+// none.
+func (p *Policy) Source(line int) string { return p.source(line) }
