@@ -189,7 +189,7 @@ func (g *project) readme(platform string, b *Built) []byte {
 		filepath.Base(g.cfg.Name), b.Date.Format("2006-01-02"), b.Sizes.Ranges, b.Sizes.Answers)
 	switch {
 	case platform == "cloudflare" && g.kv:
-		t.WriteString("\nOnce: `npx wrangler kv namespace create IPWARDEN_KV`, and put the id into wrangler.toml (or build with --kv-namespace).\nThen, after every build:\n\n    npx wrangler kv bulk put kv.json --binding IPWARDEN_KV --remote\n    npx wrangler deploy\n\nOf new data alone the first command is enough: isolates take it up within five minutes.\n")
+		t.WriteString("\nOnce: `npx wrangler kv namespace create IPWARDEN_KV`, and put the id into wrangler.toml (or build with --kv-namespace).\nThen, after every build:\n\n    npx wrangler kv bulk put kv.json --binding IPWARDEN_KV --remote\n    npx wrangler deploy\n\nOf new data alone the first command is enough: isolates take it up within five minutes.\nA dataset belongs to its policy: with a policy that asks for other things, make another namespace.\n")
 	case platform == "cloudflare":
 		t.WriteString("\nSay in wrangler.toml which requests come here, then:\n\n    npx wrangler dev\n    npx wrangler deploy\n")
 	default:

@@ -1,6 +1,6 @@
 // The policy engine in WebAssembly (internal/edge/engine of ipwarden): its memory, and
 // the little of WASI that it wants. It reads no files and opens no sockets.
-import { Refuse } from "./gate.js";
+import { Refuse } from "./refuse.js";
 import type { Facts, LimitState, Verdict, VerdictName } from "./types.js";
 
 interface Exports {

@@ -2,7 +2,7 @@
 // and the dataset that `ipwarden edge build` has made of a policy.
 import { Engine } from "./engine.js";
 import { loadKV, type KV } from "./kv.js";
-import type { Context, Decider, Facts, Route, Verdict } from "./types.js";
+import type { Context, Decider, Facts, FullRoute, Verdict } from "./types.js";
 
 /** What a Local is made of. */
 export interface LocalOptions {
@@ -60,7 +60,7 @@ export class Local implements Decider {
    * Decides, at once when the data is there. It throws where it cannot; the gate then goes
    * by the route's fail mode.
    */
-  decide(facts: Facts, context: Context, route: Route): Verdict | Promise<Verdict> {
+  decide(facts: Facts, context: Context, route: FullRoute): Verdict | Promise<Verdict> {
     const now = this.#now();
     const bytes = bytesOf(this.#o.dataset);
     if (!this.#engine && bytes) {
@@ -86,13 +86,13 @@ export class Local implements Decider {
     });
   }
 
-  #ask(engine: Engine, facts: Facts, context: Context, route: Route, now: number): Verdict | Promise<Verdict> {
+  #ask(engine: Engine, facts: Facts, context: Context, route: FullRoute, now: number): Verdict | Promise<Verdict> {
     const cleared = this.#o.cleared?.(facts) ?? -1;
     if (typeof cleared !== "number") return cleared.then((c) => this.#decide(engine, facts, context, route, now, c));
     return this.#decide(engine, facts, context, route, now, cleared);
   }
 
-  #decide(engine: Engine, facts: Facts, context: Context, route: Route, now: number, cleared: number): Verdict | Promise<Verdict> {
+  #decide(engine: Engine, facts: Facts, context: Context, route: FullRoute, now: number, cleared: number): Verdict | Promise<Verdict> {
     let v: Verdict;
     try {
       v = engine.decide(facts, { now, sample: Math.floor(Math.random() * 0x100000000), cleared: Math.min(100, Math.max(-1, Math.floor(cleared))), charge: !this.#o.then && this.#o.limits !== false });
