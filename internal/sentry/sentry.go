@@ -73,7 +73,9 @@ func New(cfg Config) (*Reporter, error) {
 		Dsn: cfg.DSN, Environment: cfg.Environment, Release: cfg.Release,
 		ServerName:       "-", // not the name of the machine
 		AttachStacktrace: false, MaxBreadcrumbs: -1,
-		HTTPClient:   &http.Client{Timeout: 10 * time.Second, Transport: until{ctx}},
+		HTTPClient: &http.Client{Timeout: 10 * time.Second, Transport: until{ctx}, CheckRedirect: func(*http.Request, []*http.Request) error {
+			return http.ErrUseLastResponse // reports go where the operator says, and nowhere else
+		}},
 		Integrations: func([]sentry.Integration) []sentry.Integration { return nil }, // no list of modules, no environment
 		BeforeSend:   func(e *sentry.Event, _ *sentry.EventHint) *sentry.Event { e.ServerName = ""; return e },
 	})
@@ -206,7 +208,8 @@ func (h handler) WithGroup(name string) slog.Handler {
 
 // Bounds of a report.
 const (
-	maxText  = 2000 // bytes of a text
+	maxText  = 2000    // bytes of a text
+	maxSeen  = 8 << 10 // bytes of a text that are looked at
 	maxAttrs = 50
 )
 
@@ -256,10 +259,16 @@ func add(to sentry.Context, group string, a slog.Attr) {
 	}
 }
 
-// clean is a text as somebody outside may have it.
+// clean is a text as somebody outside may have it. It is cut when the secrets are out:
+// the first half of one is not known again.
 func clean(s string) string {
+	if len(s) > maxSeen {
+		s = s[:maxSeen]
+		s = s[:strings.LastIndexAny(s, " \n")+1] + "…" // without the last word, of which a part is gone
+	}
+	s = redact.Addresses(redact.Secrets(s))
 	if len(s) > maxText {
 		s = strings.ToValidUTF8(s[:maxText], "") + "…"
 	}
-	return redact.Addresses(redact.Secrets(s))
+	return s
 }

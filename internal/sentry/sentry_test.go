@@ -142,3 +142,41 @@ func TestDSN(t *testing.T) {
 		t.Error("the nil Reporter does something")
 	}
 }
+
+// A secret that the bound of a text cuts in two is not told by half.
+func TestCut(t *testing.T) {
+	const url = "postgres://ada:hunter22hunter22@db.example.com/x"
+	for _, n := range []int{0, maxText - 30, maxText - 20, maxText - 5, maxSeen - 30, maxSeen - 20, maxSeen - 5, 3 * maxSeen} {
+		got := clean(strings.Repeat("x", max(n-1, 0)) + " " + url + strings.Repeat(" y", 2*maxSeen))
+		if strings.Contains(got, "hunter") || len(got) > maxText+10 {
+			t.Errorf("behind %d bytes: %d bytes, ending with %q", n, len(got), got[max(0, len(got)-60):])
+		}
+	}
+	if got := clean(strings.Repeat("x", 3*maxSeen)); got != "…" {
+		t.Errorf("one long word is %q", got)
+	}
+}
+
+// A service that sends reports elsewhere does not get its way.
+func TestRedirect(t *testing.T) {
+	elsewhere := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { t.Errorf("%s came elsewhere", r.URL) }))
+	defer elsewhere.Close()
+	asked := make(chan struct{}, 10)
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Location", elsewhere.URL)
+		w.WriteHeader(http.StatusTemporaryRedirect)
+		asked <- struct{}{}
+	}))
+	defer s.Close()
+	r, err := New(Config{DSN: "http://publickey@" + s.Listener.Addr().String() + "/42"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	slog.New(r.Handler(slog.DiscardHandler)).Error("x")
+	select {
+	case <-asked:
+	case <-time.After(time.Minute):
+		t.Error("nobody was asked")
+	}
+	_ = r.Close()
+}

@@ -8,7 +8,8 @@
 //
 // Counts and how far they are change in one script, so that nothing is counted twice
 // whatever becomes of an answer. A server that forgets (without persistence, restarted)
-// is filled again from what the streams still have.
+// is filled again from what the streams still have; one that throws single keys away is
+// refused.
 package rediscallers
 
 import (
@@ -20,6 +21,7 @@ import (
 	"net"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/redis/rueidis"
@@ -30,7 +32,8 @@ import (
 
 // Store is the counts on one server, or on the one node of a cluster that has them.
 type Store struct {
-	client rueidis.Client
+	client atomic.Pointer[rueidis.Client] // replaced by anew
+	option rueidis.ClientOption
 	prefix string
 }
 
@@ -50,7 +53,7 @@ func Open(url string) (*Store, error) {
 	option := rueidis.ClientOption{
 		InitAddress: c.Addresses, Username: c.Username, Password: c.Password, SelectDB: c.Database, TLSConfig: c.TLS,
 		Dialer: net.Dialer{Timeout: 2 * time.Second}, DisableCache: true, AlwaysRESP2: true, DisableRetry: true, ConnWriteTimeout: 10 * time.Second,
-		ForceSingleClient: !c.Cluster && c.Master == "", ClientName: "ipwarden", BlockingPoolSize: 2,
+		ForceSingleClient: !c.Cluster && c.Master == "", ClientName: "ipwarden", BlockingPoolSize: 2, PipelineMultiplex: -1,
 		Sentinel: rueidis.SentinelOption{MasterSet: c.Master, Username: c.SentinelUsername, Password: c.SentinelPassword, TLSConfig: c.TLS},
 	}
 	if len(c.Addresses) == 1 && strings.HasPrefix(c.Addresses[0], "/") {
@@ -62,11 +65,57 @@ func Open(url string) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("redis: %w", err)
 	}
-	return &Store{client, prefix}, nil
+	s := &Store{option: option, prefix: prefix}
+	s.client.Store(&client)
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	if err := s.keeps(ctx); err != nil {
+		s.Close()
+		return nil, err
+	}
+	return s, nil
 }
 
 // Close ends the connection.
-func (s *Store) Close() { s.client.Close() }
+func (s *Store) Close() { (*s.client.Load()).Close() }
+
+// keeps is an error when the server may throw away what it has to make room: without the
+// marks, all that is in the streams would be counted once more. A server that does not
+// say is believed.
+func (s *Store) keeps(ctx context.Context) error {
+	client := *s.client.Load()
+	text, err := client.Do(ctx, client.B().Info().Section("memory").Build()).ToString()
+	if err != nil {
+		return nil
+	}
+	said := map[string]string{}
+	for line := range strings.Lines(text) {
+		name, value, _ := strings.Cut(strings.TrimSpace(line), ":")
+		said[name] = value
+	}
+	if policy := said["maxmemory_policy"]; said["maxmemory"] != "0" && policy != "" && policy != "noeviction" {
+		return fmt.Errorf("redis: the server throws away what it has when its memory is full (maxmemory-policy is %s), and counts with it: set it to noeviction, or give a server of their own", policy)
+	}
+	return nil
+}
+
+// anew connects again where the server has become a replica of another: a name or an
+// address in front of it may lead to that by now. Sentinels and clusters tell it
+// themselves.
+func (s *Store) anew(old *rueidis.Client, why error) {
+	if e, ok := rueidis.IsRedisErr(why); !ok || !strings.HasPrefix(e.Error(), "READONLY") || !s.option.ForceSingleClient {
+		return
+	}
+	client, err := rueidis.NewClient(s.option)
+	if err != nil {
+		return // the next attempt is made with the old one
+	}
+	if s.client.CompareAndSwap(old, &client) {
+		(*old).Close()
+	} else {
+		client.Close()
+	}
+}
 
 // parts is over how many hashes a day's counts are spread: so that none is so large that
 // it holds up the server to read it.
@@ -101,7 +150,11 @@ func markField(m usage.Mark) string { return strconv.FormatUint(m.Node, 16) + " 
 
 // CallerMarks says how far the counts are.
 func (s *Store) CallerMarks(ctx context.Context) (map[usage.Mark]uint64, error) {
-	all, err := s.client.Do(ctx, s.client.B().Hgetall().Key(s.prefix+"marks").Build()).AsStrMap()
+	if err := s.keeps(ctx); err != nil {
+		return nil, err
+	}
+	client := *s.client.Load()
+	all, err := client.Do(ctx, client.B().Hgetall().Key(s.prefix+"marks").Build()).AsStrMap()
 	if err != nil {
 		return nil, fmt.Errorf("redis: %w", err)
 	}
@@ -130,21 +183,23 @@ func (s *Store) AddCallers(ctx context.Context, counts map[usage.Caller]int64, w
 		head = append(head, markField(m), strconv.FormatUint(was[m], 10), strconv.FormatUint(to, 10))
 	}
 	keys := []string{s.prefix + "marks"}
-	numbers := map[string]int{}
 	args := append(head, strconv.Itoa(int((usage.KeepCallers+1)*24*time.Hour/time.Second)))
+	// A server takes a million arguments at most, so the counts of a hash are one.
+	packed := map[string][]byte{}
 	for c, n := range counts {
 		name, part := field(c)
 		key := s.key(c.Day, c.Client != 0, part)
-		number, ok := numbers[key]
-		if !ok {
-			keys = append(keys, key)
-			number = len(keys)
-			numbers[key] = number
-		}
-		args = append(args, strconv.Itoa(number), name, strconv.FormatInt(n, 10))
+		b := binary.BigEndian.AppendUint16(packed[key], uint16(len(name))) //nolint:gosec // a host's name, as the ledger has it
+		number := strconv.FormatInt(n, 10)
+		packed[key] = append(append(append(b, name...), byte(len(number))), number...)
 	}
-	done, err := add.Exec(ctx, s.client, keys, args).AsInt64()
+	for key, b := range packed {
+		keys, args = append(keys, key), append(args, string(b))
+	}
+	client := s.client.Load()
+	done, err := add.Exec(ctx, *client, keys, args).AsInt64()
 	if err != nil {
+		s.anew(client, err)
 		return fmt.Errorf("redis: %w", err)
 	}
 	if done == 0 {
@@ -158,12 +213,13 @@ func (s *Store) Callers(ctx context.Context, first, last uint32, clients bool, y
 	if last >= first && last-first > usage.KeepCallers {
 		first = last - usage.KeepCallers
 	}
+	client := *s.client.Load()
 	for day := first; day <= last; day++ {
 		cmds := make(rueidis.Commands, parts)
 		for i := range cmds {
-			cmds[i] = s.client.B().Hgetall().Key(s.key(day, clients, i)).Build()
+			cmds[i] = client.B().Hgetall().Key(s.key(day, clients, i)).Build()
 		}
-		for _, answer := range s.client.DoMulti(ctx, cmds...) {
+		for _, answer := range client.DoMulti(ctx, cmds...) {
 			all, err := answer.ToArray()
 			if err != nil {
 				return fmt.Errorf("redis: %w", err)
