@@ -20,7 +20,7 @@ export interface LocalOptions {
   then?: Decider;
   /** Whether limits are counted here, where nobody is asked. Default: true. */
   limits?: boolean;
-  /** The highest score for which the client has a clearance, 0 to 100; -1: none. Default: nobody has one. */
+  /** The highest score for which the client has a clearance, 0 to 100; -1: none. Default: what the gate's clearances say; without them nobody has one. */
   cleared?: (facts: Facts) => number | Promise<number>;
   /** Seconds until the store is asked for a newer dataset. Default: 300. */
   refresh?: number;
@@ -87,7 +87,7 @@ export class Local implements Decider {
   }
 
   #ask(engine: Engine, facts: Facts, context: Context, route: FullRoute, now: number): Verdict | Promise<Verdict> {
-    const cleared = this.#o.cleared?.(facts) ?? -1;
+    const cleared = (this.#o.cleared ?? context.cleared)?.(facts) ?? -1;
     if (typeof cleared !== "number") return cleared.then((c) => this.#decide(engine, facts, context, route, now, c));
     return this.#decide(engine, facts, context, route, now, cleared);
   }
