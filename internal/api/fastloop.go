@@ -36,7 +36,8 @@ type loopConn struct {
 	lastCall bool   // the connection ends unless something is there now
 	next     loopStep
 
-	seat *seat // in a group, while it is there
+	seat   *seat    // in a group, while it is there
+	remote net.Addr // of who was in one: the socket does not tell any more once the client has gone
 }
 
 // loopStep is what is to be done once the loop has let go of the socket.
@@ -175,7 +176,7 @@ func (c *loopConn) answer(fd uintptr, x *exchange, now *time.Time, n int) (letGo
 			b.out = out
 		}
 		sent, errno := sendAll(fd, out)
-		c.keep(in)
+		c.keep(in, len(out) > 0)
 		switch {
 		case errno == syscall.EAGAIN:
 			c.unsent, c.again, c.next = append([]byte(nil), out[sent:]...), len(in) > 0, stepSend
@@ -209,14 +210,18 @@ func sendAll(fd uintptr, out []byte) (sent int, errno syscall.Errno) {
 	return sent, 0
 }
 
-// keep keeps what is left of the input, and says what the connection is doing.
-func (c *loopConn) keep(in []byte) {
+// keep keeps what is left of the input, and says what the connection is doing. What
+// is left behind answers is of a request that has just begun.
+func (c *loopConn) keep(in []byte, answered bool) {
 	c.unread, c.again = nil, false
 	if len(in) == 0 {
 		c.patient.doing(idle)
 		return
 	}
-	c.unread = append(c.unread, in...)
+	if c.unread = append(c.unread, in...); answered {
+		c.patient.enter(reading)
+		return
+	}
 	c.patient.doing(reading)
 }
 
@@ -254,7 +259,7 @@ func (c *loopConn) reminded() bool {
 // handOver makes the connection fasthttp's, which reads first what was read here.
 func (c *loopConn) handOver() net.Conn {
 	c.patient.leaveLoop()
-	return &resumedConn{Conn: c.conn, before: c.unread}
+	return &resumedConn{Conn: c.conn, before: c.unread, remote: c.remote}
 }
 
 var background = context.Background()

@@ -161,6 +161,15 @@ func (l *handedOver) Addr() net.Addr { return l.addr }
 type resumedConn struct {
 	net.Conn
 	before []byte
+	remote net.Addr // nil is that of Conn
+}
+
+// RemoteAddr is the client, also when that has gone: who asked decides what it may.
+func (c *resumedConn) RemoteAddr() net.Addr {
+	if c.remote != nil {
+		return c.remote
+	}
+	return c.Conn.RemoteAddr()
 }
 
 // Read returns what was read before, then what comes.

@@ -208,7 +208,7 @@ func (g *loopGroup) begin(s *seat) bool {
 // leave takes a connection out of the group and does what comes next.
 func (g *loopGroup) leave(s *seat) {
 	c := s.conn
-	if g.seats[s.number] == s {
+	if int(s.number) < len(g.seats) && g.seats[s.number] == s { // it may not have begun
 		g.seats[s.number] = nil
 		g.free = append(g.free, s.number)
 		_ = g.poll.Remove(s.fd) // it is watched, or could not be
@@ -232,6 +232,7 @@ func (g *loopGroup) leave(s *seat) {
 		g.server.loops.Done()
 		return
 	}
+	c.remote = s.remote
 	c.patient.replace(own)
 	g.mu.Lock()
 	ask := s.ask
