@@ -1,6 +1,8 @@
 package main
 
 import (
+	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -66,7 +68,11 @@ func (c *edgeBuildCmd) Run(e *env) error {
 	if err := os.MkdirAll(c.Out, 0o755); err != nil {
 		return err
 	}
-	for _, f := range built.Files {
+	files, kept, err := besides(c.Out, built.Files)
+	if err != nil {
+		return err
+	}
+	for _, f := range files {
 		if err := writeWhole(filepath.Join(c.Out, f.Name), func(to *os.File) error { _, err := to.Write(f.Data); return err }); err != nil {
 			return err
 		}
@@ -86,9 +92,43 @@ func (c *edgeBuildCmd) Run(e *env) error {
 	for _, n := range built.Notes {
 		fmt.Fprintf(e.stdout, "note: %s\n", n)
 	}
+	if kept {
+		fmt.Fprintf(e.stdout, "kept: %s is as it was; what this build would have there is in %s\n", filepath.Join(c.Out, wranglerFile), wranglerNew)
+	}
 	fmt.Fprintf(e.stdout, "next: %s\n", filepath.Join(c.Out, "README.md"))
 	return nil
 }
+
+// What a person writes into: the routes of the site, the id of the store.
+const (
+	wranglerFile = "wrangler.toml"
+	wranglerNew  = "wrangler.new.toml"
+)
+
+// besides says what of a project is written into a folder that has files already. Texts
+// that another hand has written are in nobody's way: the build is refused. A wrangler.toml
+// stays, and the new one goes beside it.
+func besides(dir string, files []edge.File) (all []edge.File, kept bool, err error) {
+	var errs []error
+	for _, f := range files {
+		old, err := readOld(filepath.Join(dir, f.Name))
+		if err != nil {
+			return nil, false, err
+		}
+		switch {
+		case old == nil || bytes.Equal(old, f.Data):
+		case f.Name == wranglerFile:
+			f.Name, kept = wranglerNew, true
+		case bytes.Contains(f.Data[:min(len(f.Data), 200)], writtenBy) && !bytes.Contains(old[:min(len(old), 200)], writtenBy):
+			errs = append(errs, fmt.Errorf("%s was not written by 'ipwarden edge build', and would be lost; give another folder, such as --out %s", filepath.Join(dir, f.Name), filepath.Join(dir, "edge")))
+		}
+		all = append(all, f)
+	}
+	return all, kept, errors.Join(errs...)
+}
+
+// writtenBy is in the first lines of what a build writes for people.
+var writtenBy = []byte("ritten by 'ipwarden edge build'")
 
 // maxOld bounds the kv.json of the build before.
 const maxOld = 256 << 20

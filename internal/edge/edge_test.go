@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -119,6 +120,37 @@ func TestTooLarge(t *testing.T) {
 		if _, err := edge.Build(c); err == nil {
 			t.Errorf("%s %s: built", c.Platform, c.Plan)
 		}
+	}
+}
+
+// A Worker takes no dataset that was made for another policy's questions, and says so by
+// the name of what it reads.
+func TestDatasetBelongsToItsPolicy(t *testing.T) {
+	build := func(trait string) (worker, store string) {
+		text := "version: 1\nrules:\n  - {name: one, when: ip.security." + trait + ", action: block}\n"
+		b, err := edge.Build(edge.Config{Policy: edgetest.Read(t, "p.yaml", text), Name: "p.yaml", Dataset: edgetest.World(t), Platform: "cloudflare", KV: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range b.Files {
+			switch f.Name {
+			case "worker.js":
+				worker = string(f.Data)
+			case "kv.json":
+				store = string(f.Data)
+			}
+		}
+		return worker, store
+	}
+	name := regexp.MustCompile(`needs[\\": ]+([0-9a-f]{16})`)
+	seen := map[string]bool{}
+	for _, trait := range []string{"is_tor", "is_vpn"} {
+		worker, store := build(trait)
+		a, b := name.FindStringSubmatch(worker), name.FindStringSubmatch(store)
+		if a == nil || b == nil || a[1] != b[1] || seen[a[1]] {
+			t.Fatalf("%s: the Worker wants %q, the store has %q", trait, a, b)
+		}
+		seen[a[1]] = true
 	}
 }
 

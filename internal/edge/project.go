@@ -27,12 +27,16 @@ func (g *project) files(platform string) []File {
 		return []File{{"worker.js", g.worker()}, {"wrangler.toml", g.wrangler()}}
 	case "vercel":
 		// An edge function has no files: what it loads is in its modules.
-		data := fmt.Sprintf("%sconst bytes = (text) => Uint8Array.from(atob(text), (c) => c.charCodeAt(0));\nexport const program = bytes(%q);\nexport const dataset = bytes(%q);\n",
-			written, base64.StdEncoding.EncodeToString(g.parts.Program), base64.StdEncoding.EncodeToString(g.parts.Dataset))
-		return []File{{"data.js", []byte(data)}, {"gate.js", g.gate("import engine from \"./engine.wasm?module\";\nimport { program, dataset } from \"./data.js\";\n", "engine, program, dataset")}}
+		return []File{{"data.js", g.data()}, {"gate.js", g.gate("import engine from \"./engine.wasm?module\";\nimport { program, dataset } from \"./data.js\";\n", "engine, program, dataset")}}
 	}
 	return []File{{"gate.js", g.gate("import { readFileSync } from \"node:fs\";\n\nconst file = (name) => readFileSync(new URL(name, import.meta.url));\n",
 		"engine: new WebAssembly.Module(file(\"engine.wasm\")), program: file(\"program.bin\"), dataset: file(\"dataset.bin\")")}}
+}
+
+// data is the program and the dataset as a module.
+func (g *project) data() []byte {
+	return fmt.Appendf(nil, "%sconst bytes = (text) => Uint8Array.from(atob(text), (c) => c.charCodeAt(0));\nexport const program = bytes(%q);\nexport const dataset = bytes(%q);\n",
+		written, base64.StdEncoding.EncodeToString(g.parts.Program), base64.StdEncoding.EncodeToString(g.parts.Dataset))
 }
 
 // options are those of the Gate, beside who decides.
@@ -108,7 +112,7 @@ func (g *project) then(indent, env string) string {
 
 func (g *project) worker() []byte {
 	var b strings.Builder
-	names, data, from := "Local, protect", "", "env.IPWARDEN_KV"
+	names, data, from := "Local, protect", "", "env.IPWARDEN_KV, needs: "+quoted(needsName(g.parts.Needs))
 	if g.cfg.Remote {
 		names = "Local, Remote, protect"
 	}
@@ -189,7 +193,7 @@ func (g *project) readme(platform string, b *Built) []byte {
 		filepath.Base(g.cfg.Name), b.Date.Format("2006-01-02"), b.Sizes.Ranges, b.Sizes.Answers)
 	switch {
 	case platform == "cloudflare" && g.kv:
-		t.WriteString("\nOnce: `npx wrangler kv namespace create IPWARDEN_KV`, and put the id into wrangler.toml (or build with --kv-namespace).\nThen, after every build:\n\n    npx wrangler kv bulk put kv.json --binding IPWARDEN_KV --remote\n    npx wrangler deploy\n\nOf new data alone the first command is enough: isolates take it up within five minutes.\nA dataset belongs to its policy: with a policy that asks for other things, make another namespace.\n")
+		t.WriteString("\nOnce: `npx wrangler kv namespace create IPWARDEN_KV`, and put the id into wrangler.toml (or build with --kv-namespace).\nThen, after every build:\n\n    npx wrangler kv bulk put kv.json --binding IPWARDEN_KV --remote\n    npx wrangler deploy\n\nOf new data alone the first command is enough: isolates take it up within five minutes.\nA dataset belongs to its policy: of a policy that asks for other things do both at once.\n")
 	case platform == "cloudflare":
 		t.WriteString("\nSay in wrangler.toml which requests come here, then:\n\n    npx wrangler dev\n    npx wrangler deploy\n")
 	default:

@@ -18,6 +18,7 @@ interface Chunk {
 /** A version of the dataset. */
 interface Version {
   version: string;
+  needs?: string;
   size: number;
   chunks: Chunk[];
 }
@@ -28,10 +29,11 @@ const maxChunk = 25 << 20;
 
 /**
  * Loads the dataset of the manifest, or the one before it where a chunk is missing or
- * damaged. null: it is the version that the caller has. Throws an Error that says what is
+ * damaged, or where needs is another: what of addresses the caller's policy reads; "": any.
+ * null: it is the version that the caller has. Throws an Error that says what is
  * wrong where nothing can be had.
  */
-export async function loadKV(kv: KV, have: string): Promise<{ version: string; chunks: Uint8Array[] } | null> {
+export async function loadKV(kv: KV, have: string, needs = ""): Promise<{ version: string; chunks: Uint8Array[] } | null> {
   const text = await kv.get(manifestKey, "arrayBuffer");
   if (!text) throw new Error(`the store has no ${manifestKey}; put kv.json of 'ipwarden edge build' into it`);
   const wrong: string[] = [];
@@ -39,6 +41,10 @@ export async function loadKV(kv: KV, have: string): Promise<{ version: string; c
     if (v.version === have) {
       if (wrong.length > 0) throw new Error(wrong.join("; ")); // the one it has goes on
       return null;
+    }
+    if (needs && v.needs !== needs) {
+      wrong.push(`${v.version} belongs to another policy; put the kv.json into the store that was built with this Worker`);
+      continue;
     }
     try {
       const chunks: Uint8Array[] = [];

@@ -12,6 +12,8 @@ export interface LocalOptions {
   program: ArrayBuffer | Uint8Array;
   /** dataset.bin, or the key-value store that the chunks were put into. */
   dataset: ArrayBuffer | Uint8Array | KV;
+  /** What the datasets in the store must have, as edge build names it: one that was made for another policy is not taken. Default: any is. */
+  needs?: string;
   /**
    * Who is asked about what the policy lets in, such as new Remote(…): what it refuses is
    * refused at once, and no limit is counted here. Default: nobody; limits are counted in
@@ -31,12 +33,16 @@ export interface LocalOptions {
 /** Milliseconds until loading is tried again that has failed. */
 const again = 10000;
 
+/** Milliseconds for a loading; then another begins. */
+const patience = 30000;
+
 /** Runs the policy in the isolate. Make one per isolate. */
 export class Local implements Decider {
   readonly #o: LocalOptions;
   #engine: Engine | undefined;
   #version = "";
   #loading: Promise<void> | undefined;
+  #until = 0; // when a loading is given up
   #next = 0; // when the store is asked again
   #failed: unknown;
 
@@ -75,7 +81,13 @@ export class Local implements Decider {
       }
     }
     if (!bytes && now >= this.#next) {
-      this.#loading ??= this.#load(now).finally(() => (this.#loading = undefined));
+      // A store that never answers, or a request that was ended under its loading, is waited for no longer.
+      if (!this.#loading || now >= this.#until) {
+        this.#until = now + patience;
+        const loading = (this.#loading = this.#load(now).finally(() => {
+          if (this.#loading === loading) this.#loading = undefined;
+        }));
+      }
       context.waitUntil(this.#loading);
     }
     if (this.#engine) return this.#ask(this.#engine, facts, context, route, now);
@@ -97,7 +109,7 @@ export class Local implements Decider {
     try {
       v = engine.decide(facts, { now, sample: Math.floor(Math.random() * 0x100000000), cleared: Math.min(100, Math.max(-1, Math.floor(cleared))), charge: !this.#o.then && this.#o.limits !== false });
     } catch (e) {
-      // An engine that has failed is not asked again: the next request makes another.
+      // An engine that has failed is not asked again: after ten seconds of the fail mode another is made.
       if (e instanceof WebAssembly.RuntimeError || (e instanceof Error && e.message.startsWith("ipwarden: the engine ended"))) {
         this.#engine = undefined;
         this.#version = "";
@@ -112,7 +124,7 @@ export class Local implements Decider {
   /** Loads what the store has, when that is another version. What fails leaves the old one in place. */
   async #load(now: number): Promise<void> {
     try {
-      const found = await loadKV(this.#o.dataset as KV, this.#version);
+      const found = await loadKV(this.#o.dataset as KV, this.#version, this.#o.needs);
       if (found) {
         this.#engine = new Engine(this.#o.engine, bytesOf(this.#o.program)!, found.chunks, now);
         this.#version = found.version;

@@ -51,6 +51,28 @@ test("it decides from what the store has, and counts limits", async () => {
   assert.equal(v.limits?.[0]?.allowed, false);
 });
 
+test("a dataset of another policy is not taken", async () => {
+  const needs = JSON.parse(first.get(manifestKey)!.toString()).versions[0].needs as string;
+  assert.match(needs, /^[0-9a-f]{16}$/);
+  const both = new Map([...first, ...second]); // its manifest has the one before too
+  assert.equal(await ask(local(both, { needs }), tor), "block");
+  await assert.rejects(() => ask(local(second, { needs }), tor), /another policy|is not there/);
+  const l = local(first, { needs: "0123456789abcdef" });
+  await assert.rejects(() => ask(l, tor), /another policy/);
+});
+
+test("a store that never answers is asked again", async () => {
+  let now = 1_800_000_000_000, silent = true;
+  const store = kv(first);
+  const l = local(first, { now: () => now, dataset: { get: (key: string) => (silent ? new Promise(() => {}) : store.get(key, "arrayBuffer")) } });
+  const gate = new Gate({ decider: l, fail: "closed", budget: 1 });
+  assert.equal((await gate.check(facts(tor), context)).verdict.status, 503);
+  silent = false;
+  assert.equal((await gate.check(facts(tor), context)).verdict.status, 503);
+  now += 30000;
+  assert.equal(await ask(l, tor), "block");
+});
+
 test("who is asked next is asked about what passes alone", async () => {
   let n = 0;
   const then: Decider = { decide: () => { n++; return { verdict: "step_up", passes: true } as Verdict; } };
