@@ -24,7 +24,8 @@ const dir = mkdtempSync(join(tmpdir(), "ipwarden-guide-"));
 const children: ChildProcess[] = [];
 after(async () => {
   for (const c of children) {
-    c.kill("SIGKILL");
+    // With what it has started itself: a Worker is a process of miniflare's.
+    try { process.kill(-c.pid!, "SIGKILL"); } catch { /* all of them have ended */ }
     if (c.exitCode === null && c.signalCode === null) await once(c, "exit");
   }
   rmSync(dir, { recursive: true, force: true });
@@ -38,7 +39,7 @@ test("from nothing to a protected Worker", async () => {
   symlinkSync(program, join(dir, "bin/ipwarden"));
   const env = { ...process.env, PATH: `${join(dir, "bin")}:${process.env["PATH"]}`, HOME: dir, XDG_DATA_HOME: dir };
   const run = (command: string) => {
-    const child = spawn("sh", ["-c", `exec ${command}`], { cwd: dir, env, stdio: ["ignore", "pipe", "pipe"] });
+    const child = spawn("sh", ["-c", `exec ${command}`], { cwd: dir, env, stdio: ["ignore", "pipe", "pipe"], detached: true });
     let said = "";
     for (const s of [child.stdout!, child.stderr!]) s.on("data", (b: Buffer) => { said += b.toString(); });
     children.push(child);
