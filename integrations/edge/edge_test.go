@@ -1,6 +1,7 @@
 package edge
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"net"
@@ -11,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ipwarden/ipwarden/internal/edge/assets"
 	"github.com/ipwarden/ipwarden/internal/proxytest"
 )
 
@@ -70,5 +72,11 @@ func TestEdge(t *testing.T) {
 		}
 	}
 	t.Run("types", func(t *testing.T) { run(t, "node_modules/typescript/bin/tsc", "--noEmit") })
+	t.Run("what the program carries is fresh", func(t *testing.T) {
+		run(t, "scripts/worker.mjs", "fresh.js")
+		if fresh, err := os.ReadFile(filepath.Join(tree, "fresh.js")); err != nil || !bytes.Equal(fresh, assets.Bundle()) {
+			t.Errorf("internal/edge/assets/ipwarden.js is not what src makes: run make edge (%v)", err)
+		}
+	})
 	t.Run("tests", func(t *testing.T) { run(t, "scripts/test.mjs") })
 }
