@@ -14,6 +14,8 @@ import (
 // edgeCmd groups what is about edge platforms.
 type edgeCmd struct {
 	Build edgeBuildCmd `cmd:"" help:"Write what an edge platform runs: a policy, its engine and as much of the dataset as it reads." example:"ipwarden edge build --policy policy.yaml --out edge"`
+
+	Function edgeFunctionCmd `cmd:"" help:"Write the code of a CloudFront Function: lists of networks and countries, and clearances." example:"ipwarden edge function --block 203.0.113.0/24"`
 }
 
 type edgeBuildCmd struct {

@@ -10,7 +10,7 @@ import { gzipSync } from "node:zlib";
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 
 /** What is imported by name: @ipwarden/edge and @ipwarden/edge/NAME. */
-export const entries = ["index", "cloudflare", "cloudfront", "express", "fetch", "hono", "lambda-edge", "local", "vercel"];
+export const entries = ["index", "cloudflare", "express", "fetch", "hono", "lambda-edge", "local", "vercel"];
 
 /** Builds the scripts into a folder, and returns their bytes as they are and gzipped together. */
 export async function pack(outdir) {

@@ -1,9 +1,17 @@
 // The challenge at the edge: a Worker in workerd sends a visitor to the page of a real
 // ipwarden, which is solved as browsers solve it; with the cookie the Worker lets it in.
 import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
 import { after, before, test } from "node:test";
 import type { Miniflare } from "miniflare";
+import { Clearances } from "../src/clearance.js";
+import { Gate } from "../src/gate.js";
+import { Local } from "../src/local.js";
+import type { Facts, HeaderLine } from "../src/types.js";
 import { runFunction } from "./rigs.js";
 import { Ipwarden, Origin, patience, token, worker } from "./world.js";
 import http from "node:http";
@@ -150,7 +158,7 @@ test("the cookie of the one is good at the other", async () => {
 });
 
 test("a function of CloudFront takes and makes them too", async () => {
-  const rules = { challenge: ["203.0.113.0/24", "2001:db8::/33"], allow: ["203.0.113.200"], clearance: { secret: "key", risk: 40 } };
+  const rules = { challenge: ["203.0.113.0/24", "2001:db8::/33"], allow: ["203.0.113.200"], secret: "key", risk: 40 };
   const run = (address: string, more: { headers?: [string, string][]; path?: string } = {}, keys: Record<string, string> = { key }) => runFunction(rules, address, more, keys);
   assert.equal((await run("203.0.113.200")).answer.uri, "/", "allowed");
   assert.equal((await run("198.51.100.1")).answer.uri, "/", "not asked");
@@ -173,6 +181,41 @@ test("a function of CloudFront takes and makes them too", async () => {
   assert.equal((await run(vpn, {}, { key: "" })).answer.statusCode, 403, "without a key nobody gets in");
   // Expired, and the ceiling: 40 and ten more.
   assert.equal((await runFunction(rules, vpn, cookies(cookie), { key }, Date.now() + 2 * 3600_000)).answer.statusCode, 302, "expired");
-  assert.equal((await runFunction({ ...rules, clearance: { secret: "key", risk: 51 } }, vpn, cookies(cookie), { key })).answer.statusCode, 302, "worse");
-  assert.equal((await runFunction({ ...rules, clearance: { secret: "key", risk: 50 } }, vpn, cookies(cookie), { key })).answer.uri, "/");
+  assert.equal((await runFunction({ ...rules, risk: 51 }, vpn, cookies(cookie), { key })).answer.statusCode, 302, "worse");
+  assert.equal((await runFunction({ ...rules, risk: 50 }, vpn, cookies(cookie), { key })).answer.uri, "/");
+});
+
+test("what ipwarden edge build writes, with the key", async () => {
+  const dir = mkdtempSync(join(tmpdir(), "ipwarden-challenge-"));
+  try {
+    writeFileSync(join(dir, "policy.yaml"), `version: 1
+rules:
+  - {name: secret, when: request.path.startsWith("/secret"), action: challenge}
+`);
+    execFileSync(resolve(process.env["IPWARDEN_BIN"] ?? "../../bin/ipwarden"), ["edge", "build", "--policy", "policy.yaml", "--platform", "node", "--out", "out"], { cwd: dir });
+    const file = (name: string) => readFileSync(join(dir, "out", name));
+    const decider = new Local({ engine: new WebAssembly.Module(file("engine.wasm")), program: file("program.bin"), dataset: file("dataset.bin") });
+    const gate = new Gate({ decider, clearances: new Clearances({ key }), budget: 10000 });
+    const check = (address: string, path: string, ...headers: HeaderLine[]) => {
+      const facts: Facts = { address, method: "GET", scheme: "https", host: "www.example.org", path, headers };
+      return gate.check(facts, { waitUntil: () => {} });
+    };
+    const address = "185.65.135.9"; // somebody on the Internet
+    assert.equal((await check(address, "/")).pass, true);
+    const sent = await check(address, "/secret?x=1");
+    assert.ok(!sent.pass && sent.status === 302, JSON.stringify(sent));
+    const page = await visit(remote, address, sent.verdict.location);
+    assert.equal(page.status, 200, page.body);
+    const solved = await visit(remote, address, path, { form: solve(page.body) });
+    assert.equal(solved.headers.location, "/secret?x=1");
+    const cookie: HeaderLine = ["Cookie", solved.headers["set-cookie"]![0]!.split(";")[0]!];
+    const cleared = await check(address, "/secret?x=1", cookie);
+    assert.deepEqual([cleared.pass, cleared.verdict.verdict, cleared.verdict.reason], [true, "allow", "clearance"]);
+    assert.equal((await check("185.65.136.9", "/secret", cookie)).pass, false, "elsewhere");
+    // Without the key it is a refusal, cookie or not.
+    const without = await new Gate({ decider, budget: 10000 }).check({ address, method: "GET", scheme: "https", host: "www.example.org", path: "/secret", headers: [cookie] }, { waitUntil: () => {} });
+    assert.ok(!without.pass && without.status === 403, JSON.stringify(without));
+  } finally {
+    rmSync(dir, { recursive: true, force: true });
+  }
 });

@@ -1,12 +1,13 @@
 // Every adapter behind one shape: what the platform knows of the other end, and what a
 // client sends, go in; what the gate was asked, and what the origin gets, come out.
+import { execFileSync } from "node:child_process";
 import { createHash, createHmac } from "node:crypto";
 import { IncomingMessage, ServerResponse } from "node:http";
 import { Socket } from "node:net";
+import { resolve } from "node:path";
 import { runInNewContext } from "node:vm";
 import { canonical } from "../src/address.js";
 import * as cloudflare from "../src/cloudflare.js";
-import { cloudFrontFunction, type CloudFrontFunction } from "../src/cloudfront.js";
 import { express } from "../src/express.js";
 import { bun, deno, node, protect } from "../src/fetch.js";
 import { bare, Gate, type GateOptions } from "../src/gate.js";
@@ -162,9 +163,31 @@ function functionOf(code: string): { world: World; handler: (event: object) => P
   return { world, handler };
 }
 
+/** What `ipwarden edge function` is told. */
+export interface FunctionRules {
+  allow?: string[];
+  block?: string[];
+  blockCountry?: string[];
+  challenge?: string[];
+  secret?: string;
+  risk?: number;
+}
+
+const codes = new Map<string, string>();
+
+/** The code of a function, as the command writes it. */
+export function codeOf(rules: FunctionRules): string {
+  const args = Object.entries(rules).flatMap(([name, value]) => [`--${name.replace("C", "-c")}=${String(value)}`]);
+  const known = codes.get(args.join(" "));
+  if (known !== undefined) return known;
+  const code = execFileSync(resolve(process.env["IPWARDEN_BIN"] ?? "../../bin/ipwarden"), ["edge", "function", ...args], { encoding: "utf8" });
+  codes.set(args.join(" "), code);
+  return code;
+}
+
 /** What a function for CloudFront answers. */
-export async function runFunction(rules: CloudFrontFunction, address: string | null, sent: Sent, keys: Record<string, string> = {}, now = Date.now()): Promise<{ answer: any; request: any }> {
-  const code = cloudFrontFunction(rules).replace(/^import cf from 'cloudfront';/, "");
+export async function runFunction(rules: FunctionRules, address: string | null, sent: Sent, keys: Record<string, string> = {}, now = Date.now()): Promise<{ answer: any; request: any }> {
+  const code = codeOf(rules).replace(/^import cf from 'cloudfront';/, "");
   const headers: Record<string, { value: string; multiValue?: { value: string }[] }> = { host: { value: "example.org" } };
   const cookies: Record<string, { value: string; multiValue?: { value: string }[] }> = {};
   for (const [name, value] of sent.headers ?? []) {
@@ -198,7 +221,7 @@ const cloudFront: Rig = {
   name: "CloudFront Functions", own: ["cloudfront-viewer-country"], raw: true,
   async send(address, sent) {
     // What it blocks is the address of whoever may not be told apart from another.
-    const { answer } = await runFunction({ block: ["198.51.100.20"], blockCountries: ["KP"] }, address, sent);
+    const { answer } = await runFunction({ block: ["198.51.100.20"], blockCountry: ["KP"] }, address, sent);
     const flat = Object.entries<{ value: string; multiValue?: { value: string }[] }>(answer.headers)
       .flatMap(([name, l]) => [[name, l.value], ...(l.multiValue ?? []).map((m) => [name, m.value])] as HeaderLine[]);
     if (answer.statusCode) return { address: canonical(address), status: answer.statusCode, reply: flat };
