@@ -82,6 +82,7 @@ func newShop(t testing.TB) *shop {
 	add("PLACE", "place", nil)
 	add("OWN", "starter", func(k *customer.Key) { k.Limits = []customer.Limit{{Name: "minute", Per: customer.PerMinute, N: 2}} })
 	add("FAST", "fast", nil)
+	add("DECIDES", "tiny", func(k *customer.Key) { k.Scopes = []string{customer.ScopeDecide} })
 	s.Apply(c)
 	s.keys["UNKNOWN"] = customer.NewKeyText(customer.Secret, customer.Live)
 	good := []byte(s.keys["GOOD"])

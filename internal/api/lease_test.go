@@ -311,3 +311,36 @@ func TestLeasesAreBounded(t *testing.T) {
 		t.Errorf("%d bytes, counted %d", sum, l.bytes)
 	}
 }
+
+// The account that asks is charged once for a lease, too.
+func TestLeaseAndQuota(t *testing.T) {
+	p, err := policy.New(policy.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	g, err := gate.New(gate.Config{Source: ipwardentest.Sample(), Program: p, Now: func() time.Time { return noon }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, s := withAccounts(t, func(c *Config) { c.Gate = &GateConfig{Gate: g} })
+	ask := func(body string) int {
+		t.Helper()
+		r := askGate(a, "203.0.113.9:1234", "POST", "/v1/decide", body, "X-Api-Key: "+s.keys["DECIDES"])
+		return r.StatusCode
+	}
+	// Two a day: a lease and its repetitions, by name and by what it is about, are one.
+	for i, body := range []string{
+		`{"lease":"a","ip":"8.8.8.8"}`, `{"lease":"a","ip":"8.8.8.8"}`, `{"lease":"b","ip":"8.8.8.8","path":"/x"}`, `{"ip":"nonsense"}`, `{"lease":"c","ip":"1.1.1.1"}`, `{"lease":"c","ip":"1.1.1.1"}`,
+	} {
+		want := 200
+		if i == 3 {
+			want = 400
+		}
+		if got := ask(body); got != want {
+			t.Errorf("%s: %d", body, got)
+		}
+	}
+	if got := ask(`{"lease":"d","ip":"81.2.69.1"}`); got != 429 {
+		t.Errorf("the third: %d", got)
+	}
+}
