@@ -20,7 +20,7 @@ import (
 // people returns what changes how accounts sign in. Its letters go into the outbox of
 // the data directory, from which a server sends them. url is where links lead.
 func (a *accounts) people(ctx context.Context, url, site string, e *env) (*people.People, error) {
-	secret, err := a.Secret(ctx, a.dir)
+	secret, err := a.keySecret(ctx)
 	if err != nil {
 		return nil, err
 	}

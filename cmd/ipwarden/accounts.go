@@ -34,7 +34,9 @@ type accounts struct {
 	*account.Service
 	db  *database.DB
 	dir string // the data directory
-	h   *authz.Hasher
+	// What hashes keys, and what it is made of; nil before it was asked for.
+	h      *authz.Hasher
+	secret []byte
 	// alert tells the owner of an account what of its plan is used; nil for nobody.
 	alert func(context.Context, usage.Alert) error
 }
@@ -114,12 +116,21 @@ func (a *accounts) hasher(ctx context.Context) (*authz.Hasher, error) {
 	if a.h != nil {
 		return a.h, nil
 	}
-	secret, err := a.Secret(ctx, a.dir)
+	secret, err := a.keySecret(ctx)
 	if err != nil {
 		return nil, err
 	}
 	a.h, err = authz.NewHasher(secret)
 	return a.h, err
+}
+
+// keySecret reads the secret of keys, once: the database that is asked about it may be
+// far away.
+func (a *accounts) keySecret(ctx context.Context) (secret []byte, err error) {
+	if a.secret == nil {
+		a.secret, err = a.Secret(ctx, a.dir)
+	}
+	return a.secret, err
 }
 
 // findKey finds a key by its identifier, or by its own text; "-" reads that from

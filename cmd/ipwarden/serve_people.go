@@ -56,7 +56,7 @@ func (f *peopleFlags) disposable() (func(string) bool, error) {
 // openPeople lets people have accounts. at is where they reach the server.
 func (r *keyRun) openPeople(ctx context.Context, f *peopleFlags, at string, e *env, log *slog.Logger) error {
 	var err error
-	if r.secret, err = r.accounts.Secret(ctx, r.accounts.dir); err != nil {
+	if r.secret, err = r.accounts.keySecret(ctx); err != nil {
 		return err
 	}
 	refused, err := f.disposable()

@@ -14,6 +14,9 @@ import (
 // already there are not run again, so that it does nothing on most starts.
 //
 // A database that a later version has changed is refused: nobody knows what it means.
+//
+// Where the tables are of this version, as on most starts, that is one question: the
+// database may be far away.
 func Migrate(ctx context.Context, pool *sql.DB, dialect goose.Dialect, migrations fs.FS) error {
 	options := []goose.ProviderOption{goose.WithDisableGlobalRegistry(true)}
 	if dialect == goose.DialectPostgres {
@@ -30,10 +33,15 @@ func Migrate(ctx context.Context, pool *sql.DB, dialect goose.Dialect, migration
 	}
 	sources := p.ListSources()
 	newest := sources[len(sources)-1].Version
-	have, err := p.GetDBVersion(ctx)
+	// Each step is one transaction with its row in goose's book, so that what is read here
+	// is in force. Where there is no book yet, goose makes it, and says what else is wrong.
+	var have int64
+	if err := pool.QueryRowContext(ctx, `SELECT max(version_id) FROM `+gooseTable).Scan(&have); err != nil {
+		if have, err = p.GetDBVersion(ctx); err != nil {
+			return err
+		}
+	}
 	switch {
-	case err != nil:
-		return err
 	case have > newest:
 		return fmt.Errorf("its tables are of version %d, and this program knows versions up to %d: it was used by a later ipwarden; use that one", have, newest)
 	case have == newest:

@@ -78,7 +78,11 @@ func Open(ctx context.Context, url string, timeout time.Duration) (*database.DB,
 		Columns: `SELECT column_name FROM information_schema.columns WHERE table_schema = current_schema() AND table_name = $1 ORDER BY ordinal_position`,
 	})
 	starting, cancel := context.WithTimeout(ctx, timeout)
-	err = d.Sorted(ctx, pool.PingContext(starting))
+	conn, err := pool.Conn(starting) // it goes back into the pool, and is asked next
+	if err == nil {
+		err = conn.Close()
+	}
+	err = d.Sorted(ctx, err)
 	cancel()
 	if err == nil {
 		err = database.Migrate(ctx, pool, goose.DialectPostgres, Migrations())
