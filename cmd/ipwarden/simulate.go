@@ -25,7 +25,7 @@ type simulateRegionsCmd struct {
 	Regions     int           `default:"11" placeholder:"N" help:"How many regions, as far from each other as those of a large cloud: 2 to 11; default ${default}."`
 	Near        bool          `help:"All on the loopback, where nothing takes time and nothing is cut off: needs no root."`
 	Hold        time.Duration `default:"6s" placeholder:"TIME" help:"How long each fault lasts; default ${default}."`
-	Faults      []string      `default:"all" placeholder:"LIST" help:"Which: partition, server, aggregator, stream, postgres, with commas; all, none; default ${default}."`
+	Faults      []string      `default:"all" placeholder:"LIST" help:"Which: partition, server, aggregator, stream, postgres, redis, with commas; all, none; default ${default}."`
 	Rate        int           `default:"40" placeholder:"N" help:"Calls a second through each region all the time; default ${default}."`
 	Quota       int           `default:"20000" placeholder:"N" help:"A quota that all regions spend at once; 0 is none; default ${default}."`
 	QuotaRate   int           `default:"150" placeholder:"N" help:"Calls a second that each region wants of it; default ${default}."`
@@ -41,13 +41,14 @@ func (simulateRegionsCmd) Help() string {
 packets between them that take as long as between the regions of a large cloud; one
 PostgreSQL for all, in the first; the last has its stream on a server of its own. Two
 clocks are wrong. Calls go through all regions all the time, while a region is cut
-off, and its server, the server that writes the sums, a stream server and PostgreSQL
-are killed (kill -9) and started again. Prints how long a call takes to be known
+off, and its server, the server that writes the sums, a stream server, PostgreSQL and
+the Redis that counts by client are killed (kill -9) and started again. Prints how long a call takes to be known
 elsewhere and a key to be refused, how many calls more than a quota are admitted,
 against the bound of docs/usage.md, and whether every sum is what was sent, in every
-region and in the database. Exit status 1 if one is not, or the bound was exceeded.
+region, in the database and in Redis. Exit status 1 if one is not, or the bound was exceeded.
 
-Needs Linux, root, /dev/net/tun and PostgreSQL's programs; with --near only those.
+Needs Linux, root, /dev/net/tun and PostgreSQL's programs; with --near only the
+programs. Without redis-server that fault is left out.
 
 Examples:
   sudo ipwarden simulate regions

@@ -90,6 +90,13 @@ func (w *world) run(r *Report) error {
 	r.Kills = w.kills
 	w.say("totals     exact in all %d regions and in the database %s after the last call: %d calls answered, %d without an answer (their server was killed), %d counted\n",
 		len(w.regions), time.Since(settling).Round(100*time.Millisecond), r.Answered, r.Lost, r.Counted)
+	if w.redis == nil {
+		return nil
+	}
+	if r.Clients, err = w.callersAgree(r.Lost); err != nil {
+		return err
+	}
+	w.say("clients    %d calls counted by client in Redis, as many as by key\n", r.Clients)
 	return nil
 }
 
@@ -206,6 +213,15 @@ func (w *world) breaks(r *Report, fault string) error {
 		w.kill(w.database.process)
 		w.wait(w.c.Hold)
 		return w.restartDatabase()
+	case FaultRedis:
+		if w.redis == nil {
+			w.say("%-10s left out: redis-server is not installed (Debian: apt-get install redis-server)\n", fault)
+			return nil
+		}
+		w.say("%-10s the Redis that counts by client is killed\n", fault)
+		w.kill(w.redis.process)
+		w.wait(w.c.Hold)
+		return w.ready(w.redis.process, w.redis.listens(w))
 	}
 	return nil
 }

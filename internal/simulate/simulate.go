@@ -65,11 +65,12 @@ const (
 	FaultAggregator = "aggregator" // the server that writes the sums is killed
 	FaultStream     = "stream"     // a region's stream server is killed
 	FaultPostgres   = "postgres"   // the database is killed
+	FaultRedis      = "redis"      // the server that counts by client is killed
 )
 
 // Faults are all of them.
 func Faults() []string {
-	return []string{FaultPartition, FaultServer, FaultAggregator, FaultStream, FaultPostgres}
+	return []string{FaultPartition, FaultServer, FaultAggregator, FaultStream, FaultPostgres, FaultRedis}
 }
 
 // A Report is what came of it.
@@ -80,6 +81,7 @@ type Report struct {
 	Answered    int64           // calls, of the traffic
 	Lost        int64           // calls whose answer was lost with a process: they may have been counted
 	Counted     int64           // in the end, in every region and in the database
+	Clients     int64           // calls counted by client, of the traffic and of quotas; 0 is that there was no Redis
 	Exact       bool            // every sum is what was sent
 	Kills       int             // of processes
 }

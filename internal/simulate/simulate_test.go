@@ -52,13 +52,15 @@ func simulated(t *testing.T, c simulate.Config) *simulate.Report {
 }
 
 // The server of a region with its stream and its aggregator, the server that writes the
-// sums, a stream server and PostgreSQL are killed while calls go through all of them.
+// sums, a stream server, PostgreSQL and Redis are killed while calls go through all of
+// them.
 func TestKills(t *testing.T) {
 	c := simulation(t)
 	c.Near = true
-	c.Faults = []string{simulate.FaultServer, simulate.FaultAggregator, simulate.FaultStream, simulate.FaultPostgres}
-	if r := simulated(t, c); r.Kills != 4 {
-		t.Errorf("%d processes were killed", r.Kills)
+	c.Faults = []string{simulate.FaultServer, simulate.FaultAggregator, simulate.FaultStream, simulate.FaultPostgres, simulate.FaultRedis}
+	proxytest.Need(t, "redis-server", "redis-server")
+	if r := simulated(t, c); r.Kills != 5 || r.Clients < r.Counted-r.Lost {
+		t.Errorf("%d processes were killed, and %d of %d calls counted by client", r.Kills, r.Clients, r.Counted)
 	}
 }
 

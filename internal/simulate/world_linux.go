@@ -25,6 +25,7 @@ type world struct {
 	net      *netns.World  // nil when near
 	thread   chan<- func() // that starts processes, when near
 	database *database
+	redis    *redis   // nil is none
 	stream   *process // the last region's
 	regions  []*region
 	kills    int
@@ -93,6 +94,9 @@ func (w *world) open() (err error) {
 	if err := w.openDatabase(); err != nil {
 		return err
 	}
+	if err := w.openRedis(); err != nil {
+		return err
+	}
 	last := len(w.regions) - 1
 	w.stream = &process{name: "stream", place: last, args: []string{
 		w.c.Program, "simulate", "stream", "--listen", w.addr(last, portStream), "--dir", filepath.Join(w.dir, "stream"), "--password-file", filepath.Join(w.dir, "password"),
@@ -139,6 +143,9 @@ func (w *world) serve() error {
 			w.c.Program, "serve", "--accounts", "--region", r.name, "--listen", r.http(), "--data-dir", dir,
 			"--usage-password-file", filepath.Join(w.dir, "password"), "--usage-clients", "1024",
 		}}
+		if w.redis != nil {
+			r.server.args = append(r.server.args, "--usage-redis", w.redis.url())
+		}
 		if i == len(w.regions)-1 {
 			r.server.args = append(r.server.args, "--usage-stream", "nats://"+w.addr(i, portStream))
 		} else {
@@ -192,6 +199,9 @@ func (w *world) close() {
 	}
 	w.stream.kill() // none is nothing to kill
 	w.database.remove()
+	if w.redis != nil {
+		w.redis.kill()
+	}
 	if w.net != nil {
 		w.net.Close()
 	}
