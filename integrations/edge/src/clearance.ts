@@ -3,6 +3,7 @@
 // gate takes.
 import { parse } from "./address.js";
 import type { Challenges } from "./gate.js";
+import { trim } from "./headers.js";
 import type { Facts } from "./types.js";
 
 /** Options of Clearances. All but the key are those of the gate, and default to its defaults. */
@@ -183,7 +184,7 @@ function cookies(facts: Facts, name: string): string[] {
     for (let at = 0; at < line.length && found.length < MAX_COOKIES; ) {
       let end = line.indexOf(";", at);
       if (end < 0) end = line.length;
-      const pair = line.slice(at, end).replace(/^[ \t]+|[ \t]+$/g, "");
+      const pair = trim(line.slice(at, end));
       if (pair.startsWith(name) && pair[name.length] === "=") found.push(pair.slice(name.length + 1));
       at = end + 1;
     }

@@ -1,6 +1,7 @@
 // Clients behind proxies of one's own: one header, read from the right, as package
 // clientip does it (contract C1 to C7).
 import { canonical, parse } from "./address.js";
+import { trim } from "./headers.js";
 import type { HeaderLine } from "./types.js";
 
 /** Options of Proxies. */
@@ -60,7 +61,7 @@ export class Proxies {
         const from = line.lastIndexOf(",", end - 1);
         const at = end === 0 ? -1 : from; // lastIndexOf reads -1 as 0
         if (end - at - 1 > MAX_ELEMENT) return null;
-        const text = node(line.slice(at + 1, end).replace(/^[ \t]+|[ \t]+$/g, ""));
+        const text = node(trim(line.slice(at + 1, end)));
         const address = text === null ? null : canonical(text);
         if (address === null) return null;
         if (!this.#trusts(text)) return address;
@@ -108,7 +109,7 @@ function node(s: string): string | null {
 
 /** The one address of a header that a proxy overwrites. */
 function single(header: string, line: string): string | null {
-  let s: string | null = line.length > MAX_ELEMENT ? "" : line.replace(/^[ \t]+|[ \t]+$/g, "");
+  let s: string | null = line.length > MAX_ELEMENT ? "" : trim(line);
   if (header === "cloudfront-viewer-address" && s[0] !== "[") {
     // Always with a port, and IPv6 without brackets.
     const cut = /^(.+):([0-9]{1,5})$/.exec(s);

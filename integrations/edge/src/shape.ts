@@ -1,5 +1,6 @@
 // What of a request an answer depends on, as the server says it.
 import { format, network, parse, within } from "./address.js";
+import { trim } from "./headers.js";
 import type { Facts } from "./types.js";
 
 /** A path that all servers read as it is written, as policy.Paths.Plain has it. */
@@ -26,7 +27,7 @@ function cookie(facts: Facts, name: string): string[] {
   for (const line of header(facts, "cookie") ?? []) {
     for (const pair of line.split(";")) {
       const at = pair.indexOf("=");
-      if (at >= 0 && pair.slice(0, at).trim() === name) out.push(pair.slice(at + 1).trim());
+      if (at >= 0 && trim(pair.slice(0, at)) === name) out.push(trim(pair.slice(at + 1)));
     }
   }
   return out;

@@ -75,6 +75,14 @@ test("of many cookies four are looked at, in however many lines", async () => {
   assert.equal(await cleared(["Cookie", ";".repeat(64 << 10)], ["Cookie", good]), true);
 });
 
+test("spaces in a cookie cost what reading them does", async () => {
+  // One look at each: a look at the rest of the run from each of them took half a minute.
+  const line = "a=1" + " ".repeat(150_000) + "x; ipwarden_clearance=" + "\t".repeat(150_000) + "x";
+  const began = performance.now();
+  assert.equal(await at(0).ceiling(facts("203.0.113.7", ["Cookie", line])), -1);
+  assert.ok(performance.now() - began < 10_000, `${performance.now() - began} ms`);
+});
+
 test("whatever a cookie says, nothing is thrown", async () => {
   const r = seeded(7);
   for (let i = 0; i < 2000; i++) {

@@ -18,6 +18,7 @@ rules:
   - {name: decoy, when: 'request.path.startsWith("/decoy")', action: block, response: decoy}
   - {name: empty, when: 'request.path.startsWith("/empty")', action: block, response: empty}
   - {name: away, when: 'request.path.startsWith("/away")', action: block, response: away}
+  - {name: jar, when: 'request.cookies["role"] == "bad"', action: block}
   - {name: all, when: ip.security.is_vpn, action: challenge}
 responses:
   decoy: {status: 200, title: Welcome}
@@ -84,6 +85,19 @@ test("names that JSON could take for another are no question's end", async () =>
   assert.equal((await send({ headers: names.map((n): HeaderLine => [n, "1"]) })).verdict.reason, "rule");
   assert.equal((await send({ headers: Array.from({ length: 3000 }, (_, i): HeaderLine => [`X-${i}`, "v"]) })).verdict.reason, "rule");
   assert.equal(remote.stats.failed, 0);
+});
+
+test("a cookie that the policy takes for another is another where answers are kept", async () => {
+  const own = new Gate({ decider: new Remote({ url: ipwarden.url, token }), fail: "closed", budget: 10_000 });
+  const judge = async (cookie: string) => (await own.check({ address: "198.51.100.7", method: "GET", scheme: "https", host: "x", path: "/", headers: [["cookie", cookie]] }, { waitUntil: (p) => void p.catch(() => {}) })).pass;
+  // Each first as nobody reads it, so that this answer is kept when the cookie itself comes.
+  for (const space of ["\u00a0", "\ufeff", "\u3000", "\u2028", "\v", "\f", "\r", "\n", "\u2003"]) {
+    for (const cookie of [`role=${space}bad`, `role=bad${space}`, `${space}role=bad`, `role${space}=bad`]) {
+      assert.equal(await judge(cookie), true, JSON.stringify(cookie));
+      assert.equal(await judge("role=bad"), false, `after ${JSON.stringify(cookie)}`);
+    }
+  }
+  for (const cookie of ["role = bad", "a=b;\trole=bad\t", 'role="bad"']) assert.equal(await judge(cookie), false, cookie);
 });
 
 test("what a policy answers with 200 or 204 is a refusal too", async () => {
