@@ -29,6 +29,18 @@ func newTier(p customer.Plan) *tier {
 	return t
 }
 
+// mostNetworks is as many as a limit.Memory holds with two limits each.
+const mostNetworks = 1 << 29
+
+// newMemory remembers the use of so many networks.
+func newMemory(networks int) *limit.Memory {
+	m, err := limit.NewMemory(limit.MemoryConfig{Entries: 2 * networks})
+	if err != nil {
+		panic(err) // New has looked at the number
+	}
+	return m
+}
+
 // checkAnonymous is Check without a key.
 func (a *Authorizer) checkAnonymous(c *Call) *Refusal {
 	t := a.tier.Load()

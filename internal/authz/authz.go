@@ -47,7 +47,8 @@ type Config struct {
 	Shield Shield
 
 	// Networks is of how many networks the use without a key is remembered.
-	// Default: 524,288, some 24 MiB, which are taken as they are used.
+	// Default: 524,288, some 24 MiB, which are taken as they are used, once there is a
+	// plan without a key.
 	Networks int
 
 	// Now is the clock that calls are stamped with. Default: time.Now.
@@ -65,12 +66,13 @@ type Authorizer struct {
 	counts [NumCodes]atomic.Int64
 
 	tier   atomic.Pointer[tier] // nil: no call without a key
-	memory *limit.Memory        // of calls without a key
+	memory *limit.Memory        // of calls without a key; made before the first tier is stored
 	nobody usage.Key            // where they are counted
 	seed   limit.Hasher
 	salts  [2]limit.Salt
 
 	noAnonymous bool
+	networks    int
 	shield      Shield
 	stale       atomic.Pointer[time.Time] // since when changes cannot be read; nil while they can
 	mu          sync.Mutex                // guards changes
@@ -86,8 +88,8 @@ func New(cfg Config) (*Authorizer, error) {
 	if cfg.Usage == nil {
 		errs = append(errs, errors.New("no Usage: make one with usage.NewMemory"))
 	}
-	if cfg.Networks < 0 {
-		errs = append(errs, fmt.Errorf("the number of Networks is %d; it is 0 for the default, or a number of them", cfg.Networks))
+	if cfg.Networks < 0 || cfg.Networks > mostNetworks {
+		errs = append(errs, fmt.Errorf("the number of Networks is %d; it is 0 for the default, or 1 to %d", cfg.Networks, mostNetworks))
 	}
 	if len(errs) > 0 {
 		return nil, fmt.Errorf("authz: %w", errors.Join(errs...))
@@ -99,10 +101,7 @@ func New(cfg Config) (*Authorizer, error) {
 	a.plans.number = map[string]uint32{}
 	a.nobody = usage.NewKey(customer.AnonymousKey, customer.AnonymousAccount)
 	a.plans.list.Store(&[]*plan{nil})
-	var err error
-	if a.memory, err = limit.NewMemory(limit.MemoryConfig{Entries: 2 * cfg.Networks}); err != nil {
-		return nil, fmt.Errorf("authz: %w", err)
-	}
+	a.networks = cfg.Networks
 	var seed [16]byte
 	rand.Read(seed[:]) // never fails
 	a.seed = limit.NewHasher(seed)
@@ -140,6 +139,9 @@ func (a *Authorizer) Apply(c *Changes) {
 		changed[n] = newPlan(p)
 		a.plans.set(n, changed[n])
 		if p.Name == AnonymousPlan && !a.noAnonymous {
+			if a.memory == nil {
+				a.memory = newMemory(a.networks)
+			}
 			a.tier.Store(newTier(p))
 		}
 	}
@@ -206,7 +208,7 @@ func (a *Authorizer) slot(k *customer.Key) slot {
 		s.flags |= flagEnded | flagRevoked
 	}
 	var before *detail
-	if old, _ := a.table.find(s.hash, a.where); old != nil {
+	if old, _, _ := a.table.find(s.hash, a.where); old != nil {
 		before = old.detail
 	}
 	d, f := newDetail(k, before)

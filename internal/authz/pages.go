@@ -30,6 +30,9 @@ func (a *Authorizer) Compact() {
 			add(unsafe.Pointer(unsafe.SliceData(s.accounts)), uintptr(len(s.accounts))*32)
 		}
 	}
+	if h := a.table.hints.Load(); h != nil {
+		add(unsafe.Pointer(unsafe.SliceData(h.sets)), uintptr(len(h.sets))*unsafe.Sizeof(hintSet{}))
+	}
 	a.where.Memory(add)
 	all := make([]uintptr, 0, len(pages))
 	for at := range pages {

@@ -2,12 +2,14 @@ package authz
 
 import (
 	"encoding/binary"
+	"hash/maphash"
 	"math/bits"
 	"sync"
 	"sync/atomic"
 	"unsafe"
 
 	"github.com/ipwarden/ipwarden/internal/customer"
+	"github.com/ipwarden/ipwarden/internal/prefetch"
 	"github.com/ipwarden/ipwarden/internal/usage"
 )
 
@@ -24,6 +26,7 @@ type table struct {
 	shards [numShards]atomic.Pointer[shard]
 	mu     sync.Mutex // guards against another who changes it
 	n      atomic.Int64
+	hints  atomic.Pointer[hints] // nil while there are no keys
 }
 
 // A shard is an open-addressing table that never changes. A byte of tags for each
@@ -75,12 +78,12 @@ func (s *shard) groupOf(w [2]uint64) int {
 	return int(g)
 }
 
-// find returns the slot of a hash and its account's Standing, nil when there is none.
-// Comparing takes as long whichever bits differ.
-func (t *table) find(w [2]uint64, where *usage.Directory) (*slot, *usage.Standing) {
+// find returns the slot of a hash, its account's Standing, and the slot's place in the
+// shard; nil when there is none. Comparing takes as long whichever bits differ.
+func (t *table) find(w [2]uint64, where *usage.Directory) (*slot, *usage.Standing, int) {
 	s := t.shards[shardOf(w)].Load()
 	if s == nil {
-		return nil, nil
+		return nil, nil, 0
 	}
 	tag := tagOf(w) * ones
 	for g := s.groupOf(w); ; {
@@ -94,15 +97,24 @@ func (t *table) find(w [2]uint64, where *usage.Directory) (*slot, *usage.Standin
 			k, account := &s.slots[g*8+i], where.At(atomic.LoadUint32(&row[i]))
 			account.Touch() // it comes while the hash is compared
 			if (k.hash[0]^w[0])|(k.hash[1]^w[1]) == 0 {
-				return k, account
+				return k, account, g*8 + i
 			}
 		}
 		if ^tags&highs != 0 {
-			return nil, nil // a free slot: it would be there
+			return nil, nil, 0 // a free slot: it would be there
 		}
 		if g++; g == len(s.tags) {
 			g = 0
 		}
+	}
+}
+
+// fetch begins to fetch what find of a hash reads first.
+func (t *table) fetch(w [2]uint64) {
+	if s := t.shards[shardOf(w)].Load(); s != nil {
+		g := s.groupOf(w)
+		prefetch.Line(unsafe.Pointer(&s.tags[g]))
+		prefetch.Line(unsafe.Pointer(&s.accounts[g]))
 	}
 }
 
@@ -197,5 +209,16 @@ func (t *table) replace(put []slot, gone []customer.Hash) {
 		} else {
 			t.n.Add(int64(-was))
 		}
+	}
+	t.hint()
+}
+
+// hint makes room for hints of all keys. Those that were are learnt again.
+func (t *table) hint() {
+	n, h := int(t.n.Load()), t.hints.Load()
+	if h == nil && n > 0 {
+		t.hints.Store(newHints(n, maphash.MakeSeed()))
+	} else if h != nil && n > len(h.sets)*len(hintSet{}) {
+		t.hints.Store(newHints(n, h.seed))
 	}
 }

@@ -49,7 +49,7 @@ func TestTableIsAMap(t *testing.T) {
 			}
 			for n := range uint64(700) {
 				h := hash(n)
-				k, _ := tab.find(words(h), dir)
+				k, _, _ := tab.find(words(h), dir)
 				want := oracle[h]
 				if (k == nil) != (want == 0) || k != nil && k.ID != want {
 					t.Fatalf("round %d: number %d is %v, want %v", round, n, k, want)
@@ -91,7 +91,7 @@ func TestTableUnderChange(t *testing.T) {
 			var seen [stay]uint64
 			for !ended.Load() {
 				n := rnd.Uint64N(stay)
-				k, _ := tab.find(words(worst(n)), dir)
+				k, _, _ := tab.find(words(worst(n)), dir)
 				if k == nil || uint64(k.ID)>>32 != n {
 					t.Errorf("number %d is %v", n, k)
 					return

@@ -33,6 +33,15 @@ func (d *Directory) At(n uint32) *Standing { return &d.at(n).Standing }
 
 func (d *Directory) at(n uint32) *account { return &(*d.blocks.Load())[n/block][n%block] }
 
+// Find is At for who does not know that there is one: nil when there is none.
+func (d *Directory) Find(n uint32) *Standing {
+	all := d.blocks.Load()
+	if all == nil || uint64(n)/block >= uint64(len(*all)) {
+		return nil
+	}
+	return &(*all)[n/block][n%block].Standing // of one that is not made yet, nothing
+}
+
 // Memory calls add with where all of them are.
 func (d *Directory) Memory(add func(unsafe.Pointer, uintptr)) {
 	if all := d.blocks.Load(); all != nil {
