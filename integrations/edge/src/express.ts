@@ -1,6 +1,7 @@
 // Express, and whatever else takes (req, res, next): Connect, plain node:http.
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { running } from "./fetch.js";
+import { hostOf } from "./headers.js";
 import type { Gate } from "./gate.js";
 import { clientOf, type Proxies } from "./proxies.js";
 import type { Facts, HeaderLine } from "./types.js";
@@ -30,6 +31,8 @@ export function express(gate: Gate, options: ExpressOptions = {}): (req: Incomin
         return;
       }
       rewrite(req, outcome.remove, outcome.set);
+      const r = req as { url?: string; originalUrl?: string };
+      for (const name of ["url", "originalUrl"] as const) if (r[name] && r[name] !== "*") r[name] = pathOf(r[name]);
     } catch (e) {
       // Not next(e): what is no Express takes any call of it for a pass. And not a
       // rejection, which ends the process where nobody waits for it.
@@ -47,13 +50,21 @@ export function factsOfNode(req: IncomingMessage & { originalUrl?: string }, opt
   const headers = linesOf(req);
   const account = options.account?.(req);
   const field = String(req.headers[":authority"] ?? req.headers.host ?? "");
-  // An absolute target names the path too; Host is what applications read, and what is judged (RFC 9112 section 3.2.2).
-  const path = (req.originalUrl ?? req.url ?? "/").replace(/^[a-z][a-z0-9+.-]*:\/\/[^/?#]*/i, "");
   return {
     address: clientOf(req.socket.remoteAddress, headers, options.proxies),
     method: req.method ?? "GET", scheme: (req.socket as { encrypted?: boolean }).encrypted ? "https" : "http",
-    host: field.replace(/\.?(:[0-9]*)?$/, "").toLowerCase(), path: path[0] === "/" ? path : "/" + path, headers, ...(account && { account }),
+    host: hostOf(field), path: pathOf(req.originalUrl ?? req.url ?? "/"), headers, ...(account && { account }),
   };
+}
+
+/**
+ * The path and query of a target. An absolute one names them too; Host is what applications
+ * read, and what is judged (RFC 9112 section 3.2.2). It goes on as it is read here: where the
+ * authority of such a target ends, parsers do not agree.
+ */
+function pathOf(target: string): string {
+  const path = target.replace(/^[a-z][a-z0-9+.-]*:\/\/[^/?#]*/i, "");
+  return path[0] === "/" ? path : "/" + path;
 }
 
 /** The lines as they came: req.headers has lost repeated ones. */

@@ -29,6 +29,14 @@ export function trim(text: string): string {
   return text.slice(from, to);
 }
 
+/**
+ * A Host field without its port and the dot of the root, in lower case. What stands behind
+ * a colon is the port whatever it is, as applications have it: no client makes its host another by it.
+ */
+export function hostOf(field: string): string {
+  return field.replace(/^(\[[^\]]*\]|[^:]*)[^]*$/, "$1").replace(/\.$/, "").toLowerCase();
+}
+
 /** A text as a field value carries it: UTF-8 in bytes, nothing that could end the line. */
 export function fieldValue(text: string): string {
   let out = "";

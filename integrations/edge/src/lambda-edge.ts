@@ -1,6 +1,7 @@
 // AWS Lambda@Edge: viewer request and origin request.
 import { canonical } from "./address.js";
 import { running } from "./fetch.js";
+import { hostOf } from "./headers.js";
 import type { Gate } from "./gate.js";
 import type { Facts, HeaderLine } from "./types.js";
 
@@ -61,7 +62,7 @@ export function factsOfCloudFront(request: CloudFrontRequest): Facts {
   for (const [name, lines] of Object.entries(request.headers)) for (const line of lines) headers.push([line.key ?? name, line.value]);
   const host = request.headers["host"]?.[0]?.value ?? "";
   return {
-    address: canonical(request.clientIp ?? ""), method: request.method, scheme: "https", host: host.replace(/\.?(:[0-9]*)?$/, "").toLowerCase(),
+    address: canonical(request.clientIp ?? ""), method: request.method, scheme: "https", host: hostOf(host),
     path: request.uri + (request.querystring ? "?" + request.querystring : ""), headers,
   };
 }

@@ -230,8 +230,15 @@ test("Express, what is judged is what is routed", async () => {
   for (const path of ["/", "/a/../b", "/a//b", "//evil.example/x", "/%61", "/a;b?c", "http://evil.example/admin?x", "HTTP://evil.example", "/x?http://a/b"]) {
     await send(url, { "X-Forwarded-For": "198.51.100.7" }, { path });
   }
-  assert.equal(judged.length, 9);
-  assert.deepEqual(judged, routed);
+  // Of these parsers do not agree where the host ends.
+  for (const path of ["http://evil;/admin?x", "http://evil'/admin", "http://evil%2fadmin/x", "http://evil%0a/admin?#"]) {
+    await send(url, { "X-Forwarded-For": "198.51.100.7" }, { path });
+  }
+  for (const host of ["www.example.org:x", "WWW.example.org:", "www.example.org:80:x", "[2001:db8::1]:80", "[2001:db8::1]:x", "a@www.example.org:80", "www.example.org:80@b"]) {
+    await send(url, { "X-Forwarded-For": "198.51.100.7", host });
+  }
+  assert.ok(judged.length >= 19, judged.join());
+  assert.deepEqual(judged, routed.map((r) => r.replace("WWW", "www")));
 });
 
 test("the runtime of Vercel's middleware", async () => {
