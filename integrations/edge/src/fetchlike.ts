@@ -1,11 +1,12 @@
 // What adapters share whose platforms speak Request and Response.
+import { bytesOf } from "./headers.js";
 import type { Facts, HeaderLine, Outcome } from "./types.js";
 
 /** The facts of a Request. The platform says whose address it is. */
 export function factsOf(request: Request, address: string | null): Facts {
   const url = new URL(request.url);
   const headers: HeaderLine[] = [];
-  request.headers.forEach((value, name) => headers.push([name, value]));
+  request.headers.forEach((value, name) => headers.push([name, bytesOf(value)]));
   return {
     address, method: request.method, scheme: url.protocol.slice(0, -1), host: url.hostname.toLowerCase().replace(/\.$/, ""),
     path: url.pathname + url.search, headers,

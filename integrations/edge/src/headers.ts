@@ -37,6 +37,26 @@ export function hostOf(field: string): string {
   return field.replace(/^(\[[^\]]*\]|[^:]*)[^]*$/, "$1").replace(/\.$/, "").toLowerCase();
 }
 
+const decodes = (globalThis as { navigator?: { userAgent?: string } }).navigator?.userAgent === "Cloudflare-Workers";
+
+/** A value of the platform's Headers, each character a byte, as the Fetch standard has it. Cloudflare's Workers read UTF-8 instead. */
+export function bytesOf(value: string): string {
+  if (!decodes || !/[^\0-\x7f]/.test(value)) return value;
+  let out = "";
+  for (const b of new TextEncoder().encode(value)) out += String.fromCharCode(b);
+  return out;
+}
+
+/** The text of a value whose characters are bytes of UTF-8; another as it is. */
+export function textOf(value: string): string {
+  if (!/[^\0-\x7f]/.test(value) || /[^\0-\xff]/.test(value)) return value;
+  try {
+    return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(Uint8Array.from(value, (c) => c.charCodeAt(0)));
+  } catch {
+    return value;
+  }
+}
+
 /** A text as a field value carries it: UTF-8 in bytes, nothing that could end the line. */
 export function fieldValue(text: string): string {
   let out = "";

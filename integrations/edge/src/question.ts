@@ -1,5 +1,6 @@
 // One question to /v1/decide, and the bounds of its answer.
 import { readAnswer, type Answer } from "./answer.js";
+import { textOf } from "./headers.js";
 import { Refuse } from "./refuse.js";
 import type { Facts } from "./types.js";
 
@@ -22,7 +23,7 @@ const patience = 1500;
 export function question(facts: Facts): string {
   const headers = Object.create(null) as Record<string, string[]>;
   // What is no name (RFC 9110 section 5.1) no server takes, and JSON may take two for one.
-  for (const [name, value] of facts.headers) if (/^[!-~]+$/.test(name)) (headers[name.toLowerCase()] ??= []).push(value);
+  for (const [name, value] of facts.headers) if (/^[!-~]+$/.test(name)) (headers[name.toLowerCase()] ??= []).push(textOf(value));
   const body = JSON.stringify({
     lease: btoa(String.fromCharCode(...crypto.getRandomValues(new Uint8Array(18)))),
     ip: facts.address, method: facts.method, scheme: facts.scheme, host: facts.host, path: facts.path, headers,

@@ -19,7 +19,7 @@ export interface Facts {
   host: string;
   /** The raw path with its query, such as /a%20b?c=d. Begins with a slash. */
   path: string;
-  /** All lines, those of the platform among them. */
+  /** All lines, those of the platform among them. Of a value each character is a byte, as Node has it. */
   headers: HeaderLine[];
   /** What the policy calls account.*: opaque texts of the application. */
   account?: Record<string, string>;

@@ -11,6 +11,7 @@ const policy = `version: 1
 rules:
   - {name: vpn, when: ip.security.is_vpn, action: block}
   - {name: admin, when: request.path.startsWith("/admin"), action: block}
+  - {name: name, when: 'request.headers["x-name"] == "Zoë é" || request.cookies["name"] == "Zoë é"', action: block}
 limits:
   - {name: everybody, rate: 5/min}
 `;
@@ -69,6 +70,23 @@ test("one that may not is answered at the edge", async () => {
   assert.match(page.headers.get("content-security-policy")!, /default-src 'none'/);
   assert.equal((await get(mf, "/", { "CF-Connecting-IP": "203.0.113.9" }, "HEAD")).body, "");
   assert.equal(origin.hits, before);
+});
+
+test("a value beyond ASCII is what was sent", async () => {
+  // node:http writes each character as a byte; the policy reads bytes as UTF-8.
+  const bytes = Buffer.from("Zoë é").toString("latin1");
+  for (const [headers, status] of [[{ "X-Name": bytes }, 403], [{ Cookie: `a=b; name=${bytes}` }, 403], [{ "X-Name": "Zo\xeb \xe9" }, 200]] as const) {
+    assert.equal((await get(mf, "/", { "CF-Connecting-IP": "198.51.100.91", ...headers })).status, status, JSON.stringify(headers));
+  }
+  // What decides in the isolate gets the same bytes.
+  const decider = { bindings: { IPWARDEN_ORIGIN: origin.url } };
+  const local = await worker(`import { protect } from "../src/cloudflare"; import { bare } from "../src/gate";
+export default protect({ decider: { decide: (f) => ({ ...bare("block", 403, "rule"), decision: f.headers.find(([n]) => n === "x-name")[1].split("").map((c) => c.charCodeAt(0).toString(16)).join("") }) } });`, decider);
+  try {
+    assert.match((await get(local, "/", { "CF-Connecting-IP": "198.51.100.92", "X-Name": bytes })).body, new RegExp(`"decision_id":"${Buffer.from("Zoë é").toString("hex")}"`));
+  } finally {
+    await local.dispose();
+  }
 });
 
 test("over a limit is 429 with the wait", async () => {

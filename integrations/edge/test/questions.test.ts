@@ -19,6 +19,7 @@ rules:
   - {name: empty, when: 'request.path.startsWith("/empty")', action: block, response: empty}
   - {name: away, when: 'request.path.startsWith("/away")', action: block, response: away}
   - {name: jar, when: 'request.cookies["role"] == "bad"', action: block}
+  - {name: name, when: 'request.headers["x-name"] == "Zoë é"', action: block}
   - {name: all, when: ip.security.is_vpn, action: challenge}
 responses:
   decoy: {status: 200, title: Welcome}
@@ -98,6 +99,12 @@ test("a cookie that the policy takes for another is another where answers are ke
     }
   }
   for (const cookie of ["role = bad", "a=b;\trole=bad\t", 'role="bad"']) assert.equal(await judge(cookie), false, cookie);
+});
+
+test("a value is asked about as the text that its bytes are", async () => {
+  const judge = async (value: string) => (await gate.check({ address: "198.51.100.8", method: "GET", scheme: "https", host: "x", path: "/", headers: [["X-Name", value]] }, { waitUntil: (p) => void p.catch(() => {}) })).pass;
+  assert.equal(await judge(Buffer.from("Zoë é").toString("latin1")), false);
+  for (const value of ["Zoë é", "Zo\u00eb", "\ufeffZoë é", Buffer.from("\ufeffZoë é").toString("latin1"), "\ud800"]) assert.equal(await judge(value), value === "Zoë é" ? false : true, JSON.stringify(value));
 });
 
 test("what a policy answers with 200 or 204 is a refusal too", async () => {
