@@ -130,7 +130,7 @@ func open(path string, k kind, node uint64) (*mapped, error) {
 		return bad("this is no ledger, or its header is damaged")
 	}
 	if v := binary.LittleEndian.Uint32(h[8:]); v != version {
-		return bad("it has version %d of the format, and this program knows %d", v, version)
+		return bad("it has version %d of the format, and this program writes %d: a later ipwarden counted in it, which goes on with it", v, version)
 	}
 	if got := kind(binary.LittleEndian.Uint32(h[12:])); got != k {
 		return bad("it counts %s where %s are expected", got, k)

@@ -84,6 +84,9 @@ func Open(c Config) (_ *Ledger, err error) {
 		return nil, fmt.Errorf("%s: %w; one ledger is for one process: give each its own --data-dir", c.Dir, err)
 	}
 	l.sweep()
+	if err := l.takeOver(); err != nil {
+		return nil, err
+	}
 	if l.node, err = openOr(filepath.Join(c.Dir, "node"), kindNode, 0, 0, c.noSync); err != nil {
 		return nil, err
 	}
