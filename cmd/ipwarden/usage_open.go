@@ -125,19 +125,22 @@ func (f *usageFlags) open(ctx context.Context, a *accounts, e *env, log *slog.Lo
 		}
 		run.server = server
 	}
-	byRegion := map[string]streamConn{}
-	for i := range sources {
-		d := streamDial{url: f.UsageStream, user: f.UsageUser, password: password, roots: roots}
+	dials := make([]streamDial, len(sources))
+	for i := range dials {
+		dials[i] = streamDial{region: sources[i].Region, url: f.UsageStream, user: f.UsageUser, password: password, roots: roots}
 		if i == 0 {
-			d.server = server
+			dials[i].server = server
 		} else {
-			_, d.url, _ = strings.Cut(f.UsageRegion[i-1], "=")
+			_, dials[i].url, _ = strings.Cut(f.UsageRegion[i-1], "=")
 		}
-		conn, err := d.connect()
-		if err != nil {
-			return nil, fmt.Errorf("the stream of region %s: %w", sources[i].Region, err)
-		}
-		run.conns = append(run.conns, conn)
+	}
+	conns, err := connectAll(dials)
+	run.conns = conns
+	if err != nil {
+		return nil, err
+	}
+	byRegion := map[string]streamConn{}
+	for i, conn := range conns {
 		byRegion[sources[i].Region] = conn
 		sources[i].Stream = conn.stream(sources[i].Region)
 	}

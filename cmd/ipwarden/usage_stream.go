@@ -4,7 +4,10 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
+	"fmt"
 	"strings"
+	"sync"
 
 	"github.com/ipwarden/ipwarden/internal/kafka"
 	"github.com/ipwarden/ipwarden/internal/nats"
@@ -29,6 +32,7 @@ func (c kafkaConn) stream(region string) usage.Stream { return c.Stream(region) 
 
 // streamDial says where a stream is.
 type streamDial struct {
+	region         string
 	server         *nats.Server // in this process; nil is at url
 	url            string
 	user, password string // of who has a password
@@ -53,4 +57,25 @@ func (d streamDial) connect() (streamConn, error) {
 	}
 	conn, err := nats.Connect(nats.Config{URL: d.url, User: d.user, Password: d.password, TLS: conf})
 	return natsConn{conn}, err
+}
+
+// connectAll connects to all streams at once: each may be far away, or cut off, and a
+// start waits for the slowest alone. What is returned with an error is to be closed.
+func connectAll(dials []streamDial) (conns []streamConn, err error) {
+	all, errs := make([]streamConn, len(dials)), make([]error, len(dials))
+	var group sync.WaitGroup
+	for i, d := range dials {
+		group.Go(func() {
+			if all[i], errs[i] = d.connect(); errs[i] != nil {
+				all[i], errs[i] = nil, fmt.Errorf("the stream of region %s: %w", d.region, errs[i])
+			}
+		})
+	}
+	group.Wait()
+	for _, conn := range all {
+		if conn != nil {
+			conns = append(conns, conn)
+		}
+	}
+	return conns, errors.Join(errs...)
 }

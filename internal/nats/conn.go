@@ -41,7 +41,8 @@ type Conn struct {
 	js jetstream.JetStream
 }
 
-// Connect returns a connection at once: a server that is away is tried again and again.
+// Connect returns a connection when the server has answered, or after two seconds
+// without: one that is away is tried again and again.
 func Connect(c Config) (*Conn, error) {
 	if c.Keep == 0 {
 		c.Keep = 7 * 24 * time.Hour
