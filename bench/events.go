@@ -17,6 +17,7 @@ import (
 	natsserver "github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -35,6 +36,9 @@ type eventRow struct {
 type queue interface {
 	fill(ctx context.Context, from, to int) error
 	done(ctx context.Context) (int, error)
+	// forget lets go of what has come out and of what it was made of, where the queue
+	// would keep it in memory.
+	forget(ctx context.Context) error
 	config() string
 	close()
 }
@@ -108,8 +112,8 @@ func runEvents(ctx context.Context, o *options, r *report, progress func(string,
 	return nil
 }
 
-// ahead is how many events wait at most, when there are more than that: so that what
-// is measured is the worker's memory, and the disk is enough.
+// eventsAhead is how many events wait at most, when there are more than that: so that
+// what is measured is the worker's memory, and the disk and the memory are enough.
 const eventsAhead = 1_000_000
 
 // round runs a worker on n events.
@@ -162,6 +166,9 @@ func (row *eventRow) round(ctx context.Context, program, dir string, q queue, n 
 				return err
 			}
 			filled = more
+			if err := q.forget(ctx); err != nil {
+				return err
+			}
 		}
 		if time.Since(told) > 15*time.Second {
 			told = time.Now()
@@ -251,6 +258,8 @@ func (q *natsQueue) done(ctx context.Context) (int, error) {
 	return int(s.CachedInfo().State.LastSeq), nil
 }
 
+func (q *natsQueue) forget(context.Context) error { return nil } // it is on the disk
+
 func (q *natsQueue) config() string {
 	return fmt.Sprintf("input: {nats: {url: 'nats://%s', stream: IN}}\noutputs: {out: {nats: {url: 'nats://%s', subject: out}}}\n", q.addr, q.addr)
 }
@@ -323,6 +332,57 @@ func (q *kafkaQueue) done(ctx context.Context) (n int, err error) {
 		}
 	}
 	return n, nil
+}
+
+// forget deletes what has come out, and what the group has committed: the cluster keeps
+// everything in memory.
+func (q *kafkaQueue) forget(ctx context.Context) error {
+	fetch := kmsg.NewPtrOffsetFetchRequest()
+	group := kmsg.NewOffsetFetchRequestGroup()
+	group.Group = "ipwarden"
+	of := kmsg.NewOffsetFetchRequestGroupTopic()
+	of.Topic = "in"
+	for i := range int32(kafkaPartitions) {
+		of.Partitions = append(of.Partitions, i)
+	}
+	group.Topics = append(group.Topics, of)
+	fetch.Groups = append(fetch.Groups, group)
+	committed, err := fetch.RequestWith(ctx, q.client)
+	if err != nil {
+		return err
+	}
+	remove := kmsg.NewPtrDeleteRecordsRequest()
+	remove.TimeoutMillis = 30_000
+	for _, g := range committed.Groups {
+		for _, t := range g.Topics {
+			in := kmsg.NewDeleteRecordsRequestTopic()
+			in.Topic = t.Topic
+			for _, p := range t.Partitions {
+				if p.Offset > 0 {
+					in.Partitions = append(in.Partitions, kmsg.DeleteRecordsRequestTopicPartition{Partition: p.Partition, Offset: p.Offset})
+				}
+			}
+			remove.Topics = append(remove.Topics, in)
+		}
+	}
+	out := kmsg.NewDeleteRecordsRequestTopic()
+	out.Topic = "out"
+	for i := range int32(kafkaPartitions) {
+		out.Partitions = append(out.Partitions, kmsg.DeleteRecordsRequestTopicPartition{Partition: i, Offset: -1}) // all
+	}
+	remove.Topics = append(remove.Topics, out)
+	answer, err := remove.RequestWith(ctx, q.client)
+	if err != nil {
+		return err
+	}
+	for _, t := range answer.Topics {
+		for _, p := range t.Partitions {
+			if err := kerr.ErrorForCode(p.ErrorCode); err != nil {
+				return fmt.Errorf("deleting what is done of %s/%d: %w", t.Topic, p.Partition, err)
+			}
+		}
+	}
+	return nil
 }
 
 func (q *kafkaQueue) config() string {
