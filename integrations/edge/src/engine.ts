@@ -38,6 +38,9 @@ const traits = [
   "satellite", "mobile",
 ];
 
+/** What the first byte of a verdict says whose redirect, with the request's query in it, is longer than any client takes. */
+const TOO_LONG = 3;
+
 const decoder = new TextDecoder();
 const encoder = new TextEncoder();
 
@@ -161,6 +164,7 @@ export class Engine {
     const at = this.#e.output() >>> 0;
     this.#memory();
     const v = this.#view;
+    if (n === 1 && v.getUint8(at) === TOO_LONG) throw new Refuse(431, "too_large");
     if (n < 24 || v.getUint8(at) !== 0) throw new Error("ipwarden: the engine could not read the request");
     this.#at = at + 24;
     const flags = v.getUint8(at + 3), told = v.getUint8(at + 7), bits = v.getUint32(at + 8, true);

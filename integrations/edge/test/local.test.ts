@@ -14,7 +14,7 @@ const dir = mkdtempSync(join(tmpdir(), "ipwarden-local-"));
 const tor = "185.220.101.1", visitor = "78.64.1.1";
 
 function built(out: string, trait: string): Map<string, Buffer> {
-  writeFileSync(join(dir, "policy.yaml"), `version: 1\nrules:\n  - {name: ${trait}, when: ip.security.is_${trait}, action: block}\nlimits:\n  - {name: few, rate: 3/min}\n`);
+  writeFileSync(join(dir, "policy.yaml"), `version: 1\nrules:\n  - {name: ${trait}, when: ip.security.is_${trait}, action: block}\n  - {name: away, when: 'request.path == "/away"', action: block, response: away}\nresponses:\n  away: {status: 302, redirect: "https://{request.host}/?{request.query}"}\nlimits:\n  - {name: few, rate: 3/min}\n`);
   const run = spawnSync(resolve(process.env["IPWARDEN_BIN"] ?? "../../bin/ipwarden"), ["edge", "build", "--policy", "policy.yaml", "--kv", "--out", out, "--data-dir", "none"], { cwd: dir });
   assert.equal(run.status, 0, run.stderr.toString());
   const store = new Map<string, Buffer>();
@@ -146,5 +146,10 @@ test("what is too long to be judged is refused, and no address is none", async (
   const gate = new Gate({ decider: local(first), fail: "open", budget: 10000 });
   const long = { ...facts(visitor), path: "/" + "a".repeat(70000) };
   assert.equal((await gate.check(long, context)).verdict.status, 431);
+  // Nobody is sent to half of a place.
+  for (const [n, status, length] of [[9000, 302, 9021], [20_000, 431, 0], [60_000, 431, 0]] as const) {
+    const got = await gate.check({ ...facts(visitor), path: "/away?" + "a".repeat(n) }, context);
+    assert.ok(!got.pass && got.status === status && got.verdict.location.length === length, `${n}: ${got.verdict.status} ${got.verdict.reason} ${got.verdict.location.length}`);
+  }
   await assert.rejects(async () => ask(local(first), null), /could not read/);
 });

@@ -3,6 +3,7 @@ package decide_test
 import (
 	"bytes"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -107,6 +108,26 @@ func TestShare(t *testing.T) {
 	}
 }
 
+// A place to go to is whole, or the request is refused: nobody is sent to half of one.
+func TestLongRedirect(t *testing.T) {
+	e := engine(t, "away.yaml", "version: 1\nrules:\n  - {name: away, when: 'request.path == \"/\"', action: block, response: away}\nresponses:\n  away: {status: 302, redirect: \"https://{request.host}/?{request.query}&end\"}\n")
+	for _, n := range []int{10, 8 << 10, 16<<10 - 25, 16<<10 - 24, 40 << 10} {
+		q := visitor
+		q.Path = "/?" + strings.Repeat("a", n)
+		want := "https://example.com/?" + q.Path[2:] + "&end"
+		v := e.Decide(q.Append(nil, edgetest.Moment, 0, 0, 0))
+		if len(want) > 16<<10 {
+			if !bytes.Equal(v, []byte{decide.TooLong}) {
+				t.Errorf("a place of %d bytes: %.40q", len(want), v)
+			}
+			continue
+		}
+		if a, err := edgetest.ReadVerdict(v); err != nil || a.Status != 302 || a.Location != want {
+			t.Errorf("a place of %d bytes: %v, %d, %d bytes", len(want), err, a.Status, len(a.Location))
+		}
+	}
+}
+
 // The names of the fields that the platform has to tell are those that the policy reads.
 func TestReads(t *testing.T) {
 	got := engine(t, "everything.yaml", edgetest.Everything).Reads()
@@ -137,7 +158,7 @@ func FuzzDecide(f *testing.F) {
 	f.Add([]byte{})
 	f.Fuzz(func(t *testing.T, b []byte) {
 		v := e.Decide(bytes.Clone(b))
-		if len(v) == 0 || len(v) > decide.MaxVerdict || v[0] > decide.NoAddress {
+		if len(v) == 0 || len(v) > decide.MaxVerdict || v[0] > decide.TooLong {
 			t.Fatalf("the verdict is %q", v)
 		}
 		if v[0] == decide.OK && (v[1] == 0 || v[1] > 6) {

@@ -55,6 +55,9 @@ const (
 	OK byte = iota
 	BadRequest
 	NoAddress
+	// TooLong: the place to go to, which has the request's path and query in it, is longer
+	// than any client takes. The request is refused with 431.
+	TooLong
 )
 
 // Flags of a verdict.
@@ -69,6 +72,8 @@ const (
 const (
 	requestHead = 16
 	verdictHead = 24
+	// maxLocation bounds a place to go to, in bytes, as the npm package bounds a gate's.
+	maxLocation = 16 << 10
 	// MaxVerdict bounds a verdict, in bytes.
 	MaxVerdict = 32 << 10
 )

@@ -155,6 +155,10 @@ func (e *Engine) Decide(request []byte) []byte {
 	if d.Response.IsRedirect() {
 		e.location = d.Response.AppendLocation(e.location, in)
 	}
+	if len(e.location) > maxLocation {
+		e.out = append(e.out[:0], TooLong) // half of it would be another place
+		return e.out
+	}
 	e.write(&said)
 	return e.out
 }

@@ -52,7 +52,7 @@ func (e *Engine) write(v *verdict) {
 	}
 	b = appendText(b, e.by(v))
 	b = appendText(b, tier)
-	b = appendText(b, e.location)
+	b = append(binary.LittleEndian.AppendUint16(b, uint16(len(e.location))), e.location...)
 	b = appendText(b, response)
 	at := len(b)
 	b = append(b, 0, 0)
