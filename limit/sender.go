@@ -141,6 +141,7 @@ func (s *Shared) exchange(ctx context.Context, asks []*Ask) {
 // finish settles an ask and tells its Take.
 func (s *Shared) finish(a *Ask, err error) {
 	a.Err = err
+	told := a.waits && a.stage.CompareAndSwap(sent, settling)
 	applied := err == nil || !errors.Is(err, ErrNotApplied)
 	if err == nil {
 		s.settle(a)
@@ -148,7 +149,8 @@ func (s *Shared) finish(a *Ask, err error) {
 		s.drop(a, applied)
 		s.counts.failed.Add(1)
 	}
-	if a.waits && a.stage.CompareAndSwap(sent, done) {
+	if told {
+		a.stage.Store(done)
 		a.done <- struct{}{}
 		return
 	}

@@ -40,11 +40,20 @@ const (
 // store must be asked, what it is asked; queued says whether that is on its way. A
 // denial never needs the store: others can only have used more than this node
 // knows.
-func (s *Shared) decide(reqs []Request, results []Result, m mode) (ask *Ask, queued bool) {
+//
+// left, if it is not nil, is what the store was asked for these reqs: it is abandoned,
+// or returned if it was answered meanwhile. That is done under the locks, so that the
+// charge here comes before the answer is taken over, which has the same charge in it: a
+// key that is charged twice is denied early, and a denial asks nobody.
+func (s *Shared) decide(reqs []Request, results []Result, m mode, left *Ask) (ask *Ask, queued bool) {
 	now := s.now()
 	t := s.table
 	var locks [MaxRequests]uint8
 	held := t.lock(&locks, reqs)
+	if left != nil && !left.stage.CompareAndSwap(sent, abandoned) {
+		t.unlock(locks[:held])
+		return left, false
+	}
 	allowed, leased := s.weigh(now, reqs, results)
 	var more [MaxRequests]uint8 // the requests whose lease is to be renewed
 	renew := 0
@@ -73,9 +82,7 @@ func (s *Shared) decide(reqs []Request, results []Result, m mode) (ask *Ask, que
 	if held > 0 && ask == nil && m == connected {
 		t.stripes[locks[0]].fast++
 	}
-	for _, n := range locks[:held] {
-		t.stripes[n].mu.Unlock()
-	}
+	t.unlock(locks[:held])
 	if ask != nil {
 		return ask, queued
 	}

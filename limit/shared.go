@@ -208,10 +208,10 @@ func (s *Shared) Take(ctx context.Context, reqs []Request, results []Result) err
 		return err
 	}
 	if s.breaker.open.Load() {
-		s.decide(reqs, results, alone)
+		s.decide(reqs, results, alone, nil)
 		return nil
 	}
-	a, queued := s.decide(reqs, results, connected)
+	a, queued := s.decide(reqs, results, connected, nil)
 	if a == nil {
 		return nil
 	}
@@ -219,7 +219,7 @@ func (s *Shared) Take(ctx context.Context, reqs []Request, results []Result) err
 		s.drop(a, false)
 		s.recycle(a)
 		s.counts.unqueued.Add(1)
-		s.decide(reqs, results, alone)
+		s.decide(reqs, results, alone, nil)
 		return nil
 	}
 	s.await(ctx, a, reqs, results)
@@ -230,7 +230,8 @@ func (s *Shared) Take(ctx context.Context, reqs []Request, results []Result) err
 const (
 	waiting   = iota // in the queue
 	sent             // on its way
-	done             // answered; its done channel says so
+	settling         // answered; the sender takes the answer over
+	done             // taken over; its done channel says so
 	abandoned        // its Take has decided without it
 )
 
@@ -255,18 +256,19 @@ func (s *Shared) await(ctx context.Context, a *Ask, reqs []Request, results []Re
 		if patience > 0 { // else somebody else has used the time up
 			s.late()
 		}
-		s.decide(reqs, results, alone)
+		s.decide(reqs, results, alone, nil)
 		return
-	case a.stage.CompareAndSwap(sent, abandoned):
+	case !told:
 		// Whether it will be counted is in doubt. It is taken to be, and so not told
 		// again; if it turns out that it was not, the sender notes it.
-		if patience > 0 {
-			s.late()
+		if left, _ := s.decide(reqs, results, doubtful, a); left == nil {
+			if patience > 0 {
+				s.late()
+			}
+			return
 		}
-		s.decide(reqs, results, doubtful)
-		return
 	}
-	if !told { // it was done as the time was up, and its message is on the way
+	if !told { // it was answered as the time was up, and its message is on the way
 		<-a.done
 	}
 	if a.Err != nil {
@@ -275,7 +277,7 @@ func (s *Shared) await(ctx context.Context, a *Ask, reqs []Request, results []Re
 			mode = alone
 		}
 		s.recycle(a)
-		s.decide(reqs, results, mode)
+		s.decide(reqs, results, mode, nil)
 		return
 	}
 	s.answer(a, reqs, results)
@@ -385,8 +387,6 @@ func (s *Shared) Denies(reqs []Request) bool {
 	var locks [MaxRequests]uint8
 	held := s.table.lock(&locks, reqs)
 	allowed, _ := s.weigh(s.now(), reqs, room[:len(reqs)])
-	for _, n := range locks[:held] {
-		s.table.stripes[n].mu.Unlock()
-	}
+	s.table.unlock(locks[:held])
 	return !allowed
 }

@@ -481,6 +481,42 @@ func TestDoubtIsNotCountedTwice(t *testing.T) {
 	})
 }
 
+// An answer that comes as its Take gives up is charged here once: by the answer, which
+// has the charge in it, or before it. Twice would be a denial too early, and a denial is
+// remembered without asking.
+func TestLateAnswerIsChargedOnce(t *testing.T) {
+	s := shared(t, SharedConfig{Store: newFakeStore(), Budget: time.Minute})
+	rate := &Rate{Name: "x", Limit: 100, Window: 24 * time.Hour, Algorithm: Fixed}
+	const callers, each = 8, 500
+	var callersEnd sync.WaitGroup
+	for c := range callers {
+		callersEnd.Go(func() {
+			for n := range each {
+				reqs := []Request{{Rate: rate, Key: key(uint64(c*each + n)), Cost: 1}}
+				var results [1]Result
+				// About as long as the store takes.
+				ctx, cancel := context.WithTimeout(t.Context(), rand.N(20*time.Microsecond))
+				if err := s.Take(ctx, reqs, results[:]); err != nil || !results[0].Allowed {
+					t.Errorf("%+v, %v", results[0], err)
+				}
+				cancel()
+			}
+		})
+	}
+	callersEnd.Wait()
+	s.Close() // the last answers are taken over
+	for n := range callers * each {
+		s.at(key(uint64(n)), func(b *bucket, way int, _ *debt) {
+			if st := b.state(way); st.current != 1 {
+				t.Errorf("key %d was charged %d times", n, st.current)
+			}
+		})
+	}
+	if s.Stats().Local == 0 {
+		t.Error("no answer was late")
+	}
+}
+
 // A store that was emptied does not forgive what this node knows of.
 func TestStoreEmptied(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -88,9 +88,7 @@ func (t *table) takeAll(now int64, reqs []Request, results []Result) {
 			t.restate(now, &reqs[i], &results[i])
 		}
 	}
-	for _, n := range locks[:held] {
-		t.stripes[n].mu.Unlock()
-	}
+	t.unlock(locks[:held])
 }
 
 // lock locks the stripes of all keys, each once, and returns how many.
@@ -113,6 +111,13 @@ func (t *table) lock(locks *[MaxRequests]uint8, reqs []Request) int {
 		t.stripes[s].mu.Lock()
 	}
 	return n
+}
+
+// unlock unlocks what lock has locked.
+func (t *table) unlock(locks []uint8) {
+	for _, n := range locks {
+		t.stripes[n].mu.Unlock()
+	}
 }
 
 // earlier is what requests before this one take from the same key.

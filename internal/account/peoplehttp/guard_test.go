@@ -308,14 +308,21 @@ func TestGuardsShare(t *testing.T) {
 		return w.Code
 	}
 	for n := range 6 {
-		if got := post([]http.Handler{a, b}[n%2], n); got != http.StatusAccepted {
+		if got := post(a, n); got != http.StatusAccepted {
 			t.Fatalf("letter %d: %d", n, got)
 		}
 	}
-	for _, g := range []http.Handler{a, b} {
-		if got := post(g, 7); got != http.StatusTooManyRequests {
-			t.Errorf("the seventh letter to an account: %d", got)
-		}
+	if got := post(a, 7); got != http.StatusTooManyRequests {
+		t.Errorf("the seventh letter to an account: %d", got)
+	}
+	// Where Redis was late, a counted alone and tells it next; b lets in so many at most.
+	// Alone it would let in six.
+	admitted := 0
+	for admitted < 6 && post(b, 20+admitted) == http.StatusAccepted {
+		admitted++
+	}
+	if admitted == 6 {
+		t.Error("the second server counts by itself")
 	}
 	if got := post(other, 8); got != http.StatusAccepted {
 		t.Errorf("of another installation: %d", got)
