@@ -36,7 +36,7 @@ func TestEdge(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	for _, file := range []string{"package.json", "tsconfig.json"} {
+	for _, file := range []string{"LICENSE", "README.md", "package.json", "tsconfig.json"} {
 		text, err := os.ReadFile(file)
 		if err != nil {
 			t.Fatal(err)
@@ -73,9 +73,11 @@ func TestEdge(t *testing.T) {
 	}
 	t.Run("types", func(t *testing.T) { run(t, "node_modules/typescript/bin/tsc", "--noEmit") })
 	t.Run("what the program carries is fresh", func(t *testing.T) {
-		run(t, "scripts/worker.mjs", "fresh.js")
-		if fresh, err := os.ReadFile(filepath.Join(tree, "fresh.js")); err != nil || !bytes.Equal(fresh, assets.Bundle()) {
-			t.Errorf("internal/edge/assets/ipwarden.js is not what src makes: run make edge (%v)", err)
+		run(t, "scripts/worker.mjs", "fresh")
+		for name, remote := range map[string]bool{"ipwarden.js": false, "ipwarden-remote.js": true} {
+			if fresh, err := os.ReadFile(filepath.Join(tree, "fresh", name)); err != nil || !bytes.Equal(fresh, assets.Bundle(remote)) {
+				t.Errorf("internal/edge/assets/%s is not what src makes: run make edge (%v)", name, err)
+			}
 		}
 	})
 	t.Run("tests", func(t *testing.T) { run(t, "scripts/test.mjs") })

@@ -32,11 +32,12 @@ func Build(cfg Config) (*Built, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the engine of this program: %w", err)
 	}
+	bundle := assets.Bundle(cfg.Remote)
 	c := cfg.Policy.Program.Config()
 	b := &Built{Notes: notes(&cfg, c), Date: cfg.Dataset.Date()}
 	g := &project{cfg: &cfg, c: c, parts: parts}
 	b.Sizes = Sizes{Engine: len(engine), Program: len(parts.Program), Dataset: len(parts.Dataset), Ranges: parts.Ranges, Answers: parts.Answers, Limit: plan.Limit}
-	script, data := zipped(engine, assets.Bundle(), parts.Program)+16<<10, zipped(parts.Dataset)
+	script, data := zipped(engine, bundle, parts.Program)+16<<10, zipped(parts.Dataset)
 	if platform.Name == "vercel" {
 		data = zipped(g.data()) // where it is text, which is larger
 	}
@@ -47,7 +48,7 @@ func Build(cfg Config) (*Built, error) {
 		return nil, tooLarge(&cfg, platform, plan, &b.Sizes, data)
 	}
 	g.kv = b.Sizes.KV
-	b.Files = append(b.Files, File{"engine.wasm", engine}, File{"ipwarden.js", assets.Bundle()}, File{"program.bin", parts.Program})
+	b.Files = append(b.Files, File{"engine.wasm", engine}, File{"ipwarden.js", bundle}, File{"program.bin", parts.Program})
 	if b.Sizes.KV {
 		store, err := kvFile(parts.Dataset, needsName(parts.Needs), cfg.Manifest)
 		if err != nil {

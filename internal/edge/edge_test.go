@@ -106,6 +106,37 @@ rules:
 	}
 }
 
+// The routes of a policy go to the edge whole: method, hosts with a star, path.
+func TestRoutes(t *testing.T) {
+	text := `version: 1
+defaults: {fail_mode: open}
+routes:
+  - {name: writes, method: [POST, PUT], host: "*.example.org", path: [/api/*, /login], fail_mode: closed}
+  - {name: deletes, method: DELETE, fail_mode: closed}
+`
+	b, err := edge.Build(edge.Config{Policy: edgetest.Read(t, "p.yaml", text), Name: "p.yaml", Dataset: edgetest.World(t), Platform: "node"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var module string
+	for _, f := range b.Files {
+		if f.Name == "gate.js" {
+			module = string(f.Data)
+		}
+	}
+	for _, want := range []string{
+		`{ method: "POST", host: "*.example.org", path: "/api/*", fail: "closed" }`, `{ method: "POST", host: "*.example.org", path: "/login", fail: "closed" }`,
+		`{ method: "PUT", host: "*.example.org", path: "/login", fail: "closed" }`, `{ method: "DELETE", fail: "closed" }`, `fail: "open"`,
+	} {
+		if !strings.Contains(module, want) {
+			t.Errorf("gate.js has no %s:\n%s", want, module)
+		}
+	}
+	if notes := strings.Join(b.Notes, "\n"); strings.Contains(notes, "fail mode") {
+		t.Errorf("the notes say of fail modes what is not so: %s", notes)
+	}
+}
+
 // A project that its platform does not take is refused, with the figures.
 func TestTooLarge(t *testing.T) {
 	p := edgetest.Read(t, "policy.yaml", examples.Policies()["policy.yaml"])

@@ -67,34 +67,27 @@ func (g *project) options(indent string) string {
 	return b.String()
 }
 
-// routes are those of the policy that a Gate knows: of a host, of a path, of both.
+// routes are those of the policy, in their order: a Gate's have one method, one host and
+// one path each.
 func (g *project) routes() []string {
 	var all []string
+	any := func(texts []string) []string {
+		if len(texts) == 0 {
+			return []string{""}
+		}
+		return texts
+	}
 	for i := range g.c.Routes {
 		r := &g.c.Routes[i]
-		if len(r.Methods) > 0 {
-			continue
-		}
-		hosts, paths := r.Hosts, r.Paths
-		if len(hosts) == 0 {
-			hosts = []string{""}
-		}
-		if len(paths) == 0 {
-			paths = []string{""}
-		}
-		for _, h := range hosts {
-			if strings.HasPrefix(h, "*") {
-				continue
-			}
-			for _, p := range paths {
-				var parts []string
-				if h != "" {
-					parts = append(parts, "host: "+quoted(h))
-				}
-				if p != "" {
-					parts = append(parts, "path: "+quoted(p))
-				}
-				if len(parts) > 0 {
+		for _, m := range any(r.Methods) {
+			for _, h := range any(r.Hosts) {
+				for _, p := range any(r.Paths) {
+					var parts []string
+					for _, x := range [...][2]string{{"method", m}, {"host", h}, {"path", p}} {
+						if x[1] != "" {
+							parts = append(parts, x[0]+": "+quoted(x[1]))
+						}
+					}
 					all = append(all, strings.Join(append(parts, fmt.Sprintf("fail: %q", r.FailMode)), ", "))
 				}
 			}

@@ -3,7 +3,6 @@ package edge
 import (
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/ipwarden/ipwarden"
@@ -59,7 +58,7 @@ func notes(cfg *Config, c policy.Config) []string {
 			all = append(all, fmt.Sprintf(format, strings.Join(names, ", ")))
 		}
 	}
-	var outcomes, bans, shadow, strict, pages, modes []string
+	var outcomes, bans, shadow, strict, pages []string
 	for i := range c.Limits {
 		switch l := &c.Limits[i]; {
 		case l.Count.Op != policy.NoOp:
@@ -73,9 +72,6 @@ func notes(cfg *Config, c policy.Config) []string {
 	for i := range c.Routes {
 		if r := &c.Routes[i]; r.Intelligence == ipwarden.IntelligenceSync || r.Intelligence == ipwarden.IntelligenceStrict {
 			strict = append(strict, r.Name)
-		}
-		if r := &c.Routes[i]; r.FailMode != c.DefaultRoute.FailMode && (len(r.Methods) > 0 || slices.ContainsFunc(r.Hosts, func(h string) bool { return strings.HasPrefix(h, "*") })) {
-			modes = append(modes, r.Name)
 		}
 	}
 	for i := range c.Responses {
@@ -93,7 +89,6 @@ func notes(cfg *Config, c policy.Config) []string {
 		note(strict, "nobody outside is asked about an address on these routes: %s")
 		all = append(all, "bans and the overlays of the data directory are not at the edge: a list of the policy is")
 	}
-	note(modes, "the fail mode of routes that are of a method, or of hosts with a star, is the default's at the edge: %s")
 	note(pages, "of these responses the edge has the status and the redirect, not the texts: %s")
 	all = append(all, "who claims to be a crawler that only its host name proves is pending, neither let in for good nor shut out")
 	return all

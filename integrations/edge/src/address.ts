@@ -9,59 +9,38 @@ export type Bits = Uint8Array;
  * is dropped. null: it is none.
  */
 export function parse(text: string): Bits | null {
-  if (text.length > 45 + 65) return null;
-  if (text.indexOf(":") < 0) return parse4(text);
-  const percent = text.indexOf("%");
-  if (percent >= 0) {
-    if (!/^[\w.-]{1,64}$/.test(text.slice(percent + 1))) return null;
-    text = text.slice(0, percent);
-  }
-  return parse6(text);
+  const m = text.length > 110 ? null : /^([\da-f.:]+)(%[\w.-]{1,64})?$/i.exec(text);
+  return m && (m[1]!.includes(":") ? parse6(m[1]!) : parse4(text));
 }
 
 function parse4(text: string): Bits | null {
-  const parts = text.split(".");
-  if (parts.length !== 4) return null;
-  const out = new Uint8Array(4);
-  for (let i = 0; i < 4; i++) {
-    const p = parts[i]!;
-    if (!/^(0|[1-9]\d{0,2})$/.test(p) || +p > 255) return null;
-    out[i] = +p;
-  }
-  return out;
+  const out = text.split(".").map((p) => (/^(0|[1-9]\d{0,2})$/.test(p) ? +p : 256));
+  return out.length === 4 && out.every((n) => n < 256) ? Uint8Array.from(out) : null;
 }
 
 function parse6(text: string): Bits | null {
-  const halves = text.split("::");
-  if (halves.length > 2) return null;
-  const lists: number[][] = [];
-  for (let i = 0; i < halves.length; i++) {
-    const half = halves[i]!;
-    const groups: number[] = [];
-    const parts = half === "" ? [] : half.split(":");
-    for (let j = 0; j < parts.length; j++) {
-      const p = parts[j]!;
-      if (p.indexOf(".") >= 0) {
-        // An IPv4 tail, at the very end alone.
-        const four = j === parts.length - 1 && i === halves.length - 1 ? parse4(p) : null;
-        if (!four) return null;
-        groups.push((four[0]! << 8) | four[1]!, (four[2]! << 8) | four[3]!);
-      } else {
-        if (!/^[\da-f]{1,4}$/i.test(p)) return null;
-        groups.push(parseInt(p, 16));
-      }
-    }
-    lists.push(groups);
+  if (text.includes(".")) { // an IPv4 tail, at the very end alone
+    const at = text.lastIndexOf(":") + 1;
+    const four = parse4(text.slice(at));
+    if (!four) return null;
+    text = text.slice(0, at) + groups(four).join(":");
   }
-  const [head, tail = []] = lists as [number[], number[]?];
-  const missing = 8 - head.length - tail.length;
-  if (halves.length === 2 ? missing < 1 : missing !== 0) return null;
-  const out = new Uint8Array(16);
-  [...head, ...new Array<number>(missing).fill(0), ...tail].forEach((g, i) => {
-    out[2 * i] = g >> 8;
-    out[2 * i + 1] = g & 255;
-  });
-  return out;
+  const halves = text.split("::").map((half) => (half ? half.split(":") : []));
+  const all = halves.flat();
+  const missing = 8 - all.length;
+  if (halves.length > 2 || !all.every((g) => /^[\da-f]{1,4}$/i.test(g)) || (halves.length > 1 ? missing < 1 : missing)) return null;
+  all.splice(halves[0]!.length, 0, ...new Array<string>(missing).fill("0"));
+  return Uint8Array.from({ length: 16 }, (_, i) => parseInt(all[i >> 1]!, 16) >> (i & 1 ? 0 : 8));
+}
+
+/** The bytes two by two, in hexadecimal. */
+function groups(a: Bits): string[] {
+  return Array.from({ length: a.length / 2 }, (_, i) => ((a[2 * i]! << 8) | a[2 * i + 1]!).toString(16));
+}
+
+/** An IPv4-mapped address as the IPv4 one. Others stay. */
+export function unmap(a: Bits): Bits {
+  return a.length > 4 && a.every((b, i) => i > 11 || b === (i > 9 ? 255 : 0)) ? a.slice(12) : a;
 }
 
 /**
@@ -70,27 +49,20 @@ function parse6(text: string): Bits | null {
  */
 export function unwrap(a: Bits): Bits {
   if (a.length === 4) return a;
-  const starts = (...bytes: number[]) => bytes.every((b, i) => a[i] === b);
-  if (starts(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 255, 255)) return a.slice(12);
-  if (starts(0, 0x64, 0xff, 0x9b, 0, 0, 0, 0, 0, 0, 0, 0)) return a.slice(12);
-  if (starts(0x20, 0x02)) return a.slice(2, 6);
-  if (starts(0x20, 0x01, 0, 0)) return a.slice(12).map((b) => b ^ 255);
-  return a;
+  const text = groups(a).join(":");
+  return /^64:ff9b(:0){4}:/.test(text) ? a.slice(12)
+    : /^2002:/.test(text) ? a.slice(2, 6)
+    : /^2001:0:/.test(text) ? a.slice(12).map((b) => b ^ 255)
+    : unmap(a);
 }
 
 /** Writes an address as RFC 5952 wants it. */
 export function format(a: Bits): string {
   if (a.length === 4) return a.join(".");
-  const groups: number[] = [];
-  for (let i = 0; i < 16; i += 2) groups.push((a[i]! << 8) | a[i + 1]!);
-  let best = 0, from = -1;
-  for (let i = 0; i < 8; i++) {
-    let n = i;
-    while (n < 8 && groups[n] === 0) n++;
-    if (n - i > best && n - i > 1) { best = n - i; from = i; }
-  }
-  const hex = (g: number[]) => g.map((x) => x.toString(16)).join(":");
-  return from < 0 ? hex(groups) : `${hex(groups.slice(0, from))}::${hex(groups.slice(from + best))}`;
+  const text = groups(a).join(":");
+  let zeros = "", at = 0; // the longest run, and of two as long the first
+  for (const m of text.matchAll(/\b0(:0)+\b/g)) if (m[0].length > zeros.length) [zeros, at] = [m[0], m.index];
+  return zeros ? (text.slice(0, at) + "::" + text.slice(at + zeros.length)).replace(/:::+/, "::") : text;
 }
 
 /** The canonical text of an address, as ipwarden writes it; null: it is none. */
@@ -99,20 +71,25 @@ export function canonical(text: string | null | undefined): string | null {
   return a && format(unwrap(a));
 }
 
+/** What of byte i counts in a network of so many bits. */
+const mask = (bits: number, i: number) => (0xff00 >> Math.min(8, Math.max(0, bits - 8 * i))) & 255;
+
 /** The network of an address at a length, such as 203.0.113.0/24. */
 export function network(a: Bits, bits: number): string {
-  const out = a.slice();
-  for (let i = 0; i < out.length; i++) {
-    const keep = Math.min(8, Math.max(0, bits - 8 * i));
-    out[i]! &= (0xff00 >> keep) & 255;
-  }
-  return `${format(out)}/${bits}`;
+  return `${format(a.map((b, i) => b & mask(bits, i)))}/${bits}`;
 }
 
-/** Whether a network in canonical text has an address; false for what is no network. */
-export function within(a: Bits, net: string): boolean {
-  const slash = net.indexOf("/");
-  const bits = net.slice(slash + 1);
-  if (slash < 0 || !/^(0|[1-9]\d{0,2})$/.test(bits) || +bits > 8 * a.length) return false;
-  return network(a, +bits) === net;
+/** A network: the bits of an address in it, and how many of them count. */
+export type Network = [bits: Bits, length: number];
+
+/** Reads a network, such as 203.0.113.0/24; null: it is none. */
+export function parseNetwork(text: string): Network | null {
+  const m = /^([^/]+)\/(0|[1-9]\d{0,2})$/.exec(text);
+  const bits = m && parse(m[1]!);
+  return bits && +m[2]! <= 8 * unmap(bits).length ? [unmap(bits), +m[2]!] : null;
+}
+
+/** Whether a network has an address. */
+export function within(a: Bits, net: Network): boolean {
+  return a.length === net[0].length && a.every((b, i) => !((b ^ net[0][i]!) & mask(net[1], i)));
 }

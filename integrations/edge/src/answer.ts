@@ -29,38 +29,39 @@ const maxLocation = 16384;
 /** Bounds of a lease, in seconds: what says more was not written by ipwarden. */
 export const maxLease = 3600;
 
-class Bad extends Error {}
-
 type Members = Record<string, unknown>;
 
+/** Throws an Error that says which part is none. */
+function must(ok: unknown, what: string): asserts ok {
+  if (!ok) throw new Error(`${what} is none of ipwarden's`);
+}
+
 function members(v: unknown, what: string): Members {
-  if (typeof v !== "object" || v === null || Array.isArray(v)) throw new Bad(`${what} is no object`);
+  must(typeof v === "object" && v && !Array.isArray(v), what);
   return v as Members;
 }
 
 function text(o: Members, name: string, required = false, most = maxText): string {
-  const v = o[name];
-  if (v === undefined && !required) return "";
-  if (typeof v !== "string" || v.length > most || (required && v === "")) throw new Bad(`${name} is no text of at most ${most} characters`);
+  const v = o[name] ?? "";
+  must(typeof v === "string" && v.length <= most && (v || !required), name);
   return v;
 }
 
-function whole(o: Members, name: string, most: number): number {
+function whole(o: Members, name: string, most = 0xffffffff): number {
   const v = o[name] ?? 0;
-  if (typeof v !== "number" || !Number.isInteger(v) || v < 0 || v > most) throw new Bad(`${name} is no whole number up to ${most}`);
-  return v;
+  must(Number.isInteger(v) && (v as number) >= 0 && (v as number) <= most, name);
+  return v as number;
 }
 
-function truth(o: Members, name: string, required = false): boolean {
-  const v = o[name];
-  if (v === undefined && !required) return false;
-  if (typeof v !== "boolean") throw new Bad(`${name} is neither true nor false`);
+function truth(o: Members, name: string, absent?: boolean): boolean {
+  const v = o[name] ?? absent;
+  must(typeof v === "boolean", name);
   return v;
 }
 
 function texts(o: Members, name: string, most = 256): string[] {
   const v = o[name] ?? [];
-  if (!Array.isArray(v) || v.length > most || !v.every((s) => typeof s === "string" && s.length <= maxText)) throw new Bad(`${name} is no list of texts`);
+  must(Array.isArray(v) && v.length <= most && v.every((s) => typeof s === "string" && s.length <= maxText), name);
   return v as string[];
 }
 
@@ -70,24 +71,22 @@ function texts(o: Members, name: string, most = 256): string[] {
  */
 export function readAnswer(body: string): Answer {
   const o = members(JSON.parse(body), "the answer");
-  const passes = truth(o, "passes", true);
+  const passes = truth(o, "passes");
   const status = whole(o, "status", 599);
-  const name = text(o, "verdict", true);
-  if (!verdicts.includes(name)) throw new Bad("verdict is none");
-  if (passes ? status !== 0 : status < 200) throw new Bad("status does not go with passes");
+  const name = text(o, "verdict");
+  must(verdicts.includes(name), "verdict");
+  must(passes ? status === 0 : status >= 200, "status");
   const location = text(o, "location", false, Infinity);
   if (location.length > maxLocation) throw new Refuse(431, "too_large");
-  if (!passes && status >= 300 && status < 400 && location === "") throw new Bad("a redirect to nowhere");
-  const risk = o["risk"] === undefined ? 0 : whole(members(o["risk"], "risk"), "score", 100);
+  must(location || status < 300 || status >= 400, "location");
   const limits = (Array.isArray(o["limits"]) ? o["limits"].slice(0, 64) : []).map((l): LimitState => {
     const m = members(l, "a limit");
-    const n = 0xffffffff;
-    return { name: text(m, "name", true), limit: whole(m, "limit", n), remaining: whole(m, "remaining", n), window: whole(m, "window", n), reset: whole(m, "reset", n), allowed: truth(m, "allowed", true) };
+    return { name: text(m, "name", true), limit: whole(m, "limit"), remaining: whole(m, "remaining"), window: whole(m, "window"), reset: whole(m, "reset"), allowed: truth(m, "allowed") };
   });
   const verdict: Verdict = {
     verdict: name as VerdictName, passes, status, retryAfter: whole(o, "retry_after", 0x7fffffff), location,
     reason: text(o, "reason"), by: text(o, "by"), tier: text(o, "tier"), decision: text(o, "decision", true), country: text(o, "country"),
-    asn: whole(o, "asn", 0xffffffff), traits: texts(o, "traits"), risk, tags: texts(o, "tags"), degraded: truth(o, "degraded"), limits,
+    asn: whole(o, "asn"), traits: texts(o, "traits"), risk: whole(members(o["risk"] ?? {}, "risk"), "score", 100), tags: texts(o, "tags"), degraded: truth(o, "degraded", false), limits,
   };
   if (o["lease"] === undefined) return { verdict, lease: null };
   const l = members(o["lease"], "lease");

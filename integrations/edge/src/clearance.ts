@@ -3,7 +3,8 @@
 // gate takes.
 import { parse } from "./address.js";
 import type { Challenges } from "./gate.js";
-import { trim } from "./headers.js";
+import { base64url, cookiesOf, halves } from "./lines.js";
+import { Mistakes } from "./mistakes.js";
 import type { Facts } from "./types.js";
 
 /** Options of Clearances. All but the key are those of the gate, and default to its defaults. */
@@ -55,7 +56,6 @@ const TAG = 16; // half an HMAC-SHA256 (RFC 2104 section 5)
 const NETWORK = 9;
 const MAX_COOKIES = 4; // of the name; a browser sends one, or two
 const MAX_TO = 2 << 10; // bytes of the place to return to
-const NONE = new Uint8Array(NETWORK);
 
 /**
  * Clearances check and make what the challenge's page is about. A gate that has them tells its
@@ -72,22 +72,23 @@ export class Clearances implements Challenges {
   /** Where the page is. */
   readonly path: string;
   readonly #cookie: string;
-  readonly #raw: Uint8Array;
+  readonly #raw: BufferSource;
   readonly #now: () => number;
   #key: CryptoKey | undefined;
 
-  /** Throws an Error that names every mistake, and never the key. */
+  /** Throws a TypeError that names every mistake, and never the key. */
   constructor(options: ClearanceOptions) {
-    const bad: string[] = [];
+    const { path = "/.ipwarden/challenge", cookie = "ipwarden_clearance", now = Date.now } = options;
+    const wrong = new Mistakes();
     const key = typeof options.key === "string" ? unhex(options.key.trim()) : options.key?.slice();
-    if (!key || key.length < 32) bad.push("key is not 64 hexadecimal digits or 32 bytes; make one with: openssl rand -hex 32");
-    this.path = options.path ?? "/.ipwarden/challenge";
-    if (this.path.length < 2 || safeTo(this.path, "") !== this.path || /[?#%"'<>;]/.test(this.path)) bad.push("path is no path, such as /.ipwarden/challenge");
-    this.#cookie = options.cookie ?? "ipwarden_clearance";
-    if (!/^[A-Za-z0-9._~-]+$/.test(this.#cookie)) bad.push("cookie is no name of a cookie, such as ipwarden_clearance");
-    if (bad.length > 0) throw new Error("clearance: " + bad.join("; "));
-    this.#raw = key as Uint8Array;
-    this.#now = options.now ?? Date.now;
+    wrong.must(key && key.length > 31, "key", "64 hexadecimal digits or 32 bytes, such as of: openssl rand -hex 32");
+    wrong.must(path.length > 1 && safeTo(path, "") === path && !/[?#%"'<>;]/.test(path), "path", "one such as /.ipwarden/challenge", path);
+    wrong.must(/^[\w.~-]+$/.test(cookie), "cookie", "a name such as ipwarden_clearance", cookie);
+    wrong.end();
+    this.path = path;
+    this.#cookie = cookie;
+    this.#raw = key as BufferSource;
+    this.#now = now;
   }
 
   /**
@@ -97,11 +98,8 @@ export class Clearances implements Challenges {
    */
   async ceiling(facts: Facts): Promise<number> {
     const net = networkOf(facts.address);
-    const now = Math.floor(this.#now() / 1000);
-    let most = -1;
-    if (net[0] === 0) return most;
-    for (const c of await this.#clearances(facts)) if (now < c.expires && same(net, c.network)) most = Math.max(most, c.ceiling);
-    return most;
+    const all = net[0] ? await this.#clearances(facts) : [];
+    return Math.max(-1, ...all.filter((c) => this.#now() < 1000 * c.expires && same(net, c.network)).map((c) => c.ceiling));
   }
 
   /** Where to send a client that is to prove itself: the page, a ticket of its own, and where it wanted to go. */
@@ -118,78 +116,46 @@ export class Clearances implements Challenges {
   }
 
   async #clearances(facts: Facts): Promise<Clearance[]> {
-    const found: Clearance[] = [];
-    for (const text of cookies(facts, this.#cookie)) {
-      const c = await this.openClearance(text);
-      if (c) found.push(c);
-    }
-    return found;
+    const start = this.#cookie + "=";
+    const texts = cookiesOf(facts.headers).filter((c) => c.startsWith(start)).slice(0, MAX_COOKIES);
+    const found = await Promise.all(texts.map((c) => this.openClearance(c.slice(start.length))));
+    return found.filter((c) => c !== undefined);
   }
 
   /** The text of a ticket, 70 characters of base64url. */
   async sealTicket(t: Ticket): Promise<string> {
-    const b = new Uint8Array(TICKET_SIZE);
-    const v = new DataView(b.buffer);
+    const b = new Uint8Array(TICKET_SIZE + TAG);
     b[0] = TICKET;
-    b[1] = (t.again ? 1 : 0) | (t.fallback ? 2 : 0);
+    b[1] = +t.again | (+t.fallback << 1);
     b.set(t.id.subarray(0, 16), 2);
-    v.setBigInt64(18, BigInt(Math.floor(t.issued)));
+    new DataView(b.buffer).setBigInt64(18, BigInt(Math.floor(t.issued)));
     b.set(t.network.subarray(0, NETWORK), 26);
     b[35] = t.risk;
-    return this.#seal(b);
+    b.set(await this.#tag(b.slice(0, TICKET_SIZE)), TICKET_SIZE);
+    return base64url(b);
   }
 
   /** What a cookie's text says, undefined for one that nobody with this key has signed. Whether it holds the caller decides. */
   async openClearance(text: string): Promise<Clearance | undefined> {
-    const b = await this.#open(CLEARANCE, CLEARANCE_SIZE, text);
-    return b && { issued: time(b, 1), expires: time(b, 9), network: b.slice(17, 17 + NETWORK), ceiling: b[26] as number };
+    const b = bytesOf(text, CLEARANCE_SIZE + TAG);
+    if (b?.[0] !== CLEARANCE || !same(await this.#tag(b.slice(0, CLEARANCE_SIZE)), b.subarray(CLEARANCE_SIZE))) return undefined;
+    const time = (at: number) => Number(new DataView(b.buffer).getBigInt64(at));
+    return { issued: time(1), expires: time(9), network: b.slice(17, 17 + NETWORK), ceiling: b[26]! };
   }
 
-  async #tag(body: Uint8Array): Promise<Uint8Array> {
+  async #tag(body: BufferSource): Promise<Uint8Array> {
     // Not the promise is kept: one of another request's may not be waited for in a Worker.
-    this.#key ??= await crypto.subtle.importKey("raw", this.#raw as BufferSource, { name: "HMAC", hash: "SHA-256" }, false, ["sign"]);
-    return new Uint8Array(await crypto.subtle.sign("HMAC", this.#key, body as BufferSource)).subarray(0, TAG);
-  }
-
-  async #seal(body: Uint8Array): Promise<string> {
-    const whole = new Uint8Array(body.length + TAG);
-    whole.set(body);
-    whole.set(await this.#tag(body), body.length);
-    return encode(whole);
-  }
-
-  async #open(kind: number, size: number, text: string): Promise<Uint8Array | undefined> {
-    const raw = decode(text, size + TAG);
-    if (!raw || raw[0] !== kind) return undefined;
-    const body = raw.slice(0, size);
-    return same(await this.#tag(body), raw.subarray(size)) ? body : undefined;
+    this.#key ??= await crypto.subtle.importKey("raw", this.#raw, { name: "HMAC", hash: "SHA-256" }, false, ["sign"]);
+    return new Uint8Array(await crypto.subtle.sign("HMAC", this.#key, body), 0, TAG);
   }
 }
 
 /** The network that tickets and clearances of an address are bound to, nine bytes; zeros for none. */
 export function networkOf(address: string | null): Uint8Array {
-  const b = address === null ? null : parse(address);
-  if (!b) return NONE;
+  const b = parse(address ?? "");
   const net = new Uint8Array(NETWORK);
-  net[0] = b.length === 4 ? 4 : 6;
-  net.set(b.subarray(0, b.length === 4 ? 3 : 8), 1);
+  if (b) net.set(b.length === 4 ? [4, ...b.subarray(0, 3)] : [6, ...b.subarray(0, 8)]);
   return net;
-}
-
-/** The values of the cookies of a name, four at most. */
-function cookies(facts: Facts, name: string): string[] {
-  const found: string[] = [];
-  for (const [field, line] of facts.headers) {
-    if (field.toLowerCase() !== "cookie") continue;
-    for (let at = 0; at < line.length && found.length < MAX_COOKIES; ) {
-      let end = line.indexOf(";", at);
-      if (end < 0) end = line.length;
-      const pair = trim(line.slice(at, end));
-      if (pair.startsWith(name) && pair[name.length] === "=") found.push(pair.slice(name.length + 1));
-      at = end + 1;
-    }
-  }
-  return found;
 }
 
 /**
@@ -198,39 +164,28 @@ function cookies(facts: Facts, name: string): string[] {
  * "/<tab>/host" for other sites (WHATWG URL, section 4.4).
  */
 export function safeTo(to: string, page: string): string {
-  if (to.length === 0 || to.length > MAX_TO || to[0] !== "/" || to[1] === "/" || !/^[\x21-\x5b\x5d-\x7e]*$/.test(to)) return "/";
-  return to.split("?", 1)[0] === page ? "/" : to;
+  return to.length > MAX_TO || !/^\/(?!\/)[!-[\]-~]*$/.test(to) || halves(to)[0] === page ? "/" : to;
 }
 
 /** A raw path with what no URL may hold escaped; a fragment never leaves a browser. */
 function escapeTo(path: string): string {
-  if (path.length > MAX_TO) return "/";
-  return path.replace(/\p{Cs}/gu, "").replace(/[^!"$-[\]-~]+/g, encodeURIComponent);
+  return path.length > MAX_TO ? "/" : path.replace(/\p{Cs}/gu, "").replace(/[^!"$-[\]-~]+/g, encodeURIComponent);
 }
 
 /** In constant time: how far a forgery is right says nothing. */
 function same(a: Uint8Array, b: Uint8Array): boolean {
   let differs = a.length ^ b.length;
-  for (let i = 0; i < a.length && i < b.length; i++) differs |= (a[i] as number) ^ (b[i] as number);
+  for (let i = 0; i < a.length; i++) differs |= a[i]! ^ b[i]!;
   return differs === 0;
-}
-
-function time(b: Uint8Array, at: number): number {
-  return Number(new DataView(b.buffer, b.byteOffset).getBigInt64(at));
 }
 
 function unhex(text: string): Uint8Array | undefined {
   return /^([\da-f]{2})+$/i.test(text) ? Uint8Array.from(text.match(/../g)!, (two) => parseInt(two, 16)) : undefined;
 }
 
-/** Base64url without padding (RFC 4648 section 5). */
-function encode(b: Uint8Array): string {
-  return btoa(String.fromCharCode(...b)).replace(/[+/=]/g, (c) => (c === "+" ? "-" : c === "/" ? "_" : ""));
-}
-
-/** Strict: of the texts that mean the same bytes one is accepted. */
-function decode(text: string, size: number): Uint8Array | undefined {
+/** The bytes of base64url, so many. Strict: of the texts that mean the same bytes one is accepted. */
+function bytesOf(text: string, size: number): Uint8Array<ArrayBuffer> | undefined {
   if (text.length !== Math.ceil((size * 4) / 3) || !/^[\w-]+$/.test(text)) return undefined;
   const out = Uint8Array.from(atob(text.replace(/-/g, "+").replace(/_/g, "/")), (c) => c.charCodeAt(0));
-  return encode(out) === text ? out : undefined;
+  return base64url(out) === text ? out : undefined;
 }

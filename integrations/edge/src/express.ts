@@ -1,9 +1,9 @@
 // Express, and whatever else takes (req, res, next): Connect, plain node:http.
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { running } from "./fetch.js";
-import { hostOf } from "./headers.js";
 import type { Gate } from "./gate.js";
 import { clientOf, type Proxies } from "./proxies.js";
+import { hostOf } from "./lines.js";
 import type { Facts, HeaderLine } from "./types.js";
 
 /** Options of express. */
@@ -68,26 +68,19 @@ function pathOf(target: string): string {
 }
 
 /** The lines as they came: req.headers has lost repeated ones. */
-function linesOf(req: IncomingMessage): HeaderLine[] {
-  const lines: HeaderLine[] = [];
-  for (let i = 0; i + 1 < req.rawHeaders.length; i += 2) lines.push([req.rawHeaders[i] as string, req.rawHeaders[i + 1] as string]);
-  return lines;
+function linesOf({ rawHeaders: raw }: IncomingMessage): HeaderLine[] {
+  return Array.from({ length: raw.length >> 1 }, (_, i) => [raw[2 * i]!, raw[2 * i + 1]!]);
 }
 
-/** Takes lines off a request and sets others, in all the forms in which Node has them. */
-function rewrite(req: IncomingMessage, remove: (name: string) => boolean, set: HeaderLine[]): void {
-  const names = new Set(set.map(([name]) => name.toLowerCase()));
-  const goes = (name: string) => names.has(name.toLowerCase()) || remove(name);
+/** Takes lines off a request and sets others, in all the forms in which Node has them. What is set has names that go. */
+function rewrite(req: IncomingMessage, goes: (name: string) => boolean, set: HeaderLine[]): void {
   const { headers, headersDistinct } = req; // before rawHeaders, of which Node makes them
   const raw = linesOf(req).filter(([name]) => !goes(name)).concat(set);
   for (const all of [headers, headersDistinct]) for (const name of Object.keys(all)) if (goes(name)) delete all[name];
-  for (const [name, value] of set) {
-    headers[name.toLowerCase()] = value;
-    headersDistinct[name.toLowerCase()] = [value];
-  }
+  for (const [name, value] of set) headersDistinct[name.toLowerCase()] = [(headers[name.toLowerCase()] = value)];
   // What names fields that end here, hop by hop, must not take away what is set.
   if (headers.connection !== undefined) {
-    const rest = (line: string) => line.split(",").filter((o) => !goes(o.trim())).join(",");
+    const rest = (line: string) => line.split(",").filter((o) => !goes(o)).join();
     headers.connection = rest(headers.connection);
     headersDistinct["connection"] = headersDistinct["connection"]?.map(rest);
     for (const line of raw) if (line[0].toLowerCase() === "connection") line[1] = rest(line[1]);

@@ -1,6 +1,6 @@
 // For platforms whose handlers take a Request and return a Response: Deno, Bun, Node
 // behind a server that speaks Fetch.
-import { factsOf, onward, refused, replied } from "./fetchlike.js";
+import { answer, factsOf } from "./fetchlike.js";
 import type { Gate } from "./gate.js";
 import { clientOf, type Proxies } from "./proxies.js";
 import type { Context } from "./types.js";
@@ -46,8 +46,6 @@ export function protect<P>(
   return async (request, platform) => {
     const facts = factsOf(request, null);
     facts.address = clientOf(options.peer(request, platform), facts.headers, options.proxies);
-    const outcome = await gate.check(facts, running);
-    if (!outcome.pass) return refused(outcome);
-    return replied(await app(new Request(request, { headers: onward(request, outcome) }), platform), outcome);
+    return answer(gate, facts, request, running, (onto) => app(onto, platform));
   };
 }

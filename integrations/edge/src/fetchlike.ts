@@ -1,16 +1,12 @@
 // What adapters share whose platforms speak Request and Response.
-import { bytesOf } from "./headers.js";
-import type { Facts, HeaderLine, Outcome } from "./types.js";
+import type { Gate } from "./gate.js";
+import { bytesOf, hostOf } from "./lines.js";
+import type { Context, Facts, HeaderLine, Outcome } from "./types.js";
 
 /** The facts of a Request. The platform says whose address it is. */
 export function factsOf(request: Request, address: string | null): Facts {
-  const url = new URL(request.url);
-  const headers: HeaderLine[] = [];
-  request.headers.forEach((value, name) => headers.push([name, bytesOf(value)]));
-  return {
-    address, method: request.method, scheme: url.protocol.slice(0, -1), host: url.hostname.toLowerCase().replace(/\.$/, ""),
-    path: url.pathname + url.search, headers,
-  };
+  const { protocol, hostname, pathname, search } = new URL(request.url);
+  return { address, method: request.method, scheme: protocol.slice(0, -1), host: hostOf(hostname), path: pathname + search, headers: [...request.headers].map(([n, v]) => [n, bytesOf(v)]) };
 }
 
 type Passing = Extract<Outcome, { pass: true }>;
@@ -22,20 +18,28 @@ export function onward(request: Request, outcome: Passing): Headers {
   for (const name of [...headers.keys()]) if (outcome.remove(name)) headers.delete(name);
   // What names fields that hop by hop end here must not take away what is set.
   const connection = headers.get("connection");
-  if (connection !== null) headers.set("connection", connection.split(",").filter((o) => !outcome.remove(o)).join(","));
-  for (const [name, value] of outcome.set) headers.set(name, value);
+  if (connection !== null) headers.set("connection", connection.split(",").filter((o) => !outcome.remove(o)).join());
+  return put(headers, outcome.set);
+}
+
+function put(headers: Headers, lines: HeaderLine[]): Headers {
+  for (const [name, value] of lines) headers.set(name, value);
   return headers;
 }
 
 /** The answer to a request that does not go on. */
 export function refused(outcome: Refusing): Response {
-  return new Response(outcome.body === "" ? null : outcome.body, { status: outcome.status, headers: outcome.headers });
+  return new Response(outcome.body || null, outcome);
 }
 
-/** The origin's answer with the lines for the client. One that switches protocols stays as it is. */
-export function replied(response: Response, outcome: Passing): Response {
+/** Answers a request: as the gate refuses it, or with what next makes of it as an origin is to have it. */
+export async function answer(gate: Gate, facts: Facts, request: Request, context: Context, next: (onto: Request) => Response | Promise<Response>): Promise<Response> {
+  const outcome = await gate.check(facts, context);
+  if (!outcome.pass) return refused(outcome);
+  const response = await next(new Request(request, { headers: onward(request, outcome), redirect: "manual" }));
+  // One that switches protocols stays as it is.
   if (response.status === 101 || outcome.reply.length === 0) return response;
   const out = new Response(response.body, response);
-  for (const [name, value] of outcome.reply) out.headers.set(name, value);
+  put(out.headers, outcome.reply);
   return out;
 }

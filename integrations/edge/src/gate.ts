@@ -1,6 +1,8 @@
 // The gate: one function, from the facts of a request to what comes of it.
 import { parse, network } from "./address.js";
 import { enriched, enrichments, removes, reply, type Enrichment } from "./headers.js";
+import { halves, inTime } from "./lines.js";
+import { Mistakes } from "./mistakes.js";
 import { Refuse } from "./refuse.js";
 import { refusal } from "./respond.js";
 import type { Context, Decider, Facts, FailMode, FullRoute, Outcome, Route, Verdict } from "./types.js";
@@ -60,27 +62,28 @@ export class Gate {
       routes: [], fail: "safe" as FailMode, budget: 100, first: "wait" as const, safe: { limit: 20, window: 60 }, now: Date.now,
       ...options, enrich: new Set<string>(options.enrich ?? enrichments),
     };
-    const wrong: string[] = [];
-    if (typeof o.decider?.decide !== "function") wrong.push("decider is missing: give one, such as new Remote({url, token})");
-    for (const r of [o, ...o.routes]) {
-      if (r.fail !== undefined && !["open", "closed", "safe"].includes(r.fail)) wrong.push(`fail is ${JSON.stringify(r.fail)}: give "open", "closed" or "safe"`);
-      if (r.first !== undefined && !["wait", "pass"].includes(r.first)) wrong.push(`first is ${JSON.stringify(r.first)}: give "wait" or "pass"`);
-      if (r.budget !== undefined && !(r.budget >= 1 && r.budget <= 10000)) wrong.push(`budget is ${r.budget}: give milliseconds from 1 to 10000, such as 100`);
+    const wrong = new Mistakes();
+    wrong.must(typeof o.decider?.decide === "function", "decider", "one, such as new Remote({url, token})");
+    for (const r of [o as Route, ...o.routes]) {
+      const must = (name: keyof Route, is: (v: any) => boolean, give: string) => wrong.must(r[name] === undefined || is(r[name]), name, give, r[name]);
+      must("fail", (v) => modes.includes(v), "open, closed or safe");
+      must("first", (v) => v === "wait" || v === "pass", "wait or pass");
+      must("budget", (v) => v >= 1 && v <= 10000, "milliseconds from 1 to 10000, such as 100");
+      must("host", (v) => /^(\*\.)?[^A-Z:/*]+$|^\[/.test(v), "it in lower case and without port, such as www.example.org or *.example.org");
+      must("path", (v) => v[0] === "/", "one such as /login or /api/*");
+      must("method", (v) => /^[A-Z]/.test(v), "it in capital letters, such as POST");
     }
-    for (const r of o.routes) if (r.host !== undefined && !/^[^A-Z:/]+$|^\[/.test(r.host)) wrong.push(`the host ${JSON.stringify(r.host)} of a route matches none: write it in lower case and without port, such as www.example.org`);
-    for (const r of o.routes) if (r.path !== undefined && !r.path.startsWith("/")) wrong.push(`the path ${JSON.stringify(r.path)} of a route begins with no slash: write it as /login or /api/*`);
-    if (!(o.safe.limit >= 1 && o.safe.window >= 1)) wrong.push("safe needs a limit and a window of at least 1, such as {limit: 20, window: 60}");
-    for (const e of o.enrich) if (!(enrichments as readonly string[]).includes(e)) wrong.push(`${JSON.stringify(e)} in enrich is none of ${enrichments.join(", ")}`);
-    if (wrong.length > 0) throw new TypeError(`ipwarden: ${wrong.join("; ")}`);
+    wrong.must(o.safe.limit >= 1 && o.safe.window >= 1, "safe", "1 or more of each, such as {limit: 20, window: 60}", o.safe);
+    for (const e of o.enrich) wrong.must(enrichments.includes(e as Enrichment), "enrich", "some of " + enrichments.join(", "), e);
+    wrong.end();
     this.#o = o;
   }
 
   /** Says what comes of a request. It never throws, and ends within the route's budget. */
-  async check(facts: Facts, context: Context): Promise<Outcome> {
+  async check(facts: Facts, behind: Context): Promise<Outcome> {
     const route = this.#route(facts);
-    const { clearances } = this.#o;
-    const behind = context;
-    context = {
+    const { clearances, decider, enrich } = this.#o;
+    const context: Context = {
       // Nothing behind a request ends a process, or becomes the request's own failure.
       waitUntil(p) {
         p.catch(() => {});
@@ -92,29 +95,15 @@ export class Gate {
     };
     let v: Verdict;
     try {
-      v = facts.address === null ? this.#failed(route, facts, "unresolved") : await this.#decide(facts, context, route);
+      const answer = facts.address === null ? this.#failed(route, facts, "unresolved") : decider.decide(facts, context, route);
+      v = answer instanceof Promise ? await inTime(answer, route.budget) : answer; // whatever the decider does
     } catch (e) {
-      v = e instanceof Refuse ? bare("block", e.status, e.reason) : this.#failed(route, facts, route.fail === "closed" ? "fail_closed" : `fail_${route.fail}`);
+      v = e instanceof Refuse ? bare("block", e.status, e.reason) : this.#failed(route, facts, `fail_${route.fail}`);
     }
     if (v.verdict === "challenge" && !v.passes) v = await this.#challenge(v, facts);
-    if (!v.passes) return { pass: false, verdict: v, ...refusal(v, facts) };
-    return { pass: true, verdict: v, set: enriched(v, facts, this.#o.enrich), remove: removes, reply: reply(v) };
-  }
-
-  /** Asks the decider, and bounds the wait whatever it does. */
-  async #decide(facts: Facts, context: Context, route: FullRoute): Promise<Verdict> {
-    const answer = this.#o.decider.decide(facts, context, route);
-    if (!(answer instanceof Promise)) return answer;
-    let timer: ReturnType<typeof setTimeout> | undefined;
-    const late = new Promise<never>((_, no) => {
-      timer = setTimeout(() => no(new Error("the decision took longer than the budget")), route.budget);
-    });
-    answer.catch(() => {}); // it may fail after it was given up
-    try {
-      return await Promise.race([answer, late]);
-    } finally {
-      clearTimeout(timer);
-    }
+    return v.passes
+      ? { pass: true, verdict: v, set: enriched(v, facts, enrich), remove: removes, reply: reply(v) }
+      : { pass: false, verdict: v, ...refusal(v, facts) };
   }
 
   /** Sends a client to the page that is to prove itself, and lets it through to there. */
@@ -124,22 +113,22 @@ export class Gate {
       const location = await this.#o.clearances?.location(facts, v.risk).catch(() => "");
       if (location) v = { ...v, status: 302, location };
     }
-    if (v.location === "" || pathOf(v.location) !== pathOf(facts.path)) return v;
+    if (v.location === "" || halves(v.location)[0] !== halves(facts.path)[0]) return v;
     return { ...v, verdict: "allow", passes: true, status: 0, location: "", reason: "challenge_page", by: "" };
   }
 
   #route(facts: Facts): FullRoute {
     const path = readPath(facts.path);
     const { fail, budget, first, routes } = this.#o;
-    const of = (read: (path: string) => string) => routes.find((r) => (r.host ?? facts.host) === facts.host && (r.path === undefined || covers(read(r.path), read(path!))));
+    const here = routes.filter(({ method, host }) => (!method || method === facts.method.toUpperCase()) && (!host || host === facts.host || (host[0] === "*" && facts.host.endsWith(host.slice(1)))));
+    const of = (read: (path: string) => string) => here.find((r) => r.path === undefined || covers(read(r.path), read(path!)));
     const exact = path === null ? undefined : of((p) => p);
     // No spelling of a path is a way out of a route that is stricter: many servers read
     // /LOGIN/ as /login, and some paths have no one reading.
-    const may = path === null ? routes : [exact, of((p) => p.toLowerCase().replace(/(.)\/$/, "$1"))];
-    const modes = may.map((r) => r?.fail ?? fail).concat(path === null ? fail : []);
+    const may = path === null ? [...routes, undefined] : [exact, of((p) => p.toLowerCase().replace(/(.)\/$/, "$1"))];
     return {
       ...exact, budget: exact?.budget ?? budget, first: exact?.first ?? first,
-      fail: modes.includes("closed") ? "closed" : modes.includes("safe") ? "safe" : "open",
+      fail: modes.find((m) => may.some((r) => (r?.fail ?? fail) === m))!,
     };
   }
 
@@ -155,7 +144,7 @@ export class Gate {
   /** Counts a request under the safe tier: 0, or seconds until the next window. */
   #take(facts: Facts): number {
     const { limit, window } = this.#o.safe;
-    const bits = facts.address === null ? null : parse(facts.address);
+    const bits = parse(facts.address ?? "");
     const key = bits ? network(bits, bits.length === 4 ? 32 : 64) : ""; // who has no address shares one count
     const now = this.#o.now() / 1000;
     let c = this.#counts.get(key);
@@ -171,11 +160,6 @@ export class Gate {
   }
 }
 
-/** What is before the query. */
-function pathOf(target: string): string {
-  return target.split("?", 1)[0]!;
-}
-
 /** Whether a path is that of a route, or begins as one with a star. */
 function covers(route: string, path: string): boolean {
   return route.endsWith("*") ? path.startsWith(route.slice(0, -1)) || path === route.slice(0, -2) : path === route;
@@ -183,7 +167,7 @@ function covers(route: string, path: string): boolean {
 
 /** A path as servers read it; null: they read it in different ways. */
 function readPath(target: string): string | null {
-  let path = pathOf(target);
+  let path = halves(target)[0];
   if (/%(2[35f]|3[bf]|5c|[01]|7f)|[\\;#]/i.test(path)) return null;
   try {
     path = decodeURIComponent(path).replace(/\/{2,}/g, "/");
@@ -192,6 +176,9 @@ function readPath(target: string): string | null {
   }
   return /\/\.\.?(\/|$)/.test(path) ? null : path;
 }
+
+/** From strict to lenient. */
+const modes: readonly FailMode[] = ["closed", "safe", "open"];
 
 /** Networks whose safe tier is counted, some 100 bytes each. */
 const maxCounts = 10000;

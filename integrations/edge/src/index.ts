@@ -3,7 +3,6 @@
 export type * from "./types.js";
 export { Gate, type Challenges, type GateOptions } from "./gate.js";
 export { Refuse } from "./refuse.js";
-export { Clearances, type ClearanceOptions } from "./clearance.js";
 export { Proxies, type ProxiesOptions } from "./proxies.js";
 export { Remote, type RemoteOptions, type Stats } from "./remote.js";
 export { cacheStore, kvStore, type KV, type Store } from "./cache.js";

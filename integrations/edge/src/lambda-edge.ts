@@ -1,8 +1,8 @@
 // AWS Lambda@Edge: viewer request and origin request.
 import { canonical } from "./address.js";
 import { running } from "./fetch.js";
-import { hostOf } from "./headers.js";
 import type { Gate } from "./gate.js";
+import { hostOf, utf8 } from "./lines.js";
 import type { Facts, HeaderLine } from "./types.js";
 
 /** Headers as CloudFront has them: names in lower case, each with its lines. */
@@ -69,7 +69,7 @@ export function factsOfCloudFront(request: CloudFrontRequest): Facts {
 
 function answer(status: number, lines: HeaderLine[], body: string, most: number): CloudFrontAnswer {
   const headers: CloudFrontHeaders = {};
-  let size = new TextEncoder().encode(body).length + 64; // the status line
+  let size = utf8(body).length + 64; // the status line
   for (const [key, value] of lines) {
     (headers[key.toLowerCase()] ??= []).push({ key, value });
     size += key.length + value.length + 4;

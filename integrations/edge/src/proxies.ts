@@ -1,7 +1,8 @@
 // Clients behind proxies of one's own: one header, read from the right, as package
 // clientip does it (contract C1 to C7).
-import { canonical, parse } from "./address.js";
-import { trim } from "./headers.js";
+import { canonical, parse, parseNetwork, unmap, within, type Network } from "./address.js";
+import { trim, valuesOf } from "./lines.js";
+import { Mistakes } from "./mistakes.js";
 import type { HeaderLine } from "./types.js";
 
 /** Options of Proxies. */
@@ -21,26 +22,22 @@ const MAX_ELEMENT = 192;
 
 /** Proxies find the client of a request that came through them. */
 export class Proxies {
-  readonly #trusted: [bits: Uint8Array, length: number][] = [];
+  readonly #trusted: Network[] = [];
   readonly #header: string;
 
-  /** Throws an Error that names every mistake. */
+  /** Throws a TypeError that names every mistake. */
   constructor(options: ProxiesOptions) {
-    const bad: string[] = [];
+    const wrong = new Mistakes();
     this.#header = (options.header ?? "X-Forwarded-For").toLowerCase();
-    if (!/^[!#$%&'*+.^_`|~0-9a-z-]{1,64}$/.test(this.#header)) bad.push(`header ${JSON.stringify(options.header)} is no name of a header, such as X-Forwarded-For`);
-    if (this.#header === "forwarded") bad.push("header Forwarded is not read here; X-Forwarded-For is");
-    if (options.trusted.length === 0) bad.push("trusted is empty: name the proxies, such as 10.0.0.0/8, or leave proxies out");
+    wrong.must(this.#header !== "forwarded" && /^[!#$%&'*+.^_`|~0-9a-z-]{1,64}$/.test(this.#header), "header", "one such as X-Forwarded-For; Forwarded is not read", options.header);
+    wrong.must(options.trusted.length, "trusted", "the proxies, such as 10.0.0.0/8, or leave proxies out", []);
     for (const text of options.trusted) {
-      const [address, length, more] = text.split("/");
-      const bits = bitsOf(address ?? "");
-      const most = bits ? bits.length * 8 : 0;
-      const n = length === undefined ? most : /^(0|[1-9][0-9]{0,2})$/.test(length) ? +length : -1;
-      if (!bits || more !== undefined || n < 0 || n > most) bad.push(`trusted ${JSON.stringify(text)} is no network, such as 10.0.0.0/8`);
-      else if (n === 0) bad.push(`trusted ${text} is everybody, so that every client would choose its own address`);
-      else this.#trusted.push([bits, n]);
+      const bits = bitsOf(text);
+      const net = bits ? ([bits, 8 * bits.length] as Network) : parseNetwork(text);
+      wrong.must(net?.[1], "trusted", "a network, such as 10.0.0.0/8, that is not everybody", text);
+      this.#trusted.push(net!);
     }
-    if (bad.length > 0) throw new Error("proxies: " + bad.join("; "));
+    wrong.end();
   }
 
   /**
@@ -49,24 +46,20 @@ export class Proxies {
    */
   client(peer: string | null | undefined, headers: HeaderLine[]): string | null {
     if (!this.#trusts(peer)) return canonical(peer);
-    const lines: string[] = [];
-    for (const [name, value] of headers) if (name.toLowerCase() === this.#header) lines.push(value);
-    if (this.#header !== "x-forwarded-for") return lines.length === 1 ? single(this.#header, lines[0] as string) : null;
+    const lines = valuesOf(headers, this.#header);
+    if (this.#header !== "x-forwarded-for") return lines.length === 1 ? single(this.#header, lines[0]!) : null;
     let internal: string | null = null;
     let n = 0;
-    for (let i = lines.length - 1; i >= 0; i--) {
-      const line = lines[i] as string;
+    for (const line of lines.reverse()) {
       for (let end = line.length; end >= 0; ) {
-        if (++n > MAX_ELEMENTS) return null;
-        const from = line.lastIndexOf(",", end - 1);
-        const at = end === 0 ? -1 : from; // lastIndexOf reads -1 as 0
-        if (end - at - 1 > MAX_ELEMENT) return null;
-        const text = node(trim(line.slice(at + 1, end)));
-        const address = text === null ? null : canonical(text);
+        const from = end ? line.lastIndexOf(",", end - 1) + 1 : 0; // lastIndexOf reads -1 as 0
+        if (++n > MAX_ELEMENTS || end - from > MAX_ELEMENT) return null;
+        const text = node(trim(line.slice(from, end)));
+        const address = canonical(text);
         if (address === null) return null;
         if (!this.#trusts(text)) return address;
         internal = address;
-        end = at;
+        end = from - 1;
       }
     }
     return internal; // all are proxies: it comes from within; or there was no header
@@ -75,7 +68,7 @@ export class Proxies {
   // Of bits as they came: an IPv4 address inside of 6to4 is chosen by whoever sends from it.
   #trusts(address: string | null | undefined): boolean {
     const bits = bitsOf(address ?? "");
-    return bits !== null && this.#trusted.some(([net, n]) => net.length === bits.length && begins(bits, net, n));
+    return !!bits && this.#trusted.some((net) => within(bits, net));
   }
 }
 
@@ -87,34 +80,21 @@ export function clientOf(peer: string | null | undefined, headers: HeaderLine[],
 /** The bytes of an address; an IPv4-mapped one is the IPv4 one. */
 function bitsOf(text: string): Uint8Array | null {
   const b = parse(text);
-  const mapped = b?.length === 16 && b.every((v, i) => i > 11 || v === (i > 9 ? 255 : 0));
-  return b && mapped ? b.slice(12) : b;
-}
-
-function begins(bits: Uint8Array, net: Uint8Array, n: number): boolean {
-  for (let i = 0; n > 0; i++, n -= 8) {
-    if ((((bits[i] as number) ^ (net[i] as number)) & (n >= 8 ? 255 : 0xff00 >> n)) !== 0) return false;
-  }
-  return true;
+  return b && unmap(b);
 }
 
 /** An element without brackets and port; null for one that is none. */
 function node(s: string): string | null {
-  const bracketed = /^\[([^\]]*:[^\]]*)\](:[0-9]{1,5})?$/.exec(s);
-  const four = bracketed ? null : /^([0-9.]+)(:[0-9]{1,5})$/.exec(s);
-  const found = bracketed ?? four;
-  if (!found) return s;
-  return +(found[2] ?? ":0").slice(1) > 65535 ? null : (found[1] as string);
+  const [, six, four, port] = /^(?:\[([^\]]*:[^\]]*)\]|([0-9.]+)(?=:))(?::([0-9]{1,5}))?$/.exec(s) ?? [];
+  return +(port ?? 0) > 65535 ? null : six ?? four ?? s;
 }
 
 /** The one address of a header that a proxy overwrites. */
 function single(header: string, line: string): string | null {
-  let s: string | null = line.length > MAX_ELEMENT ? "" : trim(line);
-  if (header === "cloudfront-viewer-address" && s[0] !== "[") {
-    // Always with a port, and IPv6 without brackets.
-    const cut = /^(.+):([0-9]{1,5})$/.exec(s);
-    return cut && +(cut[2] as string) <= 65535 ? canonical(cut[1] as string) : null;
-  }
-  s = node(s);
-  return s === null ? null : canonical(s);
+  if (line.length > MAX_ELEMENT) return null;
+  line = trim(line);
+  // CloudFront's is always with a port, and IPv6 without brackets.
+  const viewer = header === "cloudfront-viewer-address" && line[0] !== "[";
+  const cut = /^(.+):([0-9]{1,5})$/.exec(line);
+  return canonical(!viewer ? node(line) : cut && +cut[2]! <= 65535 ? cut[1] : null);
 }

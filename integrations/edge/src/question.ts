@@ -1,6 +1,6 @@
 // One question to /v1/decide, and the bounds of its answer.
 import { readAnswer, type Answer } from "./answer.js";
-import { textOf } from "./headers.js";
+import { base64url, inTime, textOf, utf8 } from "./lines.js";
 import { Refuse } from "./refuse.js";
 import type { Facts } from "./types.js";
 
@@ -25,12 +25,12 @@ export function question(facts: Facts): string {
   // What is no name (RFC 9110 section 5.1) no server takes, and JSON may take two for one.
   for (const [name, value] of facts.headers) if (/^[!-~]+$/.test(name)) (headers[name.toLowerCase()] ??= []).push(textOf(value));
   const body = JSON.stringify({
-    lease: btoa(String.fromCharCode(...crypto.getRandomValues(new Uint8Array(18)))),
+    lease: base64url(crypto.getRandomValues(new Uint8Array(18))),
     ip: facts.address, method: facts.method, scheme: facts.scheme, host: facts.host, path: facts.path, headers,
     ...(facts.account && { account: facts.account }),
   });
   // Who sends more than can be judged must not get by through the fail mode.
-  if (new TextEncoder().encode(body).length > maxQuestion) throw new Refuse(431, "too_large");
+  if (utf8(body).length > maxQuestion) throw new Refuse(431, "too_large");
   return body;
 }
 
@@ -51,20 +51,9 @@ export async function ask(a: Asking, body: string, budget: number): Promise<{ an
 /** An answer that will not be another one the next time. */
 class Wrong extends Error {}
 
-async function once(a: Asking, body: string, most: number): Promise<{ answer: Answer; text: string }> {
+function once(a: Asking, body: string, most: number): Promise<{ answer: Answer; text: string }> {
   const cut = new AbortController();
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  const late = new Promise<never>((_, no) => {
-    timer = setTimeout(() => {
-      no(new Error("ipwarden does not answer"));
-      cut.abort();
-    }, most);
-  });
-  try {
-    return await Promise.race([exchange(a, body, cut.signal), late]);
-  } finally {
-    clearTimeout(timer);
-  }
+  return inTime(exchange(a, body, cut.signal), most, () => cut.abort());
 }
 
 async function exchange(a: Asking, body: string, signal: AbortSignal): Promise<{ answer: Answer; text: string }> {
@@ -74,15 +63,13 @@ async function exchange(a: Asking, body: string, signal: AbortSignal): Promise<{
   });
   if (res.status !== 200) {
     void res.body?.cancel().catch(() => {});
-    const what = `ipwarden answered ${res.status}`;
-    throw res.status >= 500 ? new Error(what) : new Wrong(what);
+    throw new (res.status < 500 ? Wrong : Error)(`ipwarden answered ${res.status}`);
   }
   const text = await bounded(res);
   try {
     return { answer: readAnswer(text), text };
   } catch (e) {
-    if (e instanceof Refuse) throw e;
-    throw new Wrong(`ipwarden's answer cannot be read: ${String(e)}`);
+    throw e instanceof Refuse ? e : new Wrong(`ipwarden's answer cannot be read: ${e}`);
   }
 }
 

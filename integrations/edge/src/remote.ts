@@ -3,6 +3,8 @@ import { Breaker } from "./breaker.js";
 import { decode, encode, Recent, type Kept, type Store } from "./cache.js";
 import type { Answer } from "./answer.js";
 import { ask, question, type Asking } from "./question.js";
+import { base64url, inTime, utf8 } from "./lines.js";
+import { Mistakes } from "./mistakes.js";
 import { Refuse } from "./refuse.js";
 import { bucketIn, buckets, covers, Shape } from "./shape.js";
 import type { Context, Decider, Facts, FullRoute, Verdict } from "./types.js";
@@ -62,16 +64,15 @@ export class Remote implements Decider {
 
   /** Throws a TypeError that names every mistake of the options. */
   constructor(options: RemoteOptions) {
-    const wrong: string[] = [];
-    let url: URL | undefined;
+    const wrong = new Mistakes();
+    let url = "";
     try {
-      url = new URL(options.url);
+      url = new URL(options.url).href;
     } catch {}
-    if (!url || (url.protocol !== "https:" && url.protocol !== "http:")) wrong.push(`url is ${JSON.stringify(options.url)}: give the base of ipwarden's addresses, such as https://ipwarden.example.org`);
-    else if (url.search || url.hash) wrong.push("url has a query or a fragment: give the base of ipwarden's addresses alone");
-    if (!/^[!-~]{1,1024}$/.test(options.token ?? "")) wrong.push("token is missing, or has spaces: give the service token of ipwarden, or a key with the scope decide");
-    if (wrong.length > 0) throw new TypeError(`ipwarden: ${wrong.join("; ")}`);
-    this.#asking = { url: url!.href.replace(/\/*$/, "/v1/decide"), token: options.token, fetch: options.fetch ?? ((u, i) => fetch(u, i)) };
+    wrong.must(/^https?:[^?#]+$/.test(url), "url", "ipwarden's base without a query, such as https://ipwarden.example.org", options.url);
+    wrong.must(/^[!-~]{1,1024}$/.test(options.token ?? ""), "token", "the service token, or a key with the scope decide");
+    wrong.end();
+    this.#asking = { url: url.replace(/\/*$/, "/v1/decide"), token: options.token, fetch: options.fetch ?? ((u, i) => fetch(u, i)) };
     this.#store = options.store;
     this.#now = options.now ?? Date.now;
     this.#memory = new Recent(options.remember ?? 1000);
@@ -118,18 +119,16 @@ export class Remote implements Decider {
       const [value = null] = await this.#get([key], route);
       if (value !== null && !this.#shape) {
         try {
-          const o = JSON.parse(value) as { v: unknown; reads: unknown };
-          if (value.length <= 65536 && o.v === 1 && Array.isArray(o.reads) && o.reads.every((r) => typeof r === "string")) this.#shape = Shape.of(o.reads as string[]);
+          const { v, reads } = JSON.parse(value) as Record<string, unknown>;
+          if (value.length <= 65536 && v === 1 && Array.isArray(reads)) this.#shape = Shape.of(reads);
         } catch {}
         if (!this.#shape) this.stats.junk++;
       }
     }
     const shape = this.#shape;
     if (!shape) return null;
-    const values = shape.values(facts);
-    const places = buckets(facts.address!).map((bucket) => ({ bucket, text: `${shape.text}\n${bucket}\n${values}` }));
-    const lone = this.#lone.get(places[0]!.text);
-    return lone !== undefined && now < lone ? "lone" : places;
+    const places = placesOf(shape, facts, buckets(facts.address!));
+    return now < (this.#lone.get(places[0]!.text) ?? 0) ? "lone" : places;
   }
 
   /** An answer that is kept and holds, or is better than none. */
@@ -208,7 +207,7 @@ export class Remote implements Decider {
     const lease = answer.lease;
     if (!lease || lease.seconds === 0) {
       const shape = this.#shape;
-      if (shape) this.#lone.set(`${shape.text}\n${buckets(facts.address!)[0]}\n${shape.values(facts)}`, made + loneFor);
+      if (shape) this.#lone.set(placesOf(shape, facts, buckets(facts.address!))[0]!.text, made + loneFor);
       return;
     }
     const shape = Shape.of(lease.reads);
@@ -217,25 +216,18 @@ export class Remote implements Decider {
       this.#shape = shape;
       this.#put(context, "shape", () => JSON.stringify({ v: 1, reads: shape.reads }), 86400);
     }
-    const bucket = bucketIn(facts.address!, answer.verdict.network);
-    const place = `${shape.text}\n${bucket}\n${shape.values(facts)}`;
+    const place = placesOf(shape, facts, [bucketIn(facts.address!, answer.verdict.network)])[0]!.text;
     this.#memory.set(place, { ...answer, made });
     this.#put(context, place, (key) => encode(key, made, text), lease.seconds + lease.stale);
   }
 
   /** Reads of the store, for at most half of the budget: the question needs the rest. */
   async #get(keys: string[], route: FullRoute): Promise<(string | null)[]> {
-    let timer: ReturnType<typeof setTimeout> | undefined;
     try {
-      return await Promise.race([
-        this.#store!.get(keys),
-        new Promise<never>((_, no) => { timer = setTimeout(() => no(new Error("the store takes too long")), route.budget / 2); }),
-      ]);
+      return await inTime(this.#store!.get(keys), route.budget / 2);
     } catch {
       this.stats.storeFailed++;
       return [];
-    } finally {
-      clearTimeout(timer);
     }
   }
 
@@ -256,9 +248,14 @@ export class Remote implements Decider {
 
   /** The key of a text, of this server. */
   async #key(text: string): Promise<string> {
-    const sum = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(`${this.#asking.url}\n${text}`));
-    return "ipwarden1:" + btoa(String.fromCharCode(...new Uint8Array(sum))).replace(/\+/g, "-").replace(/\//g, "_");
+    return "ipwarden1:" + base64url(new Uint8Array(await crypto.subtle.digest("SHA-256", utf8(`${this.#asking.url}\n${text}`))));
   }
+}
+
+/** Where in some buckets an answer for a request is. */
+function placesOf(shape: Shape, facts: Facts, all: string[]): Place[] {
+  const values = shape.values(facts);
+  return all.map((bucket) => ({ bucket, text: `${shape.text}\n${bucket}\n${values}` }));
 }
 
 /** What questions agree in of which one is enough. */
@@ -272,7 +269,7 @@ function aged(k: Kept, now: number): Verdict {
   const v = k.verdict;
   return {
     ...v,
-    retryAfter: v.retryAfter > 0 ? Math.max(1, v.retryAfter - age) : 0,
+    retryAfter: v.retryAfter && Math.max(1, v.retryAfter - age),
     limits: (v.limits ?? []).map((l) => ({ ...l, reset: Math.max(0, l.reset - age) })),
   };
 }

@@ -1,6 +1,6 @@
 // What of a request an answer depends on, as the server says it.
-import { format, network, parse, within } from "./address.js";
-import { trim } from "./headers.js";
+import { network, parse, parseNetwork, within } from "./address.js";
+import { cookiesOf, halves, trim, valuesOf } from "./lines.js";
 import type { Facts } from "./types.js";
 
 /** A path that all servers read as it is written, as policy.Paths.Plain has it. */
@@ -8,30 +8,8 @@ function plain(path: string, fold: boolean): boolean {
   return /^\/[!-~]*$/.test(path) && path.length <= 8192 && !/[%\\;#?]|\/\/|\/\.\.?(\/|$)/.test(path) && !(fold && /[A-Z]/.test(path));
 }
 
-const tests: Record<string, (path: string, text: string) => boolean> = {
-  "=": (p, t) => p === t,
-  "^": (p, t) => p.startsWith(t),
-  $: (p, t) => p.endsWith(t),
-  "*": (p, t) => p.includes(t),
-};
-
-/** All values of a field as one text; null: it is not there. */
-function header(facts: Facts, name: string): string[] | null {
-  const values = facts.headers.filter(([n]) => n.toLowerCase() === name).map(([, v]) => v);
-  return values.length > 0 ? values : null;
-}
-
-/** All values of a cookie. */
-function cookie(facts: Facts, name: string): string[] {
-  const out: string[] = [];
-  for (const line of header(facts, "cookie") ?? []) {
-    for (const pair of line.split(";")) {
-      const at = pair.indexOf("=");
-      if (at >= 0 && trim(pair.slice(0, at)) === name) out.push(trim(pair.slice(at + 1)));
-    }
-  }
-  return out;
-}
+/** What a policy may read: method, path, path^/api, header:user-agent. */
+const known = /^(account|host|method|path|query|scheme)()()$|^(path)(:)fold$|^(path)([=^$*])([^]*)$|^(header|cookie)(:)(.+)$/;
 
 /** The reads of a policy. */
 export class Shape {
@@ -44,28 +22,23 @@ export class Shape {
 
   /** null: there is a word that this version does not know. */
   static of(reads: string[]): Shape | null {
-    const known = /^(account|host|method|path|path:fold|query|scheme|path[=^$*][^]*|header:.+|cookie:.+)$/;
-    return reads.every((r) => known.test(r)) ? new Shape(reads) : null;
+    return reads.every((r) => typeof r === "string" && known.test(r)) ? new Shape(reads) : null;
   }
 
   /** What requests that are answered alike agree in. */
   values(facts: Facts): string {
-    const q = facts.path.indexOf("?");
-    const path = q < 0 ? facts.path : facts.path.slice(0, q);
+    const [path, query] = halves(facts.path);
     const isPlain = plain(path, this.reads.includes("path:fold"));
-    const out: unknown[] = [isPlain ? 0 : path]; // what can be read in two ways counts whole
-    for (const r of this.reads) {
-      if (r === "method") out.push(facts.method);
-      else if (r === "host") out.push(facts.host);
-      else if (r === "scheme") out.push(facts.scheme);
-      else if (r === "query") out.push(q < 0 ? "" : facts.path.slice(q + 1));
-      else if (r === "path") out.push(path);
-      else if (r.startsWith("header:")) out.push(header(facts, r.slice(7)));
-      else if (r.startsWith("cookie:")) out.push(cookie(facts, r.slice(7)));
-      else if (isPlain && tests[r[4]!]) out.push(tests[r[4]!]!(path, r.slice(5)) ? 1 : 0);
-    }
-    if (facts.account) out.push(Object.entries(facts.account).sort(([a], [b]) => (a < b ? -1 : 1)));
-    return JSON.stringify(out);
+    const value = (r: string): unknown => {
+      const [kind, mark, rest = ""] = known.exec(r)!.slice(1).filter((g) => g !== undefined);
+      if (kind === "header") return valuesOf(facts.headers, rest);
+      if (kind === "cookie") return cookiesOf(facts.headers).filter((c) => /=/.test(c) && trim(c.split("=", 1)[0]!) === rest).map((c) => trim(c.slice(c.indexOf("=") + 1)));
+      if (kind === "query") return query;
+      if (kind !== "path") return facts[kind as "host"];
+      if (!mark) return path;
+      return isPlain && (mark === "=" ? path === rest : mark === "^" ? path.startsWith(rest) : mark === "$" ? path.endsWith(rest) : mark === "*" && path.includes(rest));
+    };
+    return JSON.stringify([isPlain || path, this.reads.map(value), Object.entries(facts.account ?? {}).sort()]); // what can be read in two ways counts whole
   }
 }
 
@@ -80,14 +53,13 @@ export function buckets(address: string): string[] {
 
 /** The largest of them in a network; the address alone for what is no network of it. */
 export function bucketIn(address: string, net: string | undefined): string {
-  const bits = parse(address)!;
-  const all = lengths[bits.length]!;
-  const most = net && within(bits, net) ? +net.slice(net.indexOf("/") + 1) : all[0]!;
-  return network(bits, all.filter((n) => n >= most).pop() ?? all[0]!);
+  const bits = parse(address)!, n = parseNetwork(net ?? "");
+  const most = n && within(bits, n) ? n[1] : 128;
+  return buckets(address).filter((b) => parseNetwork(b)![1] >= most).pop() ?? buckets(address)[0]!;
 }
 
 /** Whether an address is in a network, or is all there is of it. */
 export function covers(net: string | undefined, address: string, bucket: string): boolean {
-  const bits = parse(address);
-  return bits !== null && (net ? within(bits, net) : bucket === `${format(bits)}/${8 * bits.length}`);
+  const n = parseNetwork(net || bucket), bits = parse(address);
+  return !!n && !!bits && within(bits, n) && (!!net || n[1] === 8 * bits.length);
 }

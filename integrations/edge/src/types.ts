@@ -99,8 +99,10 @@ export type FailMode = "open" | "closed" | "safe";
 
 /** How requests of some paths are treated. The first that matches counts. */
 export interface Route {
-  /** A host in lower case; absent: every one. */
+  /** A host in lower case, or *.example.org for those below one; absent: every one. */
   host?: string;
+  /** A method in capital letters; absent: every one. */
+  method?: string;
   /** A path without query, or the beginning of one with a * at its end: /login, /api/*. Absent: every one. */
   path?: string;
   /** Default: that of the gate. */

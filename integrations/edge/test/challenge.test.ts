@@ -39,7 +39,7 @@ before(async () => {
   // 203.0.113.0/24 as a policy in the isolate would, with a risk of its own.
   remote = await worker(`import { protect } from "../src/cloudflare"; export default protect({ budget: 10000, fail: "closed" });`, { bindings });
   local = await worker(`
-      import { protect } from "../src/cloudflare"; import { bare } from "../src/gate";
+      import { protect } from "../src/worker"; import { bare } from "../src/gate";
       const risk = 40;
       export default protect({ budget: 10000, fail: "closed", decider: { async decide(facts, context) {
         if (!facts.address.startsWith("203.0.113.")) return bare("allow", 0, "default");

@@ -116,7 +116,7 @@ test("the link that a client gets", async () => {
 test("all mistakes at once, and the key in none", () => {
   const secret = "c0ffee".repeat(5);
   assert.throws(() => new Clearances({ key: secret, path: "x", cookie: "a b" }), (e: Error) => {
-    assert.match(e.message, /key is not 64 .*; path is no path.*; cookie is no name/);
+    assert.match(e.message, /key is missing or wrong: .*; path is "x".*; cookie is "a b"/);
     assert.ok(!e.message.includes(secret));
     return true;
   });

@@ -87,7 +87,7 @@ test("left of the first untrusted element nothing counts", () => {
 
 test("all mistakes at once", () => {
   assert.throws(() => new Proxies({ trusted: ["10.0.0.0/8/1", "x", "10.0.0.0/33", "0.0.0.0/0", "10.0.0.0/-1", "::/0"], header: "a b" }),
-    /header "a b" is no name.*"10.0.0.0\/8\/1".*"x".*"10.0.0.0\/33".*0.0.0.0\/0 is everybody.*"10.0.0.0\/-1".*::\/0 is everybody/);
-  assert.throws(() => new Proxies({ trusted: [] }), /trusted is empty/);
-  assert.throws(() => new Proxies({ trusted: ["10.0.0.0/8"], header: "Forwarded" }), /Forwarded is not read here/);
+    /header is "a b".*"10.0.0.0\/8\/1".*"x".*"10.0.0.0\/33".*"0.0.0.0\/0".*"10.0.0.0\/-1".*"::\/0"/);
+  assert.throws(() => new Proxies({ trusted: [] }), /trusted is \[\]: give the proxies/);
+  assert.throws(() => new Proxies({ trusted: ["10.0.0.0/8"], header: "Forwarded" }), /Forwarded is not read/);
 });

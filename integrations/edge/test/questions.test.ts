@@ -154,6 +154,23 @@ test("a platform without waitUntil is one where nothing is kept alive", async ()
   assert.throws(() => new Gate({ decider: remote, routes: [{ host: "WWW.example.org" }, { host: "x:80" }] }), /"WWW.example.org".*"x:80"/);
 });
 
+test("routes are of a method, a host, those below one, a path, or of several", async () => {
+  const gate = new Gate({
+    decider: { decide: () => { throw new Error("away"); } }, fail: "open",
+    routes: [{ method: "POST", host: "*.example.org", path: "/api/*", fail: "closed" }, { method: "DELETE", fail: "closed" }, { host: "*.example.net", fail: "closed" }, { host: "example.com", fail: "safe" }],
+  });
+  for (const [method, host, path, want] of [
+    ["POST", "a.example.org", "/api/x", "fail_closed"], ["post", "a.b.example.org", "/api", "fail_closed"], ["POST", "a.example.org", "/API/x/", "fail_closed"],
+    ["GET", "a.example.org", "/api/x", "fail_open"], ["POST", "example.org", "/api/x", "fail_open"], ["POST", "aexample.org", "/api/x", "fail_open"], ["POST", "a.example.org", "/x", "fail_open"],
+    ["DELETE", "x", "/", "fail_closed"], ["GET", "www.example.net", "/", "fail_closed"], ["GET", "example.net", "/", "fail_open"], ["GET", "example.com", "/", "fail_safe"],
+    ["GET", "x", "/%2f", "fail_closed"],
+  ] as const) {
+    const got = await gate.check({ address: "203.0.113.7", method, scheme: "https", host, path, headers: [] }, { waitUntil() {} });
+    assert.equal(got.verdict.reason, want, `${method} ${host}${path}`);
+  }
+  assert.throws(() => new Gate({ decider: remote, routes: [{ method: "post" }, { host: "*" }, { host: "a.*.org" }, { host: "*org" }] }), /method is "post".*host is "\*".*host is "a\.\*\.org".*host is "\*org"/);
+});
+
 test("Express: an error passes nobody, and ends no process", async () => {
   const socket = new Socket();
   Object.defineProperty(socket, "remoteAddress", { value: "203.0.113.7" });

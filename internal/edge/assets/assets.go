@@ -12,8 +12,12 @@ import (
 //go:embed engine.wasm.gz
 var engine []byte
 
-//go:embed ipwarden.js
-var bundle []byte
+var (
+	//go:embed ipwarden.js
+	bundle []byte
+	//go:embed ipwarden-remote.js
+	remoteBundle []byte
+)
 
 // Engine returns engine.wasm.
 func Engine() ([]byte, error) {
@@ -24,5 +28,11 @@ func Engine() ([]byte, error) {
 	return io.ReadAll(r)
 }
 
-// Bundle returns ipwarden.js. It must not be changed.
-func Bundle() []byte { return bundle }
+// Bundle returns ipwarden.js, of a project that asks a gate as well where remote says so.
+// It must not be changed.
+func Bundle(remote bool) []byte {
+	if remote {
+		return remoteBundle
+	}
+	return bundle
+}
