@@ -88,6 +88,6 @@ test("from nothing to a protected Worker", async () => {
 test("what the page says of options is so", () => {
   for (const name of ["IPWARDEN_URL", "IPWARDEN_TOKEN", "IPWARDEN_KV", "IPWARDEN_ORIGIN", "IPWARDEN_CHALLENGE_KEY"]) {
     assert.ok(guide.includes(`| \`${name}\` |`), name);
-    assert.ok(readFileSync("src/cloudflare.ts", "utf8").includes(name), name);
+    assert.ok(readFileSync("src/serve.ts", "utf8").includes(name), name);
   }
 });
