@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/ipwarden/ipwarden/internal/edge"
 )
@@ -21,7 +22,7 @@ type edgeCmd struct {
 type edgeBuildCmd struct {
 	Policy      string   `required:"" placeholder:"FILE" help:"The policy."`
 	Platform    string   `enum:"cloudflare,node,vercel,lambda-edge" default:"cloudflare" help:"${enum}. Default ${default}."`
-	Plan        string   `placeholder:"PLAN" help:"How much the platform takes: free or paid of cloudflare, hobby, pro or enterprise of vercel, viewer or origin of lambda-edge. Default the smallest."`
+	Plan        string   `placeholder:"PLAN" help:"How much the platform takes: free or paid of cloudflare, hobby, pro or enterprise of vercel, viewer or origin of lambda-edge. Default free, pro, origin."`
 	Out         string   `default:"edge" placeholder:"DIR" help:"Where it goes. Default ${default}."`
 	Worker      string   `default:"ipwarden" placeholder:"NAME" help:"Of the Worker. Default ${default}."`
 	Remote      bool     `help:"Ask a gate about what the policy lets in: limits are counted there. Without it each isolate counts by itself."`
@@ -79,6 +80,10 @@ func (c *edgeBuildCmd) Run(e *env) error {
 			return err
 		}
 	}
+	stale, err := removeStale(c.Out, built.Files)
+	if err != nil {
+		return err
+	}
 	s := &built.Sizes
 	where := "beside the engine"
 	if s.KV {
@@ -96,6 +101,9 @@ func (c *edgeBuildCmd) Run(e *env) error {
 	}
 	if kept {
 		fmt.Fprintf(e.stdout, "kept: %s is as it was; what this build would have there is in %s\n", filepath.Join(c.Out, wranglerFile), wranglerNew)
+	}
+	for _, name := range stale {
+		fmt.Fprintf(e.stdout, "removed: %s, of the build before\n", filepath.Join(c.Out, name))
 	}
 	fmt.Fprintf(e.stdout, "next: %s\n", filepath.Join(c.Out, "README.md"))
 	return nil
@@ -131,6 +139,46 @@ func besides(dir string, files []edge.File) (all []edge.File, kept bool, err err
 
 // writtenBy is in the first lines of what a build writes for people.
 var writtenBy = []byte("ritten by 'ipwarden edge build'")
+
+// removeStale takes away what a build before has written and this one has not: the dataset
+// that is elsewhere now, the module of another platform. What another hand has written stays.
+func removeStale(dir string, files []edge.File) (gone []string, err error) {
+	for name, mark := range map[string][]byte{
+		"dataset.bin": []byte("IPWE"), "kv.json": []byte("ipwarden/"),
+		"worker.js": writtenBy, "gate.js": writtenBy, "data.js": writtenBy,
+	} {
+		if slices.ContainsFunc(files, func(f edge.File) bool { return f.Name == name }) {
+			continue
+		}
+		path := filepath.Join(dir, name)
+		old, err := readStart(path)
+		if err != nil {
+			return gone, err
+		}
+		if !bytes.Contains(old, mark) {
+			continue
+		}
+		if err := os.Remove(path); err != nil {
+			return gone, err
+		}
+		gone = append(gone, name)
+	}
+	slices.Sort(gone)
+	return gone, nil
+}
+
+// readStart reads the first bytes of a file; nil where there is none.
+func readStart(name string) ([]byte, error) {
+	f, err := os.Open(name)
+	if os.IsNotExist(err) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return io.ReadAll(io.LimitReader(f, 200))
+}
 
 // maxOld bounds the kv.json of the build before.
 const maxOld = 256 << 20

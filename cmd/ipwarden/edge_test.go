@@ -51,3 +51,23 @@ func TestBuildKeepsWhatIsThere(t *testing.T) {
 		t.Errorf("over another's Worker: %s", got)
 	}
 }
+
+// What a build before has written and this one has not goes; what another has written stays.
+func TestBuildRemovesWhatIsStale(t *testing.T) {
+	dir := t.TempDir()
+	for name, text := range map[string]string{
+		"dataset.bin": "IPWE\x01", "kv.json": `[{"key": "ipwarden/0/0"}]`, "worker.js": "// Written by 'ipwarden edge build'.\n", "gate.js": "export default 1", "README.md": "mine",
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	gone, err := removeStale(dir, []edge.File{{Name: "kv.json"}})
+	if err != nil || strings.Join(gone, " ") != "dataset.bin worker.js" {
+		t.Errorf("%v %v", gone, err)
+	}
+	left, _ := filepath.Glob(filepath.Join(dir, "*"))
+	if len(left) != 3 {
+		t.Errorf("left are %v", left)
+	}
+}

@@ -81,7 +81,7 @@ func tooLarge(cfg *Config, platform Platform, plan Plan, s *Sizes, data int) err
 	}
 	advice := "a policy without thresholds and challenges reads much less of the dataset"
 	if s.Script-data > plan.Limit {
-		advice = "without any dataset it has " + size(s.Script-data)
+		advice = "without any dataset it has " + size(s.Script-data) + ", so no policy fits there; ask a gate from that platform instead, with @ipwarden/edge and a Remote (docs/edge-platforms.md)"
 	}
 	return fmt.Errorf("%s: the project has %s gzipped, %s of it the dataset of %d ranges, and %s (plan %s) takes %s%s; %s",
 		cfg.Name, size(s.Script), size(data), s.Ranges, platform.Name, plan.Name, size(plan.Limit), larger, advice)

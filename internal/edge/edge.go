@@ -33,7 +33,7 @@ type Config struct {
 	// Name of the policy's file, for messages.
 	Name    string
 	Dataset *dataset.Dataset
-	// Platform is one of Platforms, and Plan one of its plans; "" is the first.
+	// Platform is one of Platforms, and Plan one of its plans; "" is its default.
 	Platform, Plan string
 	// Worker is the name of the Worker. Default "ipwarden".
 	Worker string

@@ -140,10 +140,18 @@ routes:
 // A project that its platform does not take is refused, with the figures.
 func TestTooLarge(t *testing.T) {
 	p := edgetest.Read(t, "policy.yaml", examples.Policies()["policy.yaml"])
-	for _, platform := range []string{"vercel", "lambda-edge"} {
-		_, err := edge.Build(edge.Config{Policy: p, Name: "policy.yaml", Dataset: edgetest.World(t), Platform: platform})
-		if err == nil || !strings.Contains(err.Error(), "1.00 MB") || !strings.Contains(err.Error(), "ranges") {
-			t.Errorf("%s: %v", platform, err)
+	for _, c := range []edge.Config{{Platform: "vercel", Plan: "hobby"}, {Platform: "lambda-edge", Plan: "viewer"}} {
+		c.Policy, c.Name, c.Dataset = p, "policy.yaml", edgetest.World(t)
+		_, err := edge.Build(c)
+		if err == nil || !strings.Contains(err.Error(), "1.00 MB") || !strings.Contains(err.Error(), "ranges") || !strings.Contains(err.Error(), "no policy fits there; ask a gate") {
+			t.Errorf("%s: %v", c.Platform, err)
+		}
+	}
+	// What is built when nobody says a plan is one that takes the engine.
+	for _, p := range edge.Platforms() {
+		tor := edgetest.Read(t, "p.yaml", "version: 1\nrules:\n  - {name: tor, when: ip.security.is_tor, action: block}\n")
+		if _, err := edge.Build(edge.Config{Policy: tor, Name: "p.yaml", Dataset: edgetest.World(t), Platform: p.Name}); err != nil {
+			t.Errorf("%s: %v", p.Name, err)
 		}
 	}
 	for _, c := range []edge.Config{{Platform: "netlify"}, {Platform: "cloudflare", Plan: "huge"}, {Platform: "node", KV: true}} {

@@ -8,9 +8,10 @@ import (
 
 // A Platform is where a project runs.
 type Platform struct {
-	Name  string
-	Plans []Plan
-	store bool // it has a key-value store
+	Name    string
+	Plans   []Plan // the smallest first
+	Default string // the smallest that takes the engine
+	store   bool   // it has a key-value store
 }
 
 // A Plan says how much a platform takes: of the script with all that it imports, gzipped.
@@ -21,14 +22,13 @@ type Plan struct {
 
 const mb = 1_000_000 // of the platforms' pages; none is more than a MiB
 
-// Platforms are those that there is a project for, the first plan of each the smallest.
-// The sizes are of their pages of limits in November 2026.
+// Platforms are those that there is a project for. The sizes are of their pages of limits in November 2026.
 func Platforms() []Platform {
 	return []Platform{
-		{Name: "cloudflare", Plans: []Plan{{"free", 3 * mb}, {"paid", 10 * mb}}, store: true},
-		{Name: "node", Plans: []Plan{{"any", 0}}},
-		{Name: "vercel", Plans: []Plan{{"hobby", 1 * mb}, {"pro", 2 * mb}, {"enterprise", 4 * mb}}},
-		{Name: "lambda-edge", Plans: []Plan{{"viewer", 1 * mb}, {"origin", 50 * mb}}},
+		{Name: "cloudflare", Plans: []Plan{{"free", 3 * mb}, {"paid", 10 * mb}}, Default: "free", store: true},
+		{Name: "node", Plans: []Plan{{"any", 0}}, Default: "any"},
+		{Name: "vercel", Plans: []Plan{{"hobby", 1 * mb}, {"pro", 2 * mb}, {"enterprise", 4 * mb}}, Default: "pro"},
+		{Name: "lambda-edge", Plans: []Plan{{"viewer", 1 * mb}, {"origin", 50 * mb}}, Default: "origin"},
 	}
 }
 
@@ -44,7 +44,7 @@ func platformNamed(name, plan string) (Platform, Plan, error) {
 			continue
 		}
 		if plan == "" {
-			return p, p.Plans[0], nil
+			plan = p.Default
 		}
 		i := slices.IndexFunc(p.Plans, func(q Plan) bool { return q.Name == plan })
 		if i >= 0 {

@@ -49,7 +49,8 @@ export class Local implements Decider {
   /** Throws a TypeError that names every mistake of the options. */
   constructor(options: LocalOptions) {
     const wrong: string[] = [];
-    if (!(options.engine instanceof WebAssembly.Module)) wrong.push("engine is no WebAssembly.Module: import engine.wasm, or compile its bytes");
+    // By its name: that of another realm, as Next.js has it, is one too.
+    if (Object.prototype.toString.call(options.engine) !== "[object WebAssembly.Module]") wrong.push("engine is no WebAssembly.Module: import engine.wasm, or compile its bytes");
     if (!bytesOf(options.program)) wrong.push("program is no bytes: give those of program.bin");
     if (!bytesOf(options.dataset) && typeof (options.dataset as KV | undefined)?.get !== "function") wrong.push("dataset is neither bytes nor a key-value store: give those of dataset.bin, or the binding IPWARDEN_KV");
     if (options.refresh !== undefined && !(options.refresh >= 1)) wrong.push(`refresh is ${options.refresh}: give seconds, such as 300`);

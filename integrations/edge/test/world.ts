@@ -44,6 +44,8 @@ export async function port(): Promise<number> {
   return port;
 }
 
+const rebuild = "If it is older than these sources, or missing, build it: make build, in the repository (or say where it is in IPWARDEN_BIN)";
+
 /** A real ipwarden that serves a policy. */
 export class Ipwarden {
   readonly url: string;
@@ -70,11 +72,13 @@ export class Ipwarden {
     const child = spawn(program, ["serve", "--listen", `127.0.0.1:${this.port}`, "--policy", "policy.yaml", "--overlay", "world.yaml",
       "--service-token-file", "token", "--data-dir", "none", ...this.args], { cwd: this.#dir, stdio: ["ignore", "pipe", "pipe"] });
     this.#child = child;
+    let failed: Error | undefined;
+    child.on("error", (e) => { failed = e; });
     const hear = (b: Buffer) => { this.#said = (this.#said + b.toString()).slice(-4000); };
     child.stdout!.on("data", hear);
     child.stderr!.on("data", hear);
     await eventually(`${program} answers`, async () => {
-      if (child.exitCode !== null) throw new Error(`${program} has ended: ${this.#said}`);
+      if (failed || child.exitCode !== null) throw new Error(`${program} has ended: ${failed ?? this.#said}\n${rebuild}`);
       return fetch(`${this.url}/readyz`).then((r) => r.ok, () => false);
     });
   }
