@@ -15,6 +15,9 @@ func TestLine(t *testing.T) {
 		prefetch.Line(unsafe.Pointer(&words[i]))
 	}
 	prefetch.Line(nil)
+	for size := range uintptr(300) {
+		prefetch.Object(unsafe.Pointer(&words[1]), size)
+	}
 	for i, w := range words {
 		if w != uint64(i) {
 			t.Fatalf("word %d is %d", i, w)

@@ -7,6 +7,7 @@ import (
 	"unsafe"
 
 	"github.com/ipwarden/ipwarden/internal/customer"
+	"github.com/ipwarden/ipwarden/internal/prefetch"
 )
 
 // accounts are all Subjects: in blocks that stay where they are, so that a Standing may
@@ -94,6 +95,13 @@ func (a *accounts) findHash(s Subject, h uint64) *account {
 		if acc := a.at(n); acc.subject == s {
 			return acc
 		}
+	}
+}
+
+// fetch begins to fetch the account of a hash from memory.
+func (a *accounts) fetch(h uint64) {
+	if n, found := a.places.guess(h); found {
+		prefetch.Object(unsafe.Pointer(a.at(n)), unsafe.Sizeof(account{}))
 	}
 }
 

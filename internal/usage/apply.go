@@ -2,8 +2,10 @@ package usage
 
 import (
 	"time"
+	"unsafe"
 
 	"github.com/ipwarden/ipwarden/internal/customer"
+	"github.com/ipwarden/ipwarden/internal/prefetch"
 	"github.com/ipwarden/ipwarden/internal/usage/ledger"
 )
 
@@ -42,7 +44,6 @@ type part struct {
 	hashes  [32]uint64 // of the accounts
 	rows    [32]uint64 // hashes of the rows of what was charged
 	account [32]*account
-	seen    int64
 }
 
 // row is that of a class of a key.
@@ -89,32 +90,27 @@ func (a *aggregator) addPart() {
 	p.n = 0
 }
 
-// fetch asks for all the memory that the part's keys need.
+// fetch asks for all the memory that the part's keys need: of all keys what is known by
+// a hash, then what that leads to, and so on.
 func (a *aggregator) fetch(p *part) {
 	for i := range p.n {
 		p.hashes[i] = Subject{Account: p.keys[i].Account}.hash()
 		r := p.row(i, customer.Charged)
 		p.rows[i] = r.hash()
-		a.accounts.places.touch(p.hashes[i])
-		a.pending.places.touch(p.rows[i])
+		a.accounts.places.fetch(p.hashes[i])
+		a.pending.places.fetch(p.rows[i])
 	}
 	for i := range p.n {
-		p.account[i] = a.accounts.findHash(Subject{Account: p.keys[i].Account}, p.hashes[i])
+		a.accounts.fetch(p.hashes[i])
+		a.pending.fetch(p.rows[i])
 	}
-	seen := int64(0)
 	for i := range p.n {
-		r := p.row(i, customer.Charged)
-		if len(a.pending.rows) > 0 {
-			a.pending.find(&r, p.rows[i])
-		}
-		if acc := p.account[i]; acc != nil {
-			acc.Touch()
-			if t := acc.tally; t != nil {
-				seen += t.day + t.recent.calendar[0]
-			}
+		acc := a.accounts.findHash(Subject{Account: p.keys[i].Account}, p.hashes[i])
+		p.account[i] = acc
+		if acc != nil && acc.tally != nil {
+			prefetch.Object(unsafe.Pointer(acc.tally), unsafe.Sizeof(tally{}))
 		}
 	}
-	p.seen = seen // else the compiler would not read it
 }
 
 func (a *aggregator) charge(acc *account, p *part, n int64) {

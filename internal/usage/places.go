@@ -1,5 +1,11 @@
 package usage
 
+import (
+	"unsafe"
+
+	"github.com/ipwarden/ipwarden/internal/prefetch"
+)
+
 // places is where numbers stand by a hash of what they are of: an open-addressing table,
 // at most three quarters full. The low bits of an entry are a number and one, 0 is free;
 // the others are bits of the hash, so that nearly always what a number is of is looked at
@@ -24,12 +30,20 @@ func (p *places) grow() {
 // home is where the search for a hash begins.
 func (p *places) home(h uint64) uint32 { return uint32(h) & uint32(len(p.at)-1) }
 
-// touch begins to fetch it from memory.
-func (p *places) touch(h uint64) uint32 {
-	if len(p.at) == 0 {
-		return 0
+// fetch begins to fetch the place of a hash from memory.
+func (p *places) fetch(h uint64) {
+	if len(p.at) > 0 {
+		prefetch.Line(unsafe.Pointer(&p.at[p.home(h)]))
 	}
-	return p.at[p.home(h)]
+}
+
+// guess is the number that is most likely that of a hash; what it is of is not looked at.
+func (p *places) guess(h uint64) (number uint32, found bool) {
+	if len(p.at) == 0 {
+		return 0, false
+	}
+	_, number, found = p.seek(h, p.home(h))
+	return number, found
 }
 
 // seek goes from a place to the next one with a number that may be of a hash, or to

@@ -2,8 +2,10 @@ package usage
 
 import (
 	"math/bits"
+	"unsafe"
 
 	"github.com/ipwarden/ipwarden/internal/customer"
+	"github.com/ipwarden/ipwarden/internal/prefetch"
 )
 
 // row is a Row with its region's number.
@@ -45,6 +47,13 @@ func (s *sums) find(r *row, h uint64) (i, number uint32, found bool) {
 		if i, number, found = s.places.seek(h, i); !found || s.rows[number].row == *r {
 			return i, number, found
 		}
+	}
+}
+
+// fetch begins to fetch the row of a hash from memory.
+func (s *sums) fetch(h uint64) {
+	if number, found := s.places.guess(h); found {
+		prefetch.Object(unsafe.Pointer(&s.rows[number]), unsafe.Sizeof(rowSum{}))
 	}
 }
 
