@@ -107,7 +107,6 @@ func (a *Authorizer) lookUp(text string) (*slot, *usage.Standing) {
 	set := h.set(of)
 	prefetch.Line(unsafe.Pointer(set))
 	w := words(a.hasher.Hash(text))
-	t.fetch(w) // in case that there is no hint
 	hint := set.of(of)
 	if k, account := t.guess(hint, a.where); k != nil && (k.hash[0]^w[0])|(k.hash[1]^w[1]) == 0 {
 		if k.account != accountOf(hint) {

@@ -9,7 +9,6 @@ import (
 	"unsafe"
 
 	"github.com/ipwarden/ipwarden/internal/customer"
-	"github.com/ipwarden/ipwarden/internal/prefetch"
 	"github.com/ipwarden/ipwarden/internal/usage"
 )
 
@@ -106,15 +105,6 @@ func (t *table) find(w [2]uint64, where *usage.Directory) (*slot, *usage.Standin
 		if g++; g == len(s.tags) {
 			g = 0
 		}
-	}
-}
-
-// fetch begins to fetch what find of a hash reads first.
-func (t *table) fetch(w [2]uint64) {
-	if s := t.shards[shardOf(w)].Load(); s != nil {
-		g := s.groupOf(w)
-		prefetch.Line(unsafe.Pointer(&s.tags[g]))
-		prefetch.Line(unsafe.Pointer(&s.accounts[g]))
 	}
 }
 
