@@ -73,7 +73,10 @@ func readAddresses(name string) ([]netip.Addr, error) {
 	if len(b)%16 != 0 {
 		return nil, fmt.Errorf("%s: %d bytes are not a whole number of addresses", name, len(b))
 	}
-	out := make([]netip.Addr, len(b)/16)
+	out, err := offHeap[netip.Addr](len(b) / 16)
+	if err != nil {
+		return nil, err
+	}
 	for i := range out {
 		out[i] = netip.AddrFrom16([16]byte(b[16*i:])).Unmap()
 	}

@@ -2,7 +2,9 @@ package clientip
 
 import (
 	"net/netip"
+	"slices"
 	"strings"
+	"unsafe"
 )
 
 // SourceHeaders lists every header in which some proxy or platform tells a
@@ -37,7 +39,7 @@ const ownPrefix = "x-ipwarden-"
 // folded: in lower case, with '-' for '_', because what a CGI or WSGI program
 // sees of "X_Real_IP" and "X-Real-IP" is the same (RFC 3875 section 4.1.18).
 type removals struct {
-	names map[string]struct{}
+	names [maxName + 1][]string // by their length
 	// letters[n] has a bit for each letter that a name of n bytes begins with, and
 	// in its upper half for each that it ends with: most headers are passed over.
 	letters [maxName + 1]uint64
@@ -46,11 +48,13 @@ type removals struct {
 const maxName = 64
 
 func newRemovals(names []string) (r removals) {
-	r.names = map[string]struct{}{}
 	for _, name := range append(names, subrequest[:]...) {
 		var buf [maxName]byte
 		folded := string(fold(buf[:0], name))
-		r.names[folded] = struct{}{}
+		if slices.Contains(r.names[len(folded)], folded) {
+			continue
+		}
+		r.names[len(folded)] = append(r.names[len(folded)], folded)
 		r.letters[len(folded)] |= letterBits(folded)
 	}
 	return r
@@ -62,16 +66,29 @@ func letterBits(name string) uint64 { return 1<<(name[0]&31) | 1<<(32+name[len(n
 
 func fold(dst []byte, name string) []byte {
 	for i := range len(name) {
-		c := name[i]
-		switch {
-		case 'A' <= c && c <= 'Z':
-			c |= 0x20
-		case c == '_':
-			c = '-'
-		}
-		dst = append(dst, c)
+		dst = append(dst, folded(name[i]))
 	}
 	return dst
+}
+
+func folded(c byte) byte {
+	switch {
+	case 'A' <= c && c <= 'Z':
+		c |= 0x20
+	case c == '_':
+		c = '-'
+	}
+	return c
+}
+
+// foldsTo reports whether name, folded, is want, which is as long.
+func foldsTo(name, want string) bool {
+	for i := range len(want) {
+		if folded(name[i]) != want[i] {
+			return false
+		}
+	}
+	return true
 }
 
 func (r *removals) has(name string) bool {
@@ -87,18 +104,17 @@ func (r *removals) has(name string) bool {
 	if bits := letterBits(name); r.letters[len(name)]&bits != bits {
 		return false
 	}
-	var buf [maxName]byte
-	_, ok := r.names[string(fold(buf[:0], name))]
-	return ok
+	for _, want := range r.names[len(name)] {
+		if foldsTo(name, want) {
+			return true
+		}
+	}
+	return false
 }
 
 // own reports whether a name is in our namespace, in any spelling.
 func own(name string) bool {
-	if len(name) < len(ownPrefix) || name[0]|0x20 != 'x' {
-		return false
-	}
-	var buf [len(ownPrefix)]byte
-	return string(fold(buf[:0], name[:len(ownPrefix)])) == ownPrefix
+	return len(name) >= len(ownPrefix) && foldsTo(name[:len(ownPrefix)], ownPrefix)
 }
 
 // Removes reports whether an inbound header must be taken off a request before
@@ -119,21 +135,38 @@ func (x *Extractor) AppendUpstream(dst []Field, c Client) []Field {
 	if !c.Addr.IsValid() {
 		return dst
 	}
-	whole, addr := forwardedOf(c.Addr)
-	return append(dst, Field{forwardedFor, addr}, Field{realIP, addr}, Field{forwarded, whole})
+	var buf [64]byte
+	return appendUpstream(dst, string(appendForwarded(buf[:0], c.Addr)))
 }
 
-// forwardedOf writes a node, IPv6 in brackets and quotes (RFC 7239 section 6),
-// and returns the address in it too: one string is all there is to allocate.
-func forwardedOf(a netip.Addr) (whole, addr string) {
-	var buf [64]byte
-	b := append(buf[:0], "for="...)
-	if a.Is4() {
-		whole = string(a.AppendTo(b))
-		return whole, whole[len("for="):]
+// AppendUpstreamIn is AppendUpstream with the values in text, to which they are appended
+// and which nobody writes to as long as they are used.
+func (x *Extractor) AppendUpstreamIn(text []byte, dst []Field, c Client) ([]byte, []Field) {
+	if !c.Addr.IsValid() {
+		return text, dst
 	}
-	whole = string(append(a.AppendTo(append(b, `"[`...)), `]"`...))
-	return whole, whole[len(`for="[`) : len(whole)-len(`]"`)]
+	n := len(text)
+	text = appendForwarded(text, c.Addr)
+	return text, appendUpstream(dst, unsafe.String(&text[n], len(text)-n))
+}
+
+// appendUpstream appends the fields that say what node says; the address is a part of
+// it.
+func appendUpstream(dst []Field, node string) []Field {
+	addr := node[len("for="):]
+	if addr[0] == '"' {
+		addr = addr[len(`"[`) : len(addr)-len(`]"`)]
+	}
+	return append(dst, Field{forwardedFor, addr}, Field{realIP, addr}, Field{forwarded, node})
+}
+
+// appendForwarded appends a node, IPv6 in brackets and quotes (RFC 7239 section 6).
+func appendForwarded(dst []byte, a netip.Addr) []byte {
+	dst = append(dst, "for="...)
+	if a.Is4() {
+		return a.AppendTo(dst)
+	}
+	return append(a.AppendTo(append(dst, `"[`...)), `]"`...)
 }
 
 // Connection returns a line of the Connection header without the options that

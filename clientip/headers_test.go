@@ -3,6 +3,7 @@ package clientip_test
 import (
 	"net/http"
 	"net/netip"
+	"slices"
 	"testing"
 
 	"github.com/ipwarden/ipwarden/clientip"
@@ -49,6 +50,10 @@ func TestUpstream(t *testing.T) {
 		if len(h) != 3 || h.Get("X-Forwarded-For") != c.Addr.String() || h.Get("X-Real-IP") != c.Addr.String() || h.Get("Forwarded") != want {
 			t.Errorf("%s: %v", addr, h)
 		}
+		text, same := x.AppendUpstreamIn([]byte("before"), nil, c)
+		if !slices.Equal(same, x.AppendUpstream(nil, c)) || string(text) != "before"+want {
+			t.Errorf("%s: %q in %q", addr, same, text)
+		}
 		// What we write we read.
 		for _, source := range []string{"X-Forwarded-For", "X-Real-IP", "Forwarded"} {
 			y := extractor(t, clientip.Config{TrustPeer: true, Header: source})
@@ -59,6 +64,9 @@ func TestUpstream(t *testing.T) {
 	}
 	if got := x.AppendUpstream(nil, clientip.Client{}); got != nil {
 		t.Errorf("no address: %v", got)
+	}
+	if text, got := x.AppendUpstreamIn(nil, nil, clientip.Client{}); text != nil || got != nil {
+		t.Errorf("no address: %v in %q", got, text)
 	}
 }
 

@@ -3,6 +3,7 @@ package gate
 import (
 	"bufio"
 	"context"
+	"math/bits"
 	"net"
 	"net/http"
 	"net/netip"
@@ -18,8 +19,9 @@ import (
 // Handler stands in front of next. A request that may pass goes on with the
 // headers that tell the application what is known (see [Decision.Enriched]),
 // without those that a client forged, and with a [Summary] in its context; one
-// that may not is answered here. Headers are changed in place: a handler outside
-// of this one sees them changed, never forged.
+// that may not is answered here. The Request's Header is changed or replaced: a
+// handler outside of this one that passes its Request on sees it changed; one that
+// passes a copy on may see its own Header without what was forged, and without more.
 func (g *Gate) Handler(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		v := visits.Get().(*visit)
@@ -111,7 +113,7 @@ func (v *visit) serve(g *Gate, next http.Handler, w http.ResponseWriter, r *http
 		v.body = d.answer(w, r, v.body[:0])
 		return
 	}
-	g.pass(r.Header, d, t)
+	g.pass(r, d, t)
 	t.Context, t.summary = r.Context(), d.Summary()
 	r = r.WithContext(t)
 	if len(d.pending) == 0 {
@@ -152,13 +154,20 @@ func hostOf(field string) string {
 }
 
 // pass takes off a request what a client forged and puts on what is known.
-func (g *Gate) pass(h http.Header, d *Decision, t *lasting) {
-	client := g.Client()
-	for name := range h {
+func (g *Gate) pass(r *http.Request, d *Decision, t *lasting) {
+	client, came := g.Client(), r.Header
+	h := roomFor(came, bits.OnesCount16(uint16(d.enriching&tellAll))+1+3) // the verdict, and the client thrice
+	for name, values := range came {
 		if client.Removes(name) {
-			delete(h, name)
+			delete(came, name)
+		} else if h != nil {
+			h[name] = values
 		}
 	}
+	if h == nil {
+		h = came
+	}
+	r.Header = h
 	// Hop-by-hop options are the client's word too: they must not take away what is
 	// set here.
 	for i, line := range h["Connection"] {
@@ -171,9 +180,21 @@ func (g *Gate) pass(h http.Header, d *Decision, t *lasting) {
 		return true
 	})
 	var room [3]clientip.Field
-	for _, f := range client.AppendUpstream(room[:0], d.Client) {
+	var told []clientip.Field
+	d.text, told = client.AppendUpstreamIn(d.text, room[:0], d.Client)
+	for _, f := range told {
 		t.set(h, f.Name, f.Value)
 	}
+}
+
+// roomFor is a header with room for what came and n more, where that which came would
+// grow twice to take them, from 8 over 14 to 28 lines, which costs more than all else
+// here. It is nil where there is room, or where growing once costs no more.
+func roomFor(came http.Header, n int) http.Header {
+	if all := len(came) + n; len(came) <= 8 && all > 14 {
+		return make(http.Header, all)
+	}
+	return nil
 }
 
 // Refuse answers a request that does not go on: a problem document or a page,

@@ -76,16 +76,69 @@ func TestHeadersDoNotTouch(t *testing.T) {
 	h.ServeHTTP(httptest.NewRecorder(), r)
 }
 
-// The wrapper allocates its memory, the request with another context, and the text
-// of Forwarded; under the race detector pools forget some, too.
+// The wrapper allocates its memory, the request with another context, and room for
+// headers in the request and in the answer; under the race detector pools forget
+// some, too. A request has headers of its own, of as many lines as came.
 func TestHandlerAllocates(t *testing.T) {
 	g := newGate(t, policy.Config{Limits: []policy.Limit{perMinute("all", 1<<30)}}, known)
-	h := g.Handler(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	passed := false
+	next := http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { passed = r.Header["Line-0"] != nil })
 	r := httptest.NewRequest("GET", "/", nil)
 	r.RemoteAddr = "8.8.8.8:1234"
-	w := discard{http.Header{}}
-	if n := testing.AllocsPerRun(1000, func() { h.ServeHTTP(w, r) }); n > 8 {
-		t.Errorf("%v allocations a request; at most 8", n)
+	for _, lines := range []int{1, 6, 8, 9, 12, 14, 15, 20} {
+		each := func(h http.Handler) float64 {
+			names := make([]string, lines)
+			for i := range names {
+				names[i] = fmt.Sprint("Line-", i)
+			}
+			value := []string{"value"}
+			n := testing.AllocsPerRun(1000, func() {
+				r.Header = make(http.Header, lines)
+				for _, name := range names {
+					r.Header[name] = value
+				}
+				h.ServeHTTP(discard{http.Header{}}, r)
+			})
+			if !passed || len(r.Header) < lines {
+				t.Errorf("%d lines: the application gets %v", lines, r.Header)
+			}
+			return n
+		}
+		if n := each(g.Handler(next)) - each(next); n > 8 {
+			t.Errorf("%d lines: %v allocations a request; at most 8", lines, n)
+		}
+	}
+}
+
+// Whether the header was changed or replaced: who passes the Request on sees what the
+// application does, and nobody sees what was forged.
+func TestHandlerForThoseOutside(t *testing.T) {
+	g := newGate(t, policy.Config{Limits: []policy.Limit{perMinute("all", 1000)}}, nil)
+	for _, lines := range []int{0, 6, 12, 30} {
+		r := httptest.NewRequest("GET", "/", nil)
+		r.RemoteAddr = "8.8.8.8:1234"
+		forged := []string{"X-Ipwarden-Verdict", "X-Ipwarden-Other", "X_real_ip", "True-Client-Ip"}
+		for _, name := range forged {
+			r.Header[name] = []string{"forged"}
+		}
+		for i := range lines {
+			r.Header.Set(fmt.Sprint("Line-", i), "value")
+		}
+		came, inside := r.Header, http.Header(nil)
+		g.Handler(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { inside = r.Header.Clone() })).ServeHTTP(discard{http.Header{}}, r)
+		for _, name := range forged {
+			if slices.Contains(came[name], "forged") {
+				t.Errorf("%d lines: a copy of the request still says %s: forged", lines, name)
+			}
+		}
+		if !maps.EqualFunc(r.Header, inside, slices.Equal) || r.Header.Get("X-Ipwarden-Verdict") != "allow" || r.Header.Get("X-Real-Ip") != "8.8.8.8" {
+			t.Errorf("%d lines: the application gets\n%v\nand outside there is\n%v", lines, inside, r.Header)
+		}
+		for i := range lines {
+			if name := fmt.Sprint("Line-", i); r.Header.Get(name) != "value" || came.Get(name) != "value" {
+				t.Errorf("%s of %d is lost", name, lines)
+			}
+		}
 	}
 }
 

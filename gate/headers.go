@@ -87,6 +87,8 @@ func (d *Decision) enrich(yield func(name, value string) bool) {
 		b = to
 		return len(value) == 0 || yield(name, alias(value))
 	}
+	// What the program or the policy has said in words of its own is not copied.
+	said := func(name, value string) (more bool) { return len(value) == 0 || yield(name, value) }
 	as, tier := d.Record.ASNumber(), ""
 	if d.Tier != nil {
 		tier = d.Tier.Name
@@ -94,15 +96,15 @@ func (d *Decision) enrich(yield func(name, value string) bool) {
 	_ = (set&tellASN == 0 || as == 0 || told(HeaderASN, strconv.AppendUint(b, uint64(as), 10))) &&
 		(set&tellCountry == 0 || told(HeaderCountry, append(b, d.Record.CountryCode()...))) &&
 		(set&tellDecision == 0 || told(HeaderDecision, d.ID.AppendTo(b))) &&
-		(set&tellDegraded == 0 || !d.Degraded || told(HeaderDegraded, append(b, "true"...))) &&
+		(set&tellDegraded == 0 || !d.Degraded || said(HeaderDegraded, "true")) &&
 		(set&tellIP == 0 || told(HeaderIP, appendAddr(b, d.Client.Addr))) &&
-		(set&tellReason == 0 || told(HeaderReason, append(b, d.Reason.String()...))) &&
+		(set&tellReason == 0 || said(HeaderReason, d.Reason.String())) &&
 		(set&tellRisk == 0 || told(HeaderRisk, strconv.AppendUint(b, uint64(d.Score), 10))) &&
 		(set&tellRule == 0 || told(HeaderRule, append(b, d.By()...))) &&
 		(set&tellTags == 0 || told(HeaderTags, appendTags(b, d.Tags))) &&
-		(set&tellTier == 0 || told(HeaderTier, append(b, tier...))) &&
+		(set&tellTier == 0 || said(HeaderTier, tier)) &&
 		(set&tellTraits == 0 || told(HeaderTraits, appendTraits(b, d.Record.Traits()))) &&
-		told(HeaderVerdict, append(b, d.Verdict.String()...))
+		said(HeaderVerdict, d.Verdict.String())
 	d.text = b
 }
 

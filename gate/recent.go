@@ -25,7 +25,8 @@ import (
 type recent struct {
 	next   atomic.Uint64 // decisions so far
 	mask   uint64        // odd, of this process
-	slots  []slot        // some 300 bytes each
+	slots  []slot        // some 200 bytes each, in which the collector has nothing to look for
+	names  []names       // beside slots
 	events []events      // beside slots
 	// waits are some 800 bytes each, which the collector looks through: they are made
 	// when a limit first waits for an outcome.
@@ -57,14 +58,15 @@ type slot struct {
 
 // remembered is what stays of a decision. It has what policies read most of the
 // Record and not the Record itself, which would keep its dataset in memory: a
-// decision of yesterday must not hold on to all of yesterday's data. The zero time
-// is that of a slot which was never used.
+// decision of yesterday must not hold on to all of yesterday's data. It points to
+// nothing, so that the collector need not look through all decisions each time.
 type remembered struct {
-	at       time.Time
-	client   netip.Addr
+	at       int64    // Unix time in nanoseconds
+	client   [16]byte // IPv4 as IPv6 has it
+	family   uint8    // bits of client; 0 for none
+	used     bool     // else it is that of a slot which was never used
 	hot      ipwarden.Hot
-	by, tier string
-	method   string
+	method   uint8  // of methods
 	answer   uint16 // HTTP status
 	status   clientip.Status
 	verdict  ipwarden.Verdict
@@ -76,6 +78,10 @@ type remembered struct {
 	path     uint8
 	nEvents  uint8
 }
+
+// names are the policy's words in a decision. They are written when they are others
+// than those of the decision before in the same slot.
+type names struct{ by, tier string }
 
 // events are the outcomes of a decision that were counted, hashed.
 type events [maxEvents]uint64
@@ -97,7 +103,7 @@ const (
 )
 
 func newRecent(n int) *recent {
-	return &recent{mask: rand.Uint64() | 1, slots: make([]slot, n), events: make([]events, n), waits: sync.OnceValue(func() []waiting { return make([]waiting, n) })}
+	return &recent{mask: rand.Uint64() | 1, slots: make([]slot, n), names: make([]names, n), events: make([]events, n), waits: sync.OnceValue(func() []waiting { return make([]waiting, n) })}
 }
 
 // newID makes an ID of which the last bits name the next slot. Who sees IDs does
@@ -115,19 +121,20 @@ func (r *recent) newID(now time.Time, id *ID) (sample uint32) {
 // hidden is what the number of a slot is mixed with, from the bits before it.
 func (r *recent) hidden(lo uint64) uint64 { return (lo >> placeBits) * r.mask >> (64 - placeBits) }
 
-// slot returns the slot of a decision, and locks it; nil when it has none.
-func (r *recent) slot(id ID) (*slot, *events, *recentLock) {
+// slot returns the number of the slot of a decision, and locks it; it is nil when there
+// is none.
+func (r *recent) slot(id ID) (n uint64, lock *recentLock) {
 	_, lo := id.words()
 	i := (lo ^ r.hidden(lo)) & (maxRemember - 1)
 	if i >= uint64(len(r.slots)) {
-		return nil, nil, nil // no ID of this process
+		return 0, nil // no ID of this process
 	}
-	lock := &r.locks[i%recentLocks]
+	lock = &r.locks[i%recentLocks]
 	lock.Lock()
-	return &r.slots[i], &r.events[i], lock
+	return i, lock
 }
 
-func (s *slot) holds(id ID) bool { return s.id == id && !s.kept.at.IsZero() }
+func (s *slot) holds(id ID) bool { return s.id == id && s.kept.used }
 
 // waiting returns the place for what waits for the outcome of a decision, and locks
 // it: that which it has, or else the one to give it. Where to look is said by the
@@ -164,16 +171,20 @@ func (r *recent) remember(d *Decision) {
 	if d.Tier != nil {
 		tier = d.Tier.Name
 	}
-	by, answer, method, hot := d.By(), uint16(d.Status()), knownMethod(d.request.Method), d.Record.Hot()
-	s, _, lock := r.slot(d.ID)
-	if s == nil {
+	by, answer, method, hot := d.By(), uint16(d.Status()), methodOf(d.request.Method), d.Record.Hot()
+	n, lock := r.slot(d.ID)
+	if lock == nil {
 		return
 	}
+	s := &r.slots[n]
 	s.id = d.ID
 	r.fetchNext(s)
+	if said := (names{by, tier}); r.names[n] != said {
+		r.names[n] = said
+	}
 	k := &s.kept
-	k.at, k.client, k.hot = d.Time, d.Client.Addr, hot
-	k.by, k.tier, k.method = by, tier, method
+	k.at, k.hot, k.method, k.used = d.Time.UnixNano(), hot, method, true
+	k.client, k.family = d.Client.Addr.As16(), uint8(d.Client.Addr.BitLen())
 	k.answer, k.status, k.verdict, k.reason = answer, d.Client.Status, d.Verdict, d.Reason
 	k.score, k.shared, k.degraded = d.Score, d.Shared, d.Degraded
 	k.host = uint8(copy(s.texts[:maxHost], d.request.Host))
@@ -253,7 +264,18 @@ func (r *recent) alone(id ID, set uint16) {
 func (k *remembered) record() ipwarden.Record {
 	f := ipwarden.Full{Traits: k.hot.Traits()}
 	f.ASN.Number, f.Location.CountryCode = k.hot.ASNumber(), k.hot.CountryCode()
-	return ipwarden.NewRecord(k.client, f)
+	return ipwarden.NewRecord(k.addr(), f)
+}
+
+// addr is the client.
+func (k *remembered) addr() netip.Addr {
+	switch k.family {
+	case 0:
+		return netip.Addr{}
+	case 32:
+		return netip.AddrFrom16(k.client).Unmap()
+	}
+	return netip.AddrFrom16(k.client)
 }
 
 // find returns what is remembered of a decision.
@@ -261,20 +283,21 @@ func (r *recent) find(id ID) (sum Summary, ok bool) {
 	if r == nil {
 		return sum, false
 	}
-	s, _, lock := r.slot(id)
-	if s == nil {
+	n, lock := r.slot(id)
+	if lock == nil {
 		return sum, false
 	}
 	defer lock.Unlock()
+	s, said := &r.slots[n], &r.names[n]
 	if !s.holds(id) {
 		return sum, false
 	}
 	k := &s.kept
 	h := int(k.host)
 	sum = Summary{
-		ID: id, Time: k.at, Verdict: k.verdict, Reason: k.reason, By: k.by, Tier: k.tier,
-		Client: k.client, ClientStatus: k.status.String(), Record: k.record(), Score: k.score, Shared: k.shared,
-		Degraded: k.degraded, Status: int(k.answer), Method: k.method,
+		ID: id, Time: time.Unix(0, k.at).UTC(), Verdict: k.verdict, Reason: k.reason, By: said.by, Tier: said.tier,
+		Client: k.addr(), ClientStatus: k.status.String(), Record: k.record(), Score: k.score, Shared: k.shared,
+		Degraded: k.degraded, Status: int(k.answer), Method: methods[k.method],
 		Host: string(s.texts[:h]), Path: string(s.texts[h : h+int(k.path)]),
 	}
 	return sum, true
@@ -283,11 +306,12 @@ func (r *recent) find(id ID) (sum Summary, ok bool) {
 // event notes an outcome; first is false when it was noted before, or when
 // there were too many, and known when the decision is not remembered.
 func (r *recent) event(id ID, hash uint64) (first, known bool) {
-	s, noted, lock := r.slot(id)
-	if s == nil {
+	place, lock := r.slot(id)
+	if lock == nil {
 		return false, false
 	}
 	defer lock.Unlock()
+	s, noted := &r.slots[place], &r.events[place]
 	if !s.holds(id) {
 		return false, false
 	}
@@ -300,12 +324,18 @@ func (r *recent) event(id ID, hash uint64) (first, known bool) {
 	return true, true
 }
 
-// knownMethod is the method as a string that outlives the request.
-func knownMethod(m string) string {
-	for _, known := range [...]string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"} {
+// methods are those that are remembered by name; the last is any other.
+var methods = [...]string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "other"}
+
+// methodOf is the place of a method in methods.
+func methodOf(m string) uint8 {
+	for i, known := range methods[:len(methods)-1] {
 		if m == known {
-			return known
+			return uint8(i)
 		}
 	}
-	return "other"
+	return uint8(len(methods) - 1)
 }
+
+// knownMethod is the method as a string that outlives the request.
+func knownMethod(m string) string { return methods[methodOf(m)] }
