@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"errors"
+	"io"
 	"net"
 	"net/netip"
 	"os"
@@ -31,6 +32,7 @@ type loopConn struct {
 	served   int    // requests, counted as far as probes
 	unread   []byte // what came and was not answered yet
 	again    bool   // unread may be more than a part of a request
+	parts    int    // how often a part came of the request that is unread
 	unsent   []byte // what the socket did not take
 	closing  bool   // when unsent is out
 	lastCall bool   // the connection ends unless something is there now
@@ -48,6 +50,7 @@ const (
 	stepSend                     // wait until unsent is out, and go on
 	stepHandOver                 // fasthttp goes on with unread
 	stepLeave                    // the loop goes on by itself, outside of the group
+	stepLinger                   // the last answer is out, and requests after it will have none
 )
 
 // loopBuffers belong to an exchange, so that a connection that waits has none.
@@ -66,6 +69,14 @@ const (
 	// request (epoll(7): one edge for both); then remind finds it, a second later.
 	// Who sends one request and the end at once should not have to wait for that.
 	probes = 2
+
+	// maxParts is in how many parts a request may come to a group: who sends it byte by
+	// byte takes the time of those who share the group.
+	maxParts = 16
+
+	// lingerTime and lingerBytes bound what is read after the last answer.
+	lingerTime  = time.Second
+	lingerBytes = 1 << 20
 )
 
 // serve answers until the connection has ended, or is another's: then it
@@ -87,14 +98,35 @@ func (c *loopConn) serve(raw syscall.RawConn, first loopStep) (handed net.Conn) 
 			return nil
 		case c.next == stepHandOver:
 			return c.handOver()
+		case c.next == stepLinger:
+			c.linger(raw)
+			return nil
 		default:
 			_, err := c.conn.Write(c.unsent)
-			if c.unsent = nil; err != nil || c.closing {
+			if c.unsent = nil; err != nil {
 				_ = c.conn.Close()
+				return nil
+			}
+			if c.closing {
+				c.linger(raw)
 				return nil
 			}
 		}
 	}
+}
+
+// linger ends a connection whose client may send, or has sent, more than is answered. A
+// socket that is closed with something to read, or gets more, tells the other side to
+// forget what it has not read yet (RFC 9112 section 9.6): the last answer, perhaps. So
+// only our half is ended until the client has ended its own, for as long as is bearable.
+func (c *loopConn) linger(raw syscall.RawConn) {
+	c.unread = nil
+	c.patient.enter(writing)           // nobody hurries it
+	_ = raw.Control(socket.EndWriting) // or it is closed
+	if c.patient.SetReadDeadline(time.Now().Add(lingerTime)) == nil {
+		_, _ = io.CopyN(io.Discard, c.patient.Conn, lingerBytes) // whoever sends more is cut off
+	}
+	_ = c.conn.Close()
 }
 
 // ready is called when there may be something to read. It returns false to wait
@@ -144,7 +176,7 @@ func (c *loopConn) read(fd uintptr, x *exchange, now *time.Time, probe bool) boo
 			return true
 		}
 		switch {
-		case c.seat != nil && n == len(x.loop.in): // others wait
+		case c.seat != nil && (n == len(x.loop.in) || c.parts >= maxParts): // others wait
 			c.next = stepLeave
 			return true
 		case n < len(x.loop.in) && !probe && len(c.unread) == 0:
@@ -181,8 +213,13 @@ func (c *loopConn) answer(fd uintptr, x *exchange, now *time.Time, n int) (letGo
 		case errno == syscall.EAGAIN:
 			c.unsent, c.again, c.next = append([]byte(nil), out[sent:]...), len(in) > 0, stepSend
 			return true
-		case errno != 0, c.closing:
+		case errno != 0:
 			c.next = stepEnd
+			return true
+		case c.closing:
+			if c.next = stepEnd; len(in) > 0 || c.api.draining.Load() && moreToRead(fd, b.in[:]) {
+				c.next = stepLinger
+			}
 			return true
 		case found == headOdd, found == headPart && len(in) == len(b.in):
 			c.next = stepHandOver
@@ -192,6 +229,17 @@ func (c *loopConn) answer(fd uintptr, x *exchange, now *time.Time, n int) (letGo
 			return true
 		case len(in) == 0 || found == headPart:
 			return false
+		}
+	}
+}
+
+// moreToRead reports whether something came after what was answered. It takes it: nobody
+// will answer it.
+func moreToRead(fd uintptr, b []byte) bool {
+	for {
+		n, errno := socket.Receive(fd, b)
+		if errno != syscall.EINTR {
+			return errno == 0 && n > 0
 		}
 	}
 }
@@ -215,8 +263,12 @@ func sendAll(fd uintptr, out []byte) (sent int, errno syscall.Errno) {
 func (c *loopConn) keep(in []byte, answered bool) {
 	c.unread, c.again = nil, false
 	if len(in) == 0 {
+		c.parts = 0
 		c.patient.doing(idle)
 		return
+	}
+	if c.parts++; answered {
+		c.parts = 1
 	}
 	if c.unread = append(c.unread, in...); answered {
 		c.patient.enter(reading)

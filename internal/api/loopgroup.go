@@ -224,14 +224,7 @@ func (g *loopGroup) leave(s *seat) {
 		return
 	}
 	c.seat = nil
-	file := os.NewFile(uintptr(s.fd), "socket")
-	own, err := net.FileConn(file)
-	_ = file.Close() // which net has a duplicate of
-	if err != nil {
-		_ = c.conn.Close()
-		g.server.loops.Done()
-		return
-	}
+	own, raw := s.back()
 	c.remote = s.remote
 	c.patient.replace(own)
 	g.mu.Lock()
@@ -244,10 +237,25 @@ func (g *loopGroup) leave(s *seat) {
 		defer g.server.loops.Done()
 		if c.next == stepHandOver {
 			g.server.handed.give(c.handOver())
-		} else if handed := c.serve(loopSocket(own), c.next); handed != nil {
+		} else if handed := c.serve(raw, c.next); handed != nil {
 			g.server.handed.give(handed)
 		}
 	}()
+}
+
+// back makes a connection of the socket again. Package net takes a second descriptor for
+// it; where there is none left, the one that there is has to do.
+func (s *seat) back() (net.Conn, syscall.RawConn) {
+	file := os.NewFile(uintptr(s.fd), "socket")
+	if own, err := net.FileConn(file); err == nil {
+		if raw := loopSocket(own); raw != nil {
+			_ = file.Close()
+			return own, raw
+		}
+		_ = own.Close()
+	}
+	raw, _ := file.SyscallConn() // it is open
+	return &fileConn{file, s.local, s.remote}, raw
 }
 
 // Close has the group end the connection. It may be called more than once.

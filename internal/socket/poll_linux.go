@@ -39,6 +39,9 @@ func Duplicate(fd uintptr) (int, error) {
 // Close closes a descriptor that Duplicate made.
 func Close(fd int) error { return os.NewSyscallError("close", syscall.Close(fd)) }
 
+// EndWriting tells the other side that nothing more will come.
+func EndWriting(fd uintptr) { _ = syscall.Shutdown(int(fd), syscall.SHUT_WR) } // or it has gone
+
 // An Event says that there is something to read.
 type Event struct {
 	ID    int32 // as given to Add; Bell for Ring
