@@ -166,7 +166,7 @@ func (g *project) gate(imports, parts string) []byte {
 	}
 	return fmt.Appendf(nil, `%simport { %s } from "./ipwarden.js";
 %s
-/** Decides. Give it to an adapter of @ipwarden/edge with the options below. */
+/** Decides, in this process. */
 export const decider = new Local({
   %s%s,
 });
@@ -175,7 +175,7 @@ export const options = {
   decider,
 %s};
 
-/** For who has no adapter: gate.check(facts, context) says what comes of a request. */
+/** For an adapter of @ipwarden/edge. For who has none: gate.check(facts, context) says what comes of a request. */
 export const gate = new Gate(options);
 `, written, names, imports, parts, g.then("  ", "process.env"), g.options("  "))
 }
@@ -190,7 +190,7 @@ func (g *project) readme(platform string, b *Built) []byte {
 	case platform == "cloudflare":
 		t.WriteString("\nSay in wrangler.toml which requests come here, then:\n\n    npx wrangler dev\n    npx wrangler deploy\n")
 	default:
-		t.WriteString("\nGive `options` of gate.js to an adapter of @ipwarden/edge; docs/edge.md of ipwarden has an example for each.\n")
+		t.WriteString("\nGive `gate` of gate.js to an adapter of @ipwarden/edge; docs/edge-platforms.md of ipwarden has an example for each.\n")
 	}
 	if g.cfg.Remote {
 		t.WriteString("\nWhat the policy lets in is asked about at IPWARDEN_URL with IPWARDEN_TOKEN.\n")

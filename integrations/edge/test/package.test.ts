@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join, resolve } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import { after, before, test } from "node:test";
 
 const dir = mkdtempSync(join(tmpdir(), "ipwarden-package-"));
@@ -25,6 +25,22 @@ after(() => rmSync(dir, { recursive: true, force: true }));
 test("nothing goes out that nobody needs", () => {
   for (const name of ["LICENSE", "README.md", "package.json", "dist/all.js", ...exported.flatMap((e) => [".js", ".d.ts"].map((end) => `dist/${e.slice(2) || "index"}${end}`))]) assert.ok(files.includes(name), `${name} is not in ${files}`);
   for (const name of files) assert.match(name, /^(LICENSE|README\.md|package\.json|dist\/[a-z-]+\.(js|d\.ts))$/);
+});
+
+test("what the documents import is there", () => {
+  const docs = dirname(resolve(process.env["IPWARDEN_GUIDE"] ?? "../../docs/edge.md"));
+  const lines: string[] = [];
+  for (const file of ["edge.md", "edge-local.md", "edge-platforms.md"].map((f) => join(docs, f)).concat("README.md")) {
+    const found = [...readFileSync(file, "utf8").matchAll(/import \{([^}]+)\} from "(@ipwarden\/edge[\w/-]*|\.\/edge\/gate\.js)"/g)];
+    assert.ok(found.length > 0, `${file} imports nothing`);
+    for (const [, names, from] of found) {
+      // What edge build has written exports this.
+      if (from!.startsWith(".")) assert.match(names!, /^ (gate|decider|options) $/, file);
+      else lines.push(`import {${names!.split(",").map((n) => `${n.trim().split(" ")[0]} as _${lines.length}_${n.trim().split(" ")[0]}`).join(", ")}} from "${from}"; // ${file}`);
+    }
+  }
+  writeFileSync(join(user, "docs.js"), lines.join("\n"));
+  execFileSync(process.execPath, ["docs.js"], { cwd: user, stdio: ["ignore", "pipe", "inherit"] });
 });
 
 test("every export can be imported", () => {
