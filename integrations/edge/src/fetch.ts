@@ -38,14 +38,15 @@ export const running: Context = { waitUntil: (p) => void p.catch(() => {}) };
  *     Deno.serve(protect(gate, app, { peer: deno }));
  *     Bun.serve({ fetch: protect(gate, app, { peer: bun }) });
  *
- * app gets the request as an origin is to have it, and what the platform gave beside.
+ * app gets the request as an origin is to have it, what the platform gave beside, and the request
+ * as it came: Deno.upgradeWebSocket and Bun's server.upgrade take no other. What is known is not on that.
  */
 export function protect<P>(
-  gate: Gate, app: (request: Request, platform: P) => Response | Promise<Response>, options: PeerOptions,
+  gate: Gate, app: (request: Request, platform: P, original: Request) => Response | Promise<Response>, options: PeerOptions,
 ): (request: Request, platform: P) => Promise<Response> {
   return async (request, platform) => {
     const facts = factsOf(request, null);
     facts.address = clientOf(options.peer(request, platform), facts.headers, options.proxies);
-    return answer(gate, facts, request, running, (onto) => app(onto, platform));
+    return answer(gate, facts, request, running, (onto) => app(onto, platform, request));
   };
 }

@@ -37,8 +37,8 @@ export async function answer(gate: Gate, facts: Facts, request: Request, context
   const outcome = await gate.check(facts, context);
   if (!outcome.pass) return refused(outcome);
   const response = await next(new Request(request, { headers: onward(request, outcome), redirect: "manual" }));
-  // One that switches protocols stays as it is.
-  if (response.status === 101 || outcome.reply.length === 0) return response;
+  // One that switches protocols stays as it is, and Bun has none then.
+  if (!response || response.status === 101 || outcome.reply.length === 0) return response;
   const out = new Response(response.body, response);
   put(out.headers, outcome.reply);
   return out;
