@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -16,7 +17,7 @@ import (
 )
 
 // project writes what `ipwarden edge build` does of a policy.
-func project(t *testing.T, cfg edgebuild.Config) (dir string, parts *edgebuild.Parts) {
+func project(t *testing.T, dir string, cfg edgebuild.Config) *edgebuild.Parts {
 	t.Helper()
 	parts, err := edgebuild.Compile(&cfg)
 	if err != nil {
@@ -26,37 +27,77 @@ func project(t *testing.T, cfg edgebuild.Config) (dir string, parts *edgebuild.P
 	if err != nil {
 		t.Fatal(err)
 	}
-	dir = t.TempDir()
 	for _, f := range built.Files {
 		if err := os.WriteFile(filepath.Join(dir, f.Name), f.Data, 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
-	return dir, parts
+	return parts
 }
+
+// compared are the policies that are compared, and how many questions each is asked.
+var compared = []struct {
+	name string
+	n    int
+}{{"policy.yaml", 100_000}, {"everything.yaml", 5_000}, {"chance.yaml", 5_000}}
 
 // In workerd the engine decides as the gate does with the whole dataset: 100,000
 // questions of the example's policy, and some thousands of another and
 // of one that is made by chance.
 func TestLocalIsTheGate(t *testing.T) {
 	modules := proxytest.NodeModules(t, "edge")
-	ds := edgetest.World(t)
-	texts, r := edgetest.Policies(t)
-	for _, c := range []struct {
-		name string
-		n    int
-	}{{"policy.yaml", 100_000}, {"everything.yaml", 5_000}, {"chance.yaml", 5_000}} {
+	// The projects, and what the gate says, are made without the race detector, under which
+	// datasets and answers take ten times as long and do nothing at once.
+	out := t.TempDir()
+	maker := filepath.Join(out, "maker")
+	if said, err := exec.CommandContext(t.Context(), "go", "test", "-c", "-race=false", "-o", maker, ".").CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, said)
+	}
+	cmd := exec.CommandContext(t.Context(), maker, "-test.run=^TestWriteCases$", "-test.v")
+	cmd.Env = append(os.Environ(), casesEnv+"="+out)
+	said, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v: %s", err, said)
+	}
+	t.Logf("%s", said)
+	for _, c := range compared {
 		t.Run(c.name, func(t *testing.T) {
-			p := edgetest.Read(t, c.name, texts[c.name])
-			dir, parts := project(t, edgebuild.Config{Policy: p, Name: c.name, Dataset: ds, Platform: "cloudflare", Plan: "paid", KV: c.n == 100_000})
-			file := filepath.Join(dir, "cases")
-			writeCases(t, file, edgetest.NewOracle(t, p, ds, parts.Told), edgetest.Questions(t, ds, r, c.n))
-			out, err := differential(t, modules, dir, file)
+			dir := filepath.Join(out, c.name)
+			out, err := differential(t, modules, dir, filepath.Join(dir, "cases"))
 			if err != nil {
-				t.Errorf("%v\n%s\nthe policy:\n%s", err, out, texts[c.name])
+				text, _ := os.ReadFile(filepath.Join(dir, "policy.txt"))
+				t.Errorf("%v\n%s\nthe policy:\n%s", err, out, text)
+			}
+			if !strings.Contains(out, `"questions":`+strconv.Itoa(c.n)+",") {
+				t.Errorf("it says nothing of %d questions: %s", c.n, out)
 			}
 			t.Logf("%s", out[strings.LastIndexByte(strings.TrimSpace(out), '\n')+1:])
 		})
+	}
+}
+
+// casesEnv names the folder into which TestWriteCases writes.
+const casesEnv = "IPWARDEN_EDGE_CASES"
+
+// TestWriteCases writes the projects and the cases for TestLocalIsTheGate, which runs it.
+func TestWriteCases(t *testing.T) {
+	out := os.Getenv(casesEnv)
+	if out == "" {
+		t.Skip("TestLocalIsTheGate runs it")
+	}
+	ds := edgetest.World(t)
+	texts, r := edgetest.Policies(t)
+	for _, c := range compared {
+		p := edgetest.Read(t, c.name, texts[c.name])
+		dir := filepath.Join(out, c.name)
+		if err := os.Mkdir(dir, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		parts := project(t, dir, edgebuild.Config{Policy: p, Name: c.name, Dataset: ds, Platform: "cloudflare", Plan: "paid", KV: c.n == 100_000})
+		if err := os.WriteFile(filepath.Join(dir, "policy.txt"), []byte(texts[c.name]), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		writeCases(t, filepath.Join(dir, "cases"), edgetest.NewOracle(t, p, ds, parts.Told), edgetest.Questions(t, ds, r, c.n))
 	}
 }
 
