@@ -2,6 +2,7 @@
 // and the dataset that `ipwarden edge build` has made of a policy.
 import { Engine } from "./engine.js";
 import { loadKV, type KV } from "./kv.js";
+import { inTime } from "./lines.js";
 import type { Context, Decider, Facts, FullRoute, Verdict } from "./types.js";
 
 /** What a Local is made of. */
@@ -15,7 +16,8 @@ export interface LocalOptions {
   /** What the datasets in the store must have, as edge build names it: one that was made for another policy is not taken. Default: any is. */
   needs?: string;
   /**
-   * Who is asked about what the policy lets in, such as new Remote(…): what it refuses is
+   * Who is asked about what the policy lets in, such as new Remote(…), and where nothing here
+   * knows of clearances about what it challenges: what else it refuses is
    * refused at once, and no limit is counted here. Default: nobody; limits are counted in
    * the memory of this isolate, so that a client may have as much again in another.
    */
@@ -119,7 +121,14 @@ export class Local implements Decider {
       }
       throw e;
     }
-    return v.passes && this.#o.then ? this.#o.then.decide(facts, context, route) : v;
+    const { then } = this.#o;
+    if (v.passes && then) return then.decide(facts, context, route);
+    // Where nothing here knows of clearances, who is challenged has to get to whom knows; a
+    // failure is no clearance.
+    if (v.verdict === "challenge" && then && !(this.#o.cleared ?? context.cleared)) {
+      return inTime((async () => then.decide(facts, context, route))(), 0.8 * route.budget).catch(() => v);
+    }
+    return v;
   }
 
   /** Loads what the store has, when that is another version. What fails leaves the old one in place. */

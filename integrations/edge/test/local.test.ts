@@ -5,7 +5,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { after, before, test } from "node:test";
-import { Gate } from "../src/gate.js";
+import { Gate, type Challenges } from "../src/gate.js";
 import { Local } from "../src/local.js";
 import { manifestKey, type KV } from "../src/kv.js";
 import type { Context, Decider, Facts, Verdict } from "../src/types.js";
@@ -13,8 +13,8 @@ import type { Context, Decider, Facts, Verdict } from "../src/types.js";
 const dir = mkdtempSync(join(tmpdir(), "ipwarden-local-"));
 const tor = "185.220.101.1", visitor = "78.64.1.1";
 
-function built(out: string, trait: string): Map<string, Buffer> {
-  writeFileSync(join(dir, "policy.yaml"), `version: 1\nrules:\n  - {name: ${trait}, when: ip.security.is_${trait}, action: block}\n  - {name: away, when: 'request.path == "/away"', action: block, response: away}\nresponses:\n  away: {status: 302, redirect: "https://{request.host}/?{request.query}"}\nlimits:\n  - {name: few, rate: 3/min}\n`);
+function built(out: string, trait: string, more = ""): Map<string, Buffer> {
+  writeFileSync(join(dir, "policy.yaml"), `version: 1\nrules:\n  - {name: ${trait}, when: ip.security.is_${trait}, action: block}\n${more}  - {name: away, when: 'request.path == "/away"', action: block, response: away}\nresponses:\n  away: {status: 302, redirect: "https://{request.host}/?{request.query}"}\nlimits:\n  - {name: few, rate: 3/min}\n`);
   const run = spawnSync(resolve(process.env["IPWARDEN_BIN"] ?? "../../bin/ipwarden"), ["edge", "build", "--policy", "policy.yaml", "--kv", "--out", out, "--data-dir", "none"], { cwd: dir });
   assert.equal(run.status, 0, run.stderr.toString());
   const store = new Map<string, Buffer>();
@@ -140,6 +140,31 @@ test("a newer version is taken up behind an answer, and a broken one is not", as
   await ask(l, visitor);
   await Promise.all(context.all);
   assert.equal(await ask(l, visitor), "allow");
+});
+
+test("a challenge is for whom is asked, where nothing here knows of clearances", async () => {
+  let n = 0, then: Decider["decide"] = () => { throw new Error("away"); };
+  const store = built("three", "tor", `  - {name: prove, when: 'request.path == "/prove"', action: challenge}\n`);
+  const l = local(store, { program: readFileSync(join(dir, "three/program.bin")), then: { decide: (f, c, r) => (n++, then(f, c, r)) } satisfies Decider });
+  const prove = { ...facts(visitor), path: "/prove" };
+  const gate = (clearances?: Challenges) => new Gate({ decider: l, fail: "open", budget: 5000, ...(clearances && { clearances }) });
+  // Who is asked knows the clearance, or makes a ticket.
+  then = async () => ({ verdict: "allow", passes: true, tags: [], traits: [] }) as unknown as Verdict;
+  assert.equal((await gate().check(prove, context)).pass, true);
+  then = () => ({ verdict: "challenge", passes: false, status: 302, location: "/.ipwarden/challenge?t=x", tags: [], traits: [] }) as unknown as Verdict;
+  assert.equal((await gate().check(prove, context)).verdict.location, "/.ipwarden/challenge?t=x");
+  assert.equal(n, 2);
+  // That it does not answer is no clearance, whatever the fail mode.
+  for (const away of [() => { throw new Error("away"); }, () => Promise.reject(new Error("away")), () => new Promise<never>(() => {})]) {
+    then = away;
+    const got = await new Gate({ decider: l, fail: "open", budget: 500 }).check(prove, context);
+    assert.ok(!got.pass && got.verdict.verdict === "challenge" && got.status === 403, JSON.stringify(got));
+  }
+  // What is known here is decided here, and what is blocked too.
+  n = 0;
+  assert.equal((await gate({ ceiling: async () => -1, location: async () => "/page?t=y" }).check(prove, context)).verdict.location, "/page?t=y");
+  assert.equal((await gate().check(facts(tor), context)).pass, false);
+  assert.equal(n, 0);
 });
 
 test("what is too long to be judged is refused, and no address is none", async () => {
