@@ -73,8 +73,12 @@ function linesOf({ rawHeaders: raw }: IncomingMessage): HeaderLine[] {
 }
 
 /** Takes lines off a request and sets others, in all the forms in which Node has them. What is set has names that go. */
-function rewrite(req: IncomingMessage, goes: (name: string) => boolean, set: HeaderLine[]): void {
-  const { headers, headersDistinct } = req; // before rawHeaders, of which Node makes them
+function rewrite(req: IncomingMessage, off: (name: string) => boolean, set: HeaderLine[]): void {
+  const { headers, headersDistinct = {} } = req; // before rawHeaders, of which Node makes them; not there in HTTP/2
+  // HTTP/2 has the host in :authority, and may have another in Host (RFC 9113 section 8.3.1): what was judged is what is read.
+  const authority = headers[":authority"] as string | undefined;
+  if (authority !== undefined) set = [...set, ["host", authority]];
+  const goes = (name: string) => off(name) || (authority !== undefined && name.toLowerCase() === "host");
   const raw = linesOf(req).filter(([name]) => !goes(name)).concat(set);
   for (const all of [headers, headersDistinct]) for (const name of Object.keys(all)) if (goes(name)) delete all[name];
   for (const [name, value] of set) headersDistinct[name.toLowerCase()] = [(headers[name.toLowerCase()] = value)];

@@ -5,6 +5,7 @@ import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { existsSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
 import http from "node:http";
+import http2 from "node:http2";
 import { createRequire } from "node:module";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
@@ -16,7 +17,7 @@ import { getRequestListener } from "@hono/node-server";
 import { Hono } from "hono";
 import { express } from "../src/express.js";
 import { node } from "../src/fetch.js";
-import { Gate } from "../src/gate.js";
+import { bare, Gate } from "../src/gate.js";
 import { hono } from "../src/hono.js";
 import { Proxies } from "../src/proxies.js";
 import { Remote } from "../src/remote.js";
@@ -239,6 +240,36 @@ test("Express, what is judged is what is routed", async () => {
   }
   assert.ok(judged.length >= 19, judged.join());
   assert.deepEqual(judged, routed.map((r) => r.replace("WWW", "www")));
+});
+
+test("HTTP/2 of Node, where a request may bring two hosts", async () => {
+  let judged = "";
+  const guard = express(new Gate({ decider: { decide: ({ host, path }) => ((judged = host), path === "/admin" ? bare("block", 403, "rule") : bare("allow", 0, "default")) } }));
+  const server = http2.createServer((req, res) => void guard(req as never, res as never, () => res.end(JSON.stringify({ headers: req.headers, raw: req.rawHeaders, authority: req.authority }))));
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const client = http2.connect(`http://127.0.0.1:${(server.address() as AddressInfo).port}`);
+  try {
+    const ask = async (headers: http2.OutgoingHttpHeaders) => {
+      const request = client.request(headers);
+      let status = 0, body = "";
+      request.on("response", (h) => (status = h[":status"]!));
+      for await (const part of request.setEncoding("utf8")) body += part;
+      return { status, body };
+    };
+    const got = await ask({ ":authority": "www.example.org", ":path": "/a", host: "admin.example.org", "x-ipwarden-verdict": "forged", "x_ipwarden_ip": "forged" });
+    assert.equal(got.status, 200);
+    const seen = JSON.parse(got.body) as { headers: Record<string, string>; raw: string[]; authority: string };
+    assert.equal(judged, "www.example.org");
+    assert.equal(seen.headers["host"], "www.example.org");
+    assert.equal(seen.authority, "www.example.org");
+    assert.equal(seen.headers["x-ipwarden-verdict"], "allow");
+    assert.ok(!got.body.includes("admin.example.org") && !got.body.includes("forged"), got.body);
+    assert.equal((await ask({ ":authority": "www.example.org", ":path": "/admin" })).status, 403);
+  } finally {
+    client.close();
+    server.close();
+  }
 });
 
 test("the runtime of Vercel's middleware", async () => {
