@@ -11,7 +11,8 @@ import (
 )
 
 // Begin is [Gate.Decide] for who sees the request through: the outcome is told by
-// [Gate.Settle] with the same d, and if there is none, d.Reset says so. Until then
+// [Gate.Settle] with the same d, and if there is none, d.Reset says so; of one that
+// there may have been, [Gate.Lose]. Until then
 // a limit that counts outcomes takes the request for one that will count. With
 // Decide it does so until [Gate.Outcome] says what became of it, but no longer than
 // the limit's Pending, because nobody may ever say.
@@ -147,6 +148,21 @@ func (d *Decision) land() {
 			d.flights.giveBack(p.lease)
 			p.lease, p.entered = nil, 0
 		default:
+			d.flights.leave(p.request.Key)
+			p.entered = 0
+		}
+	}
+}
+
+// Lose is [Gate.Settle] for who cannot tell what became of a request that may have
+// reached the application, because the client went away first. Its places end when
+// their time is up, as after Decide: nobody gets more attempts by not waiting for an
+// answer.
+func (g *Gate) Lose(d *Decision) {
+	now := g.cfg.Now()
+	for i := range d.pending {
+		if p := &d.pending[i]; p.entered > 0 && p.lease == nil {
+			d.flights.lend(p.request.Key, now, now.Add(p.limit.Holds())) // before it leaves: they are never fewer
 			d.flights.leave(p.request.Key)
 			p.entered = 0
 		}

@@ -123,8 +123,13 @@ func (v *visit) serve(g *Gate, next http.Handler, w http.ResponseWriter, r *http
 	// What becomes of it counts.
 	tap := &statusTap{ResponseWriter: w}
 	next.ServeHTTP(tap, r)
+	o := policy.Outcome{Status: tap.Status()}
+	if r.Context().Err() != nil && charges(d.pending, &o) == 0 {
+		g.Lose(d) // a handler that was left alone may have answered anything
+		return
+	}
 	// The request may be over and its context with it; the count is not.
-	if err := g.Settle(context.WithoutCancel(r.Context()), d, policy.Outcome{Status: tap.Status()}); err != nil {
+	if err := g.Settle(context.WithoutCancel(r.Context()), d, o); err != nil {
 		g.stats.limiterErrors.Add(1)
 	}
 }

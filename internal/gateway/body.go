@@ -73,6 +73,23 @@ func (b *body) Read(p []byte) (n int, err error) {
 	return n, err
 }
 
+// Close ends the body. The server reads what is left of a short one, so that the
+// connection can be used again.
+func (b *body) Close() error {
+	b.timer.Reset(b.stall)
+	defer b.timer.Stop()
+	return b.ReadCloser.Close()
+}
+
+// hasten bounds how long the rest of a request's body may take that nobody wants: the
+// server reads it before it answers, and has no patience of its own. It ends with the
+// request (net/http sets the deadline anew for the next one).
+func (g *Gateway) hasten(w http.ResponseWriter, r *http.Request) {
+	if r.ProtoMajor == 1 && r.ContentLength != 0 {
+		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(g.cfg.StallTimeout)) // as in expire
+	}
+}
+
 // failed is the result that a failed body means; false when it did not fail.
 func (b *body) failed() (result, bool) {
 	if b == nil {

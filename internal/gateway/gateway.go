@@ -59,11 +59,13 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	t, wrong := readTarget(r)
 	if wrong != nil {
 		g.metrics.results[resultMalformed].Inc()
+		g.hasten(w, r)
 		wrong.write(w, r, noID)
 		return
 	}
 	if c := g.cfg.Challenges; c != nil && r.URL.Path == c.Path() {
 		g.metrics.results[resultChallenge].Inc()
+		g.hasten(w, r)
 		c.ServeHTTP(w, r)
 		return
 	}

@@ -37,6 +37,7 @@ type visit struct {
 	body    *body // nil for none
 	target  target
 	path    string // that goes on
+	attach  func() // ends the request to the upstream when the client goes away; nil where it always does
 	decided time.Time
 	result  result
 }
@@ -63,7 +64,7 @@ func (v *visit) end() {
 	}
 	g.metrics.results[v.result].Inc()
 	v.tap = tap{onTake: v.tap.onTake}
-	v.request, v.in, v.body, v.target, v.path, v.result = ipwarden.Request{}, nil, nil, target{}, "", resultAborted
+	v.request, v.in, v.body, v.target, v.path, v.attach, v.result = ipwarden.Request{}, nil, nil, target{}, "", nil, resultAborted
 	v.decision.Reset() // what had no outcome has none now, and what waits in the pool holds no dataset
 	g.visits.Put(v)
 }
@@ -88,6 +89,7 @@ func (v *visit) serve(w http.ResponseWriter, r *http.Request, t target) {
 	v.tap.ResponseWriter = w
 	if !d.Passes() {
 		v.result = resultRefused
+		g.hasten(w, r)
 		d.Refuse(w, r)
 		return
 	}
@@ -107,9 +109,28 @@ func (v *visit) serve(w http.ResponseWriter, r *http.Request, t target) {
 	if r.ProtoMajor >= 2 {
 		v.tap.watch(g.cfg.StallTimeout)
 	}
+	if d.AwaitsOutcome() {
+		var end func()
+		r, end = v.detach(r)
+		defer end()
+	}
 	v.proxy.ServeHTTP(&v.tap, r)
 	if v.tap.status != 0 && v.result == resultAborted {
 		v.result = resultOf(v.tap.status)
+	}
+}
+
+// detach lets the upstream answer a request whose outcome is awaited, also when the
+// client goes away first: what the application has judged counts. The upstream has
+// its usual time for that (Config.ResponseTimeout).
+func (v *visit) detach(r *http.Request) (detached *http.Request, end func()) {
+	client := r.Context()
+	ctx, cancel := context.WithCancel(context.WithoutCancel(client))
+	stop := func() bool { return true }
+	v.attach = func() { stop = context.AfterFunc(client, cancel) }
+	return r.WithContext(ctx), func() {
+		stop()
+		cancel()
 	}
 }
 
@@ -176,6 +197,9 @@ func (v *visit) answered(res *http.Response) error {
 	if err := g.cfg.Gate.Settle(context.WithoutCancel(v.in.Context()), d, policy.Outcome{Status: res.StatusCode}); err != nil {
 		g.cfg.Log.Debug("an outcome was not counted", "error", err)
 	}
+	if v.attach != nil { // the rest of the answer is for the client alone
+		v.attach()
+	}
 	// Here and not on the writer: an answer with 103 before it would lose them.
 	var k keeper
 	d.Reply(func(name, value string) { res.Header[name] = []string{k.keep(value)} })
@@ -197,6 +221,9 @@ func (v *visit) failed(_ http.ResponseWriter, _ *http.Request, err error) {
 	} else if errors.As(err, &timeout) && timeout.Timeout() {
 		r = resultTimeout
 	}
+	if r != resultUnreachable { // the application may have judged what came of it
+		g.cfg.Gate.Lose(&v.decision)
+	}
 	if r == resultUnreachable || r == resultTimeout {
 		if say, unsaid := g.failing.note(g.cfg.Now()); say {
 			g.cfg.Log.Warn("the upstream fails", "as", resultNames[r], "error", err, "times not said", unsaid)
@@ -213,6 +240,7 @@ func (v *visit) fail(r result) {
 	if r == resultCanceled {
 		panic(http.ErrAbortHandler) // no answer at all, rather than an empty one
 	}
+	v.gateway.hasten(v.tap.ResponseWriter, v.in)
 	h := v.tap.ResponseWriter.Header()
 	var k keeper
 	v.decision.Reply(func(name, value string) { h.Set(name, k.keep(value)) })
