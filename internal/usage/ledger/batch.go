@@ -236,16 +236,17 @@ func (w *writer) close() {
 
 func (w *writer) key(account, key, endpoint uint64, deltas *classes) {
 	w.n++
-	w.b = binary.LittleEndian.AppendUint64(w.b, account)
-	w.b = binary.LittleEndian.AppendUint64(w.b, key)
-	set := len(w.b)
-	w.b = append(w.b, byte(endpoint<<5))
+	b := binary.LittleEndian.AppendUint64(w.b, account)
+	b = binary.LittleEndian.AppendUint64(b, key)
+	set := len(b)
+	b = append(b, byte(endpoint<<5))
 	for c, n := range deltas {
 		if n != 0 {
-			w.b[set] |= 1 << c
-			w.b = binary.AppendUvarint(w.b, n)
+			b[set] |= 1 << c
+			b = binary.AppendUvarint(b, n)
 		}
 	}
+	w.b = b
 }
 
 func (w *writer) client(key, n uint64) {

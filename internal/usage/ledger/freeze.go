@@ -115,20 +115,23 @@ func (f *freeze) keys(number uint32, t *keyTable) error {
 		// How many are used is asked for after the marks are taken: whoever marked had its slot
 		// before.
 		for i, end := b<<blockBits, min((b+1)<<blockBits, t.used()); i < end; i++ {
+			differ := uint64(0)
+			for _, c := range changed[:n] {
+				differ |= atomic.LoadUint64(&t.classes[c].counts[i]) ^ t.classes[c].sent[i]
+			}
+			if differ == 0 || t.who[i].id == 0 {
+				continue
+			}
 			var deltas, sums classes
-			any := false
 			for _, c := range changed[:n] {
 				sums[c] = atomic.LoadUint64(&t.classes[c].counts[i])
 				deltas[c] = sums[c] - t.classes[c].sent[i]
-				any = any || deltas[c] != 0
-			}
-			if !any || t.who[i].id == 0 {
-				continue
 			}
 			if err := f.entry(sectionKeys, 0); err != nil {
 				return err
 			}
-			f.l.w.key(t.who[i].account, t.who[i].id, t.who[i].endpoint, &deltas)
+			k := &t.who[i]
+			f.l.w.key(k.account, k.id, k.endpoint, &deltas)
 			for _, c := range changed[:n] {
 				if deltas[c] != 0 {
 					f.l.marks = append(f.l.marks, mark{table: number, slot: uint32(i), class: uint32(c), sum: sums[c]})
@@ -151,9 +154,12 @@ func (f *freeze) flat(t *flatTable) error {
 		}
 		f.l.begun = append(f.l.begun, begun)
 		for i, end := b<<blockBits, min((b+1)<<blockBits, t.n); i < end; i++ {
-			key := atomic.LoadUint64(&t.slots[i].key)
 			sum := atomic.LoadUint64(&t.slots[i].count)
-			if key == 0 || sum == t.sent[i] {
+			if sum == t.sent[i] {
+				continue // as nearly always: the key is not looked at
+			}
+			key := atomic.LoadUint64(&t.slots[i].key) // there was one before anything was counted
+			if key == 0 {
 				continue
 			}
 			if err := f.entry(section, t.day()); err != nil {
