@@ -209,7 +209,7 @@ func (o *Output) Write(_ context.Context, events []worker.Event) ([]worker.Refus
 		return nil, fmt.Errorf("eventfile: %w", err)
 	}
 	if !o.c.NoSync {
-		if err := unix.Fdatasync(int(o.f.Fd())); err != nil {
+		if err := toDisk(o.f); err != nil {
 			return nil, fmt.Errorf("eventfile: %s: %w", o.c.Path, err)
 		}
 	}

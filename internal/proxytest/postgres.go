@@ -4,14 +4,12 @@ import (
 	"net"
 	"os"
 	"os/exec"
-	"os/user"
 	"path/filepath"
-	"slices"
-	"strconv"
-	"strings"
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/ipwarden/ipwarden/internal/postgres/local"
 )
 
 // Postgres is a PostgreSQL server that a test stops and starts again. It has one
@@ -31,38 +29,12 @@ func NewPostgres(t *testing.T) *Postgres {
 	t.Helper()
 	p := &Postgres{t: t}
 	p.program = postgresProgram(t, "postgres")
-	initdb := postgresProgram(t, "initdb")
-	// The server refuses to run as root, and its user must reach the folder, which
-	// it would not below t.TempDir.
-	dir, err := os.MkdirTemp("", "ipwarden-postgres-")
+	dir, as, err := local.Make(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
-	if os.Getuid() == 0 {
-		u, err := user.Lookup("postgres")
-		if err != nil {
-			t.Fatal(err)
-		}
-		uid, err := strconv.Atoi(u.Uid)
-		if err != nil {
-			t.Fatal(err)
-		}
-		gid, err := strconv.Atoi(u.Gid)
-		if err != nil {
-			t.Fatal(err)
-		}
-		p.as = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}}
-		if err := os.Chown(dir, uid, gid); err != nil {
-			t.Fatal(err)
-		}
-	}
-	p.dir = dir
-	cmd := exec.CommandContext(t.Context(), initdb, "-D", filepath.Join(dir, "data"), "-A", "trust", "-U", "ipwarden", "--no-sync", "-E", "UTF8", "--locale=C")
-	cmd.Dir, cmd.SysProcAttr = dir, p.as
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("initdb: %v\n%s", err, out)
-	}
+	p.dir, p.as = dir, &syscall.SysProcAttr{Credential: as}
 	_, p.port, err = net.SplitHostPort(FreeAddr(t))
 	if err != nil {
 		t.Fatal(err)
@@ -85,12 +57,7 @@ func (p *Postgres) Start() {
 
 // answers reports whether the server takes questions: it listens before it does.
 func (p *Postgres) answers() bool {
-	pid, err := os.ReadFile(filepath.Join(p.dir, "data", "postmaster.pid"))
-	if err != nil {
-		return false
-	}
-	lines := strings.Split(string(pid), "\n") // the eighth says how far it is
-	if len(lines) < 8 || strings.TrimSpace(lines[7]) != "ready" {
+	if !local.Ready(p.dir) {
 		return false
 	}
 	c, err := net.DialTimeout("tcp", net.JoinHostPort("127.0.0.1", p.port), time.Second)
@@ -140,11 +107,12 @@ func (p *Postgres) SQL(t *testing.T, database, statements string) string {
 	return string(out)
 }
 
-// postgresProgram finds a program of PostgreSQL, which Debian keeps by version.
+// postgresProgram finds a program of PostgreSQL.
 func postgresProgram(t *testing.T, name string) string {
 	t.Helper()
-	if found, err := filepath.Glob("/usr/lib/postgresql/*/bin/" + name); err == nil && len(found) > 0 {
-		return slices.Max(found)
+	path, err := local.Program(name)
+	if err != nil {
+		return Need(t, name, "postgresql") // and says so
 	}
-	return Need(t, name, "postgresql")
+	return path
 }

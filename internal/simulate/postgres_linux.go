@@ -6,14 +6,12 @@ import (
 	"fmt"
 	"net"
 	"os"
-	"os/exec"
-	"os/user"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
-	"syscall"
 	"time"
+
+	"github.com/ipwarden/ipwarden/internal/postgres/local"
 )
 
 // database is the PostgreSQL of all regions, in the first.
@@ -25,37 +23,20 @@ type database struct {
 }
 
 // openDatabase makes a database and starts it.
-func (w *world) openDatabase() (err error) {
-	initdb, err := postgresProgram("initdb")
+func (w *world) openDatabase() error {
+	server, err := local.Program("postgres")
 	if err != nil {
-		return err
-	}
-	server, err := postgresProgram("postgres")
-	if err != nil {
-		return err
+		return fmt.Errorf("simulate: %w", err)
 	}
 	d := &database{addr: w.addr(0, 5432)}
 	w.database = d
 	d.url = "postgres://ipwarden@" + d.addr + "/postgres?sslmode=disable"
-	// The server refuses to run as root, and its user must reach the folder.
-	if d.dir, err = os.MkdirTemp("", "ipwarden-simulate-postgres-"); err != nil {
-		return err
+	dir, as, err := local.Make(w.ctx)
+	if err != nil {
+		return fmt.Errorf("simulate: %w", err)
 	}
-	var as *syscall.Credential
-	if os.Getuid() == 0 {
-		if as, err = postgresUser(); err != nil {
-			return err
-		}
-		if err := os.Chown(d.dir, int(as.Uid), int(as.Gid)); err != nil {
-			return err
-		}
-	}
-	data := filepath.Join(d.dir, "data")
-	cmd := exec.CommandContext(w.ctx, initdb, "-D", data, "-A", "trust", "-U", "ipwarden", "--no-sync", "-E", "UTF8", "--locale=C")
-	cmd.Dir, cmd.SysProcAttr = d.dir, &syscall.SysProcAttr{Credential: as}
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("simulate: initdb: %w\n%s", err, out)
-	}
+	d.dir = dir
+	data := filepath.Join(dir, "data")
 	hba, err := os.OpenFile(filepath.Join(data, "pg_hba.conf"), os.O_APPEND|os.O_WRONLY, 0)
 	if err != nil {
 		return err
@@ -79,14 +60,7 @@ func (w *world) openDatabase() (err error) {
 }
 
 // answers says whether the server takes questions.
-func (d *database) answers() bool {
-	pid, err := os.ReadFile(filepath.Join(d.dir, "data", "postmaster.pid"))
-	if err != nil {
-		return false
-	}
-	lines := strings.Split(string(pid), "\n") // the eighth says how far it is
-	return len(lines) >= 8 && strings.TrimSpace(lines[7]) == "ready"
-}
+func (d *database) answers() bool { return local.Ready(d.dir) }
 
 // restart starts it after a kill: as soon as what was left of it is gone.
 func (w *world) restartDatabase() error {
@@ -129,32 +103,4 @@ func (d *database) remove() {
 		d.kill()
 		_ = os.RemoveAll(d.dir) // the rest is the system's to clean
 	}
-}
-
-func postgresUser() (*syscall.Credential, error) {
-	u, err := user.Lookup("postgres")
-	if err != nil {
-		return nil, fmt.Errorf("simulate: PostgreSQL does not run as root, and there is no user for it: %w", err)
-	}
-	uid, err := strconv.ParseUint(u.Uid, 10, 32)
-	if err != nil {
-		return nil, err
-	}
-	gid, err := strconv.ParseUint(u.Gid, 10, 32)
-	if err != nil {
-		return nil, err
-	}
-	return &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}, nil
-}
-
-// postgresProgram finds a program of PostgreSQL, which Debian keeps by version.
-func postgresProgram(name string) (string, error) {
-	if found, err := filepath.Glob("/usr/lib/postgresql/*/bin/" + name); err == nil && len(found) > 0 {
-		return slices.Max(found), nil
-	}
-	path, err := exec.LookPath(name)
-	if err != nil {
-		return "", fmt.Errorf("simulate: PostgreSQL's %s is not installed (Debian: apt-get install postgresql): %w", name, err)
-	}
-	return path, nil
 }
