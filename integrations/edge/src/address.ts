@@ -30,12 +30,20 @@ function parse6(text: string): Bits | null {
   const missing = 8 - all.length;
   if (halves.length > 2 || !all.every((g) => /^[\da-f]{1,4}$/i.test(g)) || (halves.length > 1 ? missing < 1 : missing)) return null;
   all.splice(halves[0]!.length, 0, ...new Array<string>(missing).fill("0"));
-  return Uint8Array.from({ length: 16 }, (_, i) => parseInt(all[i >> 1]!, 16) >> (i & 1 ? 0 : 8));
+  const out = new Uint8Array(16);
+  all.forEach((g, i) => {
+    const n = parseInt(g, 16);
+    out[2 * i] = n >> 8;
+    out[2 * i + 1] = n;
+  });
+  return out;
 }
 
 /** The bytes two by two, in hexadecimal. */
 function groups(a: Bits): string[] {
-  return Array.from({ length: a.length / 2 }, (_, i) => ((a[2 * i]! << 8) | a[2 * i + 1]!).toString(16));
+  const out: string[] = [];
+  for (let i = 0; i < a.length; i += 2) out.push(((a[i]! << 8) | a[i + 1]!).toString(16));
+  return out;
 }
 
 /** An IPv4-mapped address as the IPv4 one. Others stay. */

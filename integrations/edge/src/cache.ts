@@ -83,8 +83,4 @@ export class Recent<V> {
     if (this.#map.size >= this.most) this.#map.delete(this.#map.keys().next().value!);
     this.#map.set(key, v);
   }
-
-  delete(key: string): void {
-    this.#map.delete(key);
-  }
 }

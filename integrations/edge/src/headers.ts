@@ -19,7 +19,7 @@ export function removes(name: string): boolean {
 
 /** A text as a field value carries it: UTF-8 in bytes, nothing that could end the line. */
 export function fieldValue(text: string): string {
-  return latin(utf8(text)).replace(/[\0-\x1f\x7f]/g, "?");
+  return /^[ -~]*$/.test(text) ? text : latin(utf8(text)).replace(/[\0-\x1f\x7f]/g, "?");
 }
 
 /** The lines that tell the origin what is known, in the order of their names. */

@@ -57,7 +57,11 @@ export function halves(target: string): [path: string, query: string] {
 }
 
 /** Bytes as the characters of their numbers. */
-export const latin = (b: Uint8Array): string => Array.from(b, (c) => String.fromCharCode(c)).join("");
+export function latin(b: Uint8Array): string {
+  let out = "";
+  for (const c of b) out += String.fromCharCode(c);
+  return out;
+}
 
 /** Base64url without padding (RFC 4648 section 5). */
 export function base64url(b: Uint8Array): string {

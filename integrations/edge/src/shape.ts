@@ -16,8 +16,11 @@ export class Shape {
   /** Tells this shape from others. */
   readonly text: string;
 
+  readonly #reads: string[][];
+
   private constructor(readonly reads: string[]) {
     this.text = JSON.stringify(reads);
+    this.#reads = reads.map((r) => known.exec(r)!.slice(1).filter((g) => g !== undefined));
   }
 
   /** null: there is a word that this version does not know. */
@@ -29,8 +32,7 @@ export class Shape {
   values(facts: Facts): string {
     const [path, query] = halves(facts.path);
     const isPlain = plain(path, this.reads.includes("path:fold"));
-    const value = (r: string): unknown => {
-      const [kind, mark, rest = ""] = known.exec(r)!.slice(1).filter((g) => g !== undefined);
+    const value = ([kind, mark, rest = ""]: string[]): unknown => {
       if (kind === "header") return valuesOf(facts.headers, rest);
       if (kind === "cookie") return cookiesOf(facts.headers).filter((c) => /=/.test(c) && trim(c.split("=", 1)[0]!) === rest).map((c) => trim(c.slice(c.indexOf("=") + 1)));
       if (kind === "query") return query;
@@ -38,7 +40,7 @@ export class Shape {
       if (!mark) return path;
       return isPlain && (mark === "=" ? path === rest : mark === "^" ? path.startsWith(rest) : mark === "$" ? path.endsWith(rest) : mark === "*" && path.includes(rest));
     };
-    return JSON.stringify([isPlain || path, this.reads.map(value), Object.entries(facts.account ?? {}).sort()]); // what can be read in two ways counts whole
+    return JSON.stringify([isPlain || path, this.#reads.map(value), Object.entries(facts.account ?? {}).sort()]); // what can be read in two ways counts whole
   }
 }
 
