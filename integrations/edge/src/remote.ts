@@ -87,7 +87,7 @@ export class Remote implements Decider {
     const places = await this.#places(facts, route);
     // Also where the first passes: this is not the first, and none of them would ever wait.
     if (places === "lone") return (await this.#ask(facts, context, route)).verdict;
-    const kept = places && ((await this.#find(facts, places, route)) ?? null);
+    const kept = places && (await this.#find(facts, places, route));
     if (kept) {
       const now = this.#now();
       this.stats.kept++;
@@ -260,7 +260,7 @@ function placesOf(shape: Shape, facts: Facts, all: string[]): Place[] {
 
 /** What questions agree in of which one is enough. */
 function flightKey(facts: Facts, places: Place[] | null): string {
-  return places ? places[0]!.text : JSON.stringify([facts.address, facts.method, facts.scheme, facts.host, facts.path, facts.headers, facts.account]);
+  return places ? places[0]!.text : JSON.stringify(facts);
 }
 
 /** An answer as it is now: whoever waits waits for less. */
