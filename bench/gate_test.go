@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/ipwarden/ipwarden/policy/compile"
 )
@@ -172,5 +173,23 @@ func TestVerdictWithoutAPeer(t *testing.T) {
 	writeVerdicts(&b, []verdict{v})
 	if !strings.Contains(b.String(), "none; at most 600") {
 		t.Errorf("it is written %s", b.String())
+	}
+}
+
+// A machine that stands still for a moment is seen in the whole, and not in the median of
+// the parts.
+func TestSummedKnowsStalls(t *testing.T) {
+	var waits []wait
+	for i := range 20_000 { // two seconds
+		due := time.Duration(i) * 100 * time.Microsecond
+		took := time.Millisecond
+		if stalled := 1060*time.Millisecond - due; stalled > 0 && stalled <= 60*time.Millisecond {
+			took += stalled
+		}
+		waits = append(waits, wait{due, took})
+	}
+	got := summed(waits, 0)
+	if got.Requests != 20_000 || got.P50 != 1000 || got.P99 < 20_000 || got.Calm99 != 1000 {
+		t.Errorf("%+v", got)
 	}
 }

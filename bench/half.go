@@ -8,8 +8,10 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // paced is what the child "pace" says of a run at a fixed rate. Times are in
@@ -18,6 +20,43 @@ import (
 type paced struct {
 	Requests, Bad      int
 	P50, P90, P99, Max float64
+	// Calm99 is the median of the p99 of each tenth of a second: a machine that stands
+	// still for a moment makes all those late that are due meanwhile, and a hundredth of
+	// some seconds is soon full.
+	Calm99 float64
+}
+
+// A wait is when a request was due, since the start, and how long it took from then.
+type wait struct{ due, took time.Duration }
+
+// calmFor is a tenth of a second.
+const calmFor = 100 * time.Millisecond
+
+// summed is what is said of waits, which it sorts.
+func summed(waits []wait, bad int) paced {
+	parts := map[time.Duration][]time.Duration{}
+	all := make([]time.Duration, 0, len(waits))
+	for _, w := range waits {
+		all = append(all, w.took)
+		parts[w.due/calmFor] = append(parts[w.due/calmFor], w.took)
+	}
+	at := func(sorted []time.Duration, share float64) float64 {
+		if len(sorted) == 0 {
+			return 0
+		}
+		return float64(sorted[int(share*float64(len(sorted)-1))].Nanoseconds()) / 1000
+	}
+	var calm stats
+	for _, part := range parts {
+		slices.Sort(part)
+		calm.add(at(part, .99))
+	}
+	slices.Sort(all)
+	out := paced{Requests: len(all), Bad: bad, P50: at(all, .5), P90: at(all, .9), P99: at(all, .99), Max: at(all, 1)}
+	if len(calm) > 0 {
+		out.Calm99 = calm.median()
+	}
+	return out
 }
 
 // paceConnections is how many requests may be under way.
@@ -46,6 +85,7 @@ func measureHalf(ctx context.Context, rows []*proxyRow, dir string, seconds int,
 		}
 		row.half.add(got.P99 / 1000)
 		row.halfP50.add(got.P50 / 1000)
+		row.calm.add(got.Calm99 / 1000)
 	}
 	return nil
 }

@@ -9,7 +9,6 @@ import (
 	"os"
 	"runtime"
 	"runtime/debug"
-	"slices"
 	"strconv"
 	"syscall"
 	"time"
@@ -46,7 +45,7 @@ func paceOver(addr string, requests [][]byte, rate, seconds int) (paced, error) 
 	}
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	p := &pacer{requests: requests, waits: make([]time.Duration, 0, rate*seconds)}
+	p := &pacer{requests: requests, waits: make([]wait, 0, rate*seconds)}
 	defer p.close()
 	if err := p.dial(to); err != nil {
 		return paced{}, err
@@ -54,14 +53,7 @@ func paceOver(addr string, requests [][]byte, rate, seconds int) (paced, error) 
 	if err := p.run(rate, seconds); err != nil {
 		return paced{}, err
 	}
-	slices.Sort(p.waits)
-	at := func(share float64) float64 {
-		if len(p.waits) == 0 {
-			return 0
-		}
-		return float64(p.waits[int(share*float64(len(p.waits)-1))].Nanoseconds()) / 1000
-	}
-	return paced{len(p.waits), p.bad, at(.5), at(.9), at(.99), at(1)}, nil
+	return summed(p.waits, p.bad), nil
 }
 
 // A pacer is an epoll loop over its connections.
@@ -70,7 +62,8 @@ type pacer struct {
 	conns    map[int32]*pacedConn
 	free     []*pacedConn
 	requests [][]byte
-	waits    []time.Duration
+	waits    []wait
+	start    time.Time
 	bad      int
 }
 
@@ -114,6 +107,7 @@ func (p *pacer) close() {
 
 func (p *pacer) run(rate, seconds int) error {
 	start, total, sent := time.Now(), rate*seconds, 0
+	p.start = start
 	// What is not answered soon after the end never will be.
 	last := time.Duration(seconds)*time.Second + 2*time.Second
 	var events [paceConnections]syscall.EpollEvent
@@ -160,7 +154,7 @@ func (p *pacer) read(c *pacedConn) error {
 		return nil
 	}
 	if bytes.HasPrefix(c.in, []byte("HTTP/1.1 200 ")) {
-		p.waits = append(p.waits, time.Since(c.due))
+		p.waits = append(p.waits, wait{c.due.Sub(p.start), time.Since(c.due)})
 	} else {
 		p.bad++
 	}

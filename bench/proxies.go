@@ -35,6 +35,7 @@ type proxyRow struct {
 	alone   stats // µs a request, with one connection
 	half    stats // p99 at half load, ms
 	halfP50 stats // ms
+	calm    stats // p99 of the median tenth of a second at half load, ms
 }
 
 // measure loads the row twice: with many connections, and with one.
@@ -194,30 +195,30 @@ func startSelf(ctx context.Context, addr string, args ...string) (*server, error
 }
 
 func (r *report) writeProxies(b *strings.Builder) {
-	fmt.Fprintf(b, "\n### The gate, behind proxies\n\nCPU µs a request of all processes, the proxy's and that which it asks, user and system; they share one core, the load is on another. %d connections, and one; median (least..most). At half load: p99 of requests that come at a fixed rate, half of what the row of ipwarden answers at most.\n\n", connections)
+	fmt.Fprintf(b, "\n### The gate, behind proxies\n\nCPU µs a request of all processes, the proxy's and that which it asks, user and system; they share one core, the load is on another. %d connections, and one; median (least..most). At half load: p99 of requests that come at a fixed rate, half of what the row of ipwarden answers at most; of all of them, and of those of a tenth of a second, of which the median is shown: where the two differ, something stood still for a moment.\n\n", connections)
 	if r.notProxied != "" {
 		fmt.Fprintf(b, "Missing: %s.\n", r.notProxied)
 		return
 	}
-	b.WriteString("| contestant | CPU µs | added | requests/s | p99 ms | one connection: CPU µs | half load: p50 ms | p99 ms |\n| --- | --- | --- | --- | --- | --- | --- | --- |\n")
+	b.WriteString("| contestant | CPU µs | added | requests/s | p99 ms | one connection: CPU µs | half load: p50 ms | p99 ms | p99 of a tenth of a second, ms |\n| --- | --- | --- | --- | --- | --- | --- | --- | --- |\n")
 	rows := map[string]*proxyRow{}
 	for _, row := range r.proxied {
 		rows[row.name] = row
 	}
 	for _, row := range r.proxied {
 		if row.missing != "" {
-			fmt.Fprintf(b, "| %s | missing: %s | | | | | | |\n", row.name, row.missing)
+			fmt.Fprintf(b, "| %s | missing: %s | | | | | | | |\n", row.name, row.missing)
 			continue
 		}
 		if len(row.cpu) == 0 {
 			continue
 		}
-		more, half := "", "| |"
+		more, half := "", "| | |"
 		if row.plain != row.name {
 			more = figure(added(row.cpu, rows[row.plain].cpu).median())
 		}
 		if len(row.half) > 0 {
-			half = fmt.Sprintf("%s | %s |", figure(row.halfP50.median()), spread(row.half))
+			half = fmt.Sprintf("%s | %s | %s |", figure(row.halfP50.median()), spread(row.half), spread(row.calm))
 		}
 		fmt.Fprintf(b, "| %s | %s | %s | %s | %s | %s | %s\n", row.name, spread(row.cpu), more, thousands(int(row.rate.median())),
 			figure(row.p99.median()), spread(row.alone), half)
@@ -234,4 +235,20 @@ func (r *report) writeProxies(b *strings.Builder) {
 		vs = append(vs, verdict{bar: halfBar, title: "added p99 at half load", own: over, unit: "ms"})
 	}
 	writeVerdicts(b, vs)
+	r.writeHalf(b, rows)
+}
+
+// writeHalf says what is added to the p99 at half load by who answers nothing, too: the
+// same way through nginx, and the same machine.
+func (r *report) writeHalf(b *strings.Builder, rows map[string]*proxyRow) {
+	plain := rows[nginxPlainRow]
+	if plain == nil || len(plain.half) == 0 {
+		return
+	}
+	b.WriteString("\n| added to nginx's own at half load, ms | p99 | p99 of a tenth of a second |\n| --- | --- | --- |\n")
+	for _, row := range r.proxied {
+		if row.plain == nginxPlainRow && row.name != nginxPlainRow && len(row.half) > 0 {
+			fmt.Fprintf(b, "| %s | %s | %s |\n", row.name, spread(added(row.half, plain.half)), spread(added(row.calm, plain.calm)))
+		}
+	}
 }
