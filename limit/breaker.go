@@ -18,6 +18,8 @@ type breaker struct {
 	outcomes uint64     // of the last 64 asks, the latest in bit 0; 1 is a failure
 	last     error
 	wait     time.Duration // until the next probe
+	closed   time.Time     // when it closed last; zero for never
+	flaps    int           // how often it opened again soon after that
 }
 
 // When a breaker opens: so many failures in a row, or half of the last 64 asks.
@@ -56,9 +58,15 @@ func (b *breaker) failed(err error) bool {
 	return true
 }
 
-// trip opens b; its mutex is held.
+// trip opens b; its mutex is held. A store that went away again soon after it was
+// back, as one that is overloaded by more than probes, is left alone for longer each time.
 func (b *breaker) trip() {
-	b.wait = firstProbe
+	if !b.closed.IsZero() && time.Since(b.closed) < lastProbe {
+		b.flaps = min(b.flaps+1, 10)
+	} else {
+		b.flaps = 0
+	}
+	b.wait = min(firstProbe<<b.flaps, lastProbe)
 	b.open.Store(true)
 }
 
@@ -71,7 +79,7 @@ func (b *breaker) probed(err error) bool {
 		b.wait = min(2*b.wait, lastProbe)
 		return false
 	}
-	b.outcomes, b.last = 0, nil
+	b.outcomes, b.last, b.closed = 0, nil, time.Now()
 	b.open.Store(false)
 	return true
 }

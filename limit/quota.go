@@ -76,6 +76,28 @@ func (q *quota) add(s *state, now int64, cost uint64) {
 	}
 }
 
+// heal makes a key full whose time is further ahead than it can be: the clock of a
+// store was set back, or another store's took over that was ahead. Nobody is shut out
+// for as long as that, and nothing is given away. A microsecond is for rounding.
+func (q *quota) heal(s *state, now int64) {
+	if q.limit == 0 || q.window <= 0 || q.burst == 0 {
+		return
+	}
+	full := q.window // of Fixed, and half of what Sliding has
+	most := full
+	switch q.algorithm {
+	case GCRA:
+		full = mul(q.interval(), q.burst)
+		most = 2 * full
+	case Sliding:
+		full *= 2
+		most = full
+	}
+	if s.until-now > most+int64(time.Microsecond) {
+		s.until = now + full
+	}
+}
+
 // interval is the time in which GCRA gives one unit back, rounded up so that
 // the limit is never exceeded.
 func (q *quota) interval() int64 {

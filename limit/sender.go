@@ -234,8 +234,7 @@ func (s *Shared) report(k *dirtyKey) *Ask {
 // probe probes the store, alone, until it answers within the budget. It is
 // false when the Shared is closed.
 func (s *Shared) probe() bool {
-	s.notify(s.breaker.lastError())
-	noted := time.Now()
+	told := s.notifyAway()
 	for {
 		wait := time.NewTimer(s.breaker.pause())
 		select {
@@ -245,18 +244,24 @@ func (s *Shared) probe() bool {
 		case <-wait.C:
 		}
 		if s.breaker.probed(s.ping(s.ctx)) {
-			s.notify(nil)
+			if told && s.config.Notify != nil {
+				s.config.Notify(nil)
+			}
 			return true
 		}
-		if time.Since(noted) >= time.Minute {
-			s.notify(s.breaker.lastError())
-			noted = time.Now()
-		}
+		told = s.notifyAway() || told
 	}
 }
 
-func (s *Shared) notify(err error) {
-	if s.config.Notify != nil {
-		s.config.Notify(err)
+// notifyAway tells that the store is away, once a minute, however often it comes and
+// goes. The sender alone calls it.
+func (s *Shared) notifyAway() (told bool) {
+	if now := time.Now(); s.noted.IsZero() || now.Sub(s.noted) >= time.Minute {
+		s.noted = now
+		if s.config.Notify != nil {
+			s.config.Notify(s.breaker.lastError())
+		}
+		return true
 	}
+	return false
 }

@@ -25,8 +25,8 @@ type SharedConfig struct {
 	// costs 40 bytes.
 	Entries int
 	// Notify is called by one goroutine when the store goes away (with why) and
-	// when it is back (with nil), and while it is away once a minute. The default
-	// tells nobody.
+	// when it is back (with nil), and while it is away once a minute. Of a store that
+	// comes and goes it is told once a minute, too. The default tells nobody.
 	Notify func(err error)
 }
 
@@ -113,6 +113,7 @@ type Shared struct {
 	ctx      context.Context
 	cancel   context.CancelFunc
 	ended    chan struct{} // closed when the sender has ended
+	noted    time.Time     // the sender's: when it told that the store is away
 	counts   sharedCounts
 }
 

@@ -16,7 +16,7 @@ type Store interface {
 	// that one. An error that is [ErrNotApplied] says that nothing was counted;
 	// after any other one that is in doubt.
 	Exchange(ctx context.Context, asks []*Ask) error
-	// Ping connects if need be, and reports whether the store answers.
+	// Ping connects if need be, and reports whether the store answers and counts.
 	Ping(ctx context.Context) error
 }
 
@@ -85,6 +85,7 @@ func (a *Ask) Carry(now int64, get func(Key) (until int64, current, previous uin
 			states[it.Key] = s
 		}
 		s, q := states[it.Key], it.Rate.quota(it.Raise)
+		q.heal(&s, now)
 		q.add(&s, now, uint64(it.Report))
 		states[it.Key], reported[it.Key] = s, s
 	}

@@ -2,7 +2,6 @@ package redis
 
 import (
 	"context"
-	"strconv"
 	"strings"
 	"time"
 
@@ -110,8 +109,7 @@ func (g *slots) run(ctx context.Context, client rueidis.Client, s *store) map[*l
 	cmds := make(rueidis.Commands, 0, len(g.order))
 	for _, slot := range g.order {
 		c := g.calls[slot]
-		cmds = append(cmds, client.B().Arbitrary("EVALSHA").Args(s.script.sha, strconv.Itoa(len(c.keys))).
-			Keys(c.keys...).Args(string(c.items), "").Build())
+		cmds = append(cmds, c.command(client, "EVALSHA", s.script.sha))
 	}
 	failed := map[*limit.Item]error{}
 	results := client.DoMulti(ctx, cmds...)
@@ -119,9 +117,7 @@ func (g *slots) run(ctx context.Context, client rueidis.Client, s *store) map[*l
 		c := g.calls[slot]
 		text, err := results[i].ToString()
 		if unknown(err) {
-			cmd := client.B().Arbitrary("EVAL").Args(s.script.text, strconv.Itoa(len(c.keys))).
-				Keys(c.keys...).Args(string(c.items), "")
-			text, err = client.Do(ctx, cmd.Build()).ToString()
+			text, err = client.Do(ctx, c.command(client, "EVAL", s.script.text)).ToString()
 		}
 		if err = classify(err); err == nil {
 			err = c.answer(text)

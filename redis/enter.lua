@@ -9,6 +9,9 @@ local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
 local life, most = tonumber(ARGV[2]), tonumber(ARGV[3])
 redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now)
+-- What ends later than a place can that is taken now is of a clock that was set back,
+-- or of another server's that was ahead.
+redis.call('ZREMRANGEBYSCORE', KEYS[1], '(' .. (now + life), '+inf')
 local n = redis.call('ZCARD', KEYS[1])
 if n >= most then
   return most + 1

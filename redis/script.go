@@ -11,6 +11,8 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/redis/rueidis"
+
 	"github.com/ipwarden/ipwarden/limit"
 )
 
@@ -114,6 +116,11 @@ func (c *call) arguments(script string) []string {
 	args = append(args, script, strconv.Itoa(len(c.keys)))
 	args = append(args, c.keys...)
 	return append(args, string(c.items), "")
+}
+
+// command is EVALSHA or EVAL, which a cluster's client sends to where the keys are.
+func (c *call) command(client rueidis.Client, name, script string) rueidis.Completed {
+	return client.B().Arbitrary(name).Args(script, strconv.Itoa(len(c.keys))).Keys(c.keys...).Args(string(c.items), "").Build()
 }
 
 // answer reads the answers of all items.

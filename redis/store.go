@@ -7,6 +7,7 @@ import (
 	"net"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/ipwarden/ipwarden/limit"
 	"github.com/redis/rueidis"
@@ -49,7 +50,9 @@ func (s *store) connected() (rueidis.Client, error) {
 	return s.client, nil
 }
 
-// Ping is limit.Store's.
+// Ping is limit.Store's. It charges a key of its own: a server whose memory is full,
+// that may only read, or that lets this user run no scripts, answers PING like any
+// other, and counts nothing.
 func (s *store) Ping(ctx context.Context) error {
 	client, err := s.connected()
 	if errors.Is(err, errNotConnected) {
@@ -58,7 +61,38 @@ func (s *store) Ping(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return client.Do(ctx, client.B().Ping().Build()).Error()
+	var c call
+	c.add(opTake, &limit.Item{Rate: &probeRate, Cost: 1}, s.config.Prefix+"probe", true)
+	text, err := client.Do(ctx, c.command(client, "EVALSHA", s.script.sha)).ToString()
+	if unknown(err) {
+		text, err = client.Do(ctx, c.command(client, "EVAL", s.script.text)).ToString()
+	}
+	if err = classify(err); err == nil {
+		err = c.answer(text)
+	}
+	if readOnly(err) {
+		s.drop(client)
+	}
+	return err
+}
+
+// probeRate is used up by nobody.
+var probeRate = limit.Rate{Name: "probe", Limit: 1_000_000, Window: time.Second}
+
+// drop lets go of a client, so that the next Ping connects anew: the name of a server
+// that has become a replica may be another's by now.
+func (s *store) drop(client rueidis.Client) {
+	s.mu.Lock()
+	if s.client == client {
+		s.client = nil
+	}
+	s.mu.Unlock()
+	client.Close()
+}
+
+// readOnly reports that the server is a replica.
+func readOnly(err error) bool {
+	return err != nil && strings.HasPrefix(err.Error(), "READONLY")
 }
 
 // connect makes the client, which connects again by itself from then on.

@@ -52,6 +52,21 @@ local function roll(s, algorithm, window)
   end
 end
 
+-- heal makes a key full whose time is further ahead than it can be: the clock of a
+-- server was set back, or another server's took over that was ahead. Nobody is shut
+-- out for as long as that, and nothing is given away.
+local function heal(s, algorithm, limit, burst, window)
+  if s[1] <= now or limit == 0 or burst == 0 then return end
+  if algorithm == 0 then
+    local full = window / limit * burst
+    if s[1] - now > 2 * full + 1 then s[1], s[4] = now + full, true end
+  elseif algorithm == 1 and s[1] - now > 2 * window + 1 then
+    s[1], s[4] = now + 2 * window, true
+  elseif algorithm == 2 and s[1] - now > window + 1 then
+    s[1], s[4] = now + window, true
+  end
+end
+
 -- add counts without asking, up to twice what there is at once.
 local function add(s, algorithm, cost, limit, burst, window)
   if cost == 0 or limit == 0 or burst == 0 then return end
@@ -119,6 +134,7 @@ while i <= n do
     if what == 1 then
       back(s, algorithm, cost, limit, window)
     else
+      heal(s, algorithm, limit, burst, window)
       add(s, algorithm, report, limit, burst, window)
       if not take(s, algorithm, cost, limit, burst, window) then verdict = 0 end
     end
@@ -128,7 +144,10 @@ while i <= n do
     local told = {} -- the states after the reports, in case the ask is denied
     repeat
       what, algorithm, last, cost, report, limit, burst, window = unpack(layout, items, (i - 1) * size + 1)
-      if what == 0 then add(states[KEYS[i]], algorithm, report, limit, burst, window) end
+      if what == 0 then
+        heal(states[KEYS[i]], algorithm, limit, burst, window)
+        add(states[KEYS[i]], algorithm, report, limit, burst, window)
+      end
       i = i + 1
     until last == 1
     i = i - 1

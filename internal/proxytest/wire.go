@@ -12,8 +12,8 @@ import (
 type Wire struct {
 	Addr string // where it listens
 	t    *testing.T
-	to   string
 
+	to        atomic.Pointer[string]
 	delay     atomic.Int64
 	junk      atomic.Pointer[string]
 	connected atomic.Int64
@@ -28,7 +28,8 @@ type Wire struct {
 // NewWire starts a wire to an address. It ends with the test.
 func NewWire(t *testing.T, to string) *Wire {
 	t.Helper()
-	w := &Wire{t: t, Addr: FreeAddr(t), to: to, conns: map[net.Conn]bool{}}
+	w := &Wire{t: t, Addr: FreeAddr(t), conns: map[net.Conn]bool{}}
+	w.SetTo(to)
 	w.Accept()
 	t.Cleanup(func() {
 		w.Refuse()
@@ -36,6 +37,9 @@ func NewWire(t *testing.T, to string) *Wire {
 	})
 	return w
 }
+
+// SetTo leads connections from now on to another address; those that there are stay.
+func (w *Wire) SetTo(to string) { w.to.Store(&to) }
 
 // SetDelay makes each answer come so much later.
 func (w *Wire) SetDelay(d time.Duration) { w.delay.Store(int64(d)) }
@@ -112,7 +116,7 @@ func (w *Wire) forget(c net.Conn) {
 
 func (w *Wire) serve(c net.Conn) {
 	defer w.forget(c)
-	s, err := net.Dial("tcp", w.to)
+	s, err := net.Dial("tcp", *w.to.Load())
 	if err != nil {
 		return
 	}
