@@ -150,9 +150,15 @@ func RequestOf(r *http.Request, q *ipwarden.Request) {
 
 // hostOf is a Host field without its port and the dot of the root, in lower case:
 // "Example.org.:8080" is served as example.org (RFC 3986 section 3.2.2).
+// What stands behind a colon is the port, whatever it is, as proxies and applications
+// have it: no client makes its host another one by it.
 func hostOf(field string) string {
 	host := field
-	if i := strings.LastIndexByte(field, ':'); i >= 0 && !strings.HasSuffix(field, "]") {
+	if strings.HasPrefix(field, "[") {
+		if i := strings.IndexByte(field, ']'); i >= 0 {
+			host = field[:i+1]
+		}
+	} else if i := strings.IndexByte(field, ':'); i >= 0 {
 		host = field[:i]
 	}
 	return strings.ToLower(strings.TrimSuffix(host, "."))

@@ -108,9 +108,15 @@ func headerOf(h map[string]fieldValues) http.Header {
 }
 
 // hostOf is a Host field without its port and the dot of the root, in lower case.
+// What stands behind a colon is the port, whatever it is, as proxies and applications
+// have it: no client makes its host another one by it.
 func hostOf(field string) string {
 	host := field
-	if i := strings.LastIndexByte(field, ':'); i >= 0 && !strings.HasSuffix(field, "]") {
+	if strings.HasPrefix(field, "[") {
+		if i := strings.IndexByte(field, ']'); i >= 0 {
+			host = field[:i+1]
+		}
+	} else if i := strings.IndexByte(field, ':'); i >= 0 {
 		host = field[:i]
 	}
 	return strings.ToLower(strings.TrimSuffix(host, "."))

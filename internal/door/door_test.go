@@ -82,6 +82,8 @@ func TestHost(t *testing.T) {
 		"Example.com.":       "example.com",
 		"example.com.:80":    "example.com",
 		".":                  "",
+		"admin.example:x":    "admin.example", "admin.example:80:x": "admin.example", "Admin.example.:80.": "admin.example",
+		"[2001:db8::1]:80:x": "[2001:db8::1]", "admin.example:80]": "admin.example", "[2001:db8::1": "[2001:db8::1",
 	} {
 		if got := Host(in); got != want {
 			t.Errorf("Host(%q) = %q, want %q", in, got, want)

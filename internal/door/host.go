@@ -1,16 +1,22 @@
 package door
 
 // Host makes of a Host field what [ipwarden.Request] holds: lower case, without
-// the port and the dot of the root (RFC 3986 section 3.2.2). It does not allocate where it is so already, as it mostly is.
+// the port and the dot of the root (RFC 3986 section 3.2.2). What stands behind a
+// colon is the port, whatever it is, as proxies and applications have it: no client
+// makes its host another one by it. It does not allocate where it is so already, as
+// it mostly is.
 func Host(field string) string {
 	host := field
-	for i := len(host) - 1; i >= 0; i-- {
-		c := host[i]
-		if c == ':' {
+	end := byte(':')
+	if len(host) > 0 && host[0] == '[' {
+		end = ']'
+	}
+	for i := range len(host) {
+		if host[i] == end {
+			if end == ']' {
+				i++ // it belongs to the address
+			}
 			host = host[:i]
-			break
-		}
-		if c < '0' || c > '9' { // no port; the colons of an IPv6 address are in brackets
 			break
 		}
 	}
