@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -148,7 +149,7 @@ func (c *serveCmd) Run(e *env) error {
 	handler, err := api.New(api.Config{
 		Data:   s.data(),
 		Info:   func(d api.Data) api.Info { return describe(dataOf(d)) },
-		Scores: scores, Gate: s.gate.routes(), GateOnly: c.gateOnly, Dialects: dialects, Accounts: s.keys.authorizer(), Usage: s.keys.rows(), Client: client, Mounts: mounts,
+		Scores: scores, Gate: s.gate.routes(), GateOnly: c.gateOnly, Dialects: dialects, Accounts: s.keys.authorizer(), Usage: s.keys.rows(), Client: client, Mounts: mounts, SignIn: s.keys.page("sign-in"), SignUp: s.keys.page("sign-up"),
 		Watch: s.shield.sight(), Operator: operator, Parts: s.parts(),
 		Impaired: s.beside.impaired, Now: e.now, Version: version(), PublicURL: c.PublicURL, Log: log,
 	})
@@ -181,7 +182,7 @@ func (c *serveCmd) Run(e *env) error {
 	if err != nil {
 		return err
 	}
-	greet(e.stdout, listeners, alone, first, c.gateOnly, c.Accounts)
+	greet(e.stdout, listeners, alone, first, c.gateOnly, cmp.Or(s.keys.page("sign-up"), s.keys.page("sign-in")))
 	ways.greet(e.stdout)
 	watched := s.watching(ctx, seen, hangup)
 	others := ways.run(ctx, stop)
@@ -249,8 +250,9 @@ func describe(d *data) api.Info {
 	return out
 }
 
-// greet says where the server is, what it knows, and what to try.
-func greet(w io.Writer, l *api.Server, alone []api.DialectListener, d *data, gateOnly, keys bool) {
+// greet says where the server is, what it knows, and what to try. people is where those
+// with accounts begin; empty where nobody has one.
+func greet(w io.Writer, l *api.Server, alone []api.DialectListener, d *data, gateOnly bool, people string) {
 	base := "http://" + reachable(l.Addr())
 	if l.Addr().Network() == "unix" {
 		base = "http://localhost"
@@ -274,14 +276,14 @@ func greet(w io.Writer, l *api.Server, alone []api.DialectListener, d *data, gat
 	if l.Addr().Network() == "unix" {
 		curl = fmt.Sprintf("curl --unix-socket %s ", l.Addr())
 	}
-	if keys {
+	if people != "" {
 		curl += "-H 'X-Api-Key: ipw_sk_live_…' "
 	}
 	fmt.Fprintf(w, "  try     %s%s/v1/ip/8.8.8.8\n", curl, base)
 	fmt.Fprintf(w, "          %s'%s/v1/ip/2001:4860:4860::8888?fields=location.country,asn&explain=1'\n", curl, base)
 	fmt.Fprintf(w, "          %s/docs in a browser\n", base)
-	if keys {
-		fmt.Fprintf(w, "  pages   %s/account/sign-up\n", base)
+	if people != "" {
+		fmt.Fprintf(w, "  pages   %s%s\n", base, people)
 	}
 }
 

@@ -30,6 +30,15 @@ func (c *serveCmd) reachedAt() string {
 	return "http://" + net.JoinHostPort(host, port)
 }
 
+// page is the path of a page where people who are not signed in may go; empty where there
+// is none.
+func (r *keyRun) page(name string) string {
+	if r == nil || name == "sign-up" && !r.people.SignUpOpen() {
+		return ""
+	}
+	return console.Prefix + "/" + name
+}
+
 // pages are the web pages of accounts; nothing without them. client tells who asks; nil
 // is the peer.
 func (r *keyRun) pages(url string, client func(netip.Addr, ipwarden.Header) netip.Addr, e *env, log *slog.Logger) ([]api.Mount, error) {

@@ -62,6 +62,10 @@ type Config struct {
 	// Default: there is no such route.
 	Usage func(ctx context.Context, q usage.Query, yield func(usage.Row, int64) bool) error
 
+	// SignIn and SignUp are the paths of the pages where people do so, such as
+	// "/account/sign-in": the pages lead there. Default: they lead to none.
+	SignIn, SignUp string
+
 	// Mounts are what others answer, at the net/http listener. Default: nothing.
 	Mounts []Mount
 
@@ -173,7 +177,7 @@ func New(cfg Config) (*API, error) {
 	a := &API{cfg: cfg, queries: newQueryCache(), gate: routes, usageReaders: make(chan struct{}, usageReaders)}
 	a.exchanges.New = func() any { return &exchange{api: a} }
 	a.zippers.New = newZipper
-	if a.pages, err = newPages(cfg.PublicURL, "http://127.0.0.1:8080"); err != nil {
+	if a.pages, err = newPages(&a.cfg, "http://127.0.0.1:8080"); err != nil {
 		return nil, fmt.Errorf("api: %w", err)
 	}
 	a.metrics = newMetrics(a)
@@ -203,7 +207,7 @@ func (a *API) listensAt(addr net.Addr) error {
 	if tcp.IP.IsUnspecified() {
 		host = "127.0.0.1" // works on this machine at least
 	}
-	p, err := newPages("", "http://"+net.JoinHostPort(host, strconv.Itoa(tcp.Port)))
+	p, err := newPages(&a.cfg, "http://"+net.JoinHostPort(host, strconv.Itoa(tcp.Port)))
 	if err != nil {
 		return fmt.Errorf("api: %w", err)
 	}

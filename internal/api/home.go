@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/ipwarden/ipwarden"
+	"github.com/ipwarden/ipwarden/internal/authz"
 )
 
 // home answers GET /: the caller's own answer, or that of ?ip=. A browser gets
@@ -82,6 +83,7 @@ func (x *exchange) homePage(refused *problem) *problem {
 	}
 	if refused != nil {
 		addr, pg.Error = netip.Addr{}, string(refused.refusal.AppendDetail(nil))
+		pg.NeedsKey = refused.refusal.Code == authz.NoKey
 		x.answered(0)
 	}
 	if addr.IsValid() { // else somebody on a Unix socket, who gets the search box alone
@@ -105,6 +107,7 @@ func (x *exchange) homePage(refused *problem) *problem {
 type homePage struct {
 	Base, Asked, Error, Date string
 	Self, Explain            bool // the caller's own; the evidence is unfolded
+	NeedsKey                 bool // nobody without one is answered: Error says so
 	IP, Path, Spelled        string
 	Where, Who               string
 	Chips                    []chip

@@ -33,9 +33,10 @@ type pages struct {
 	docs    func() ([]byte, error)
 }
 
-// newPages makes the pages of a server that is reached at publicURL, or, where
+// newPages makes the pages of a server that is reached at its PublicURL, or, where
 // that is empty, at listen.
-func newPages(publicURL, listen string) (*pages, error) {
+func newPages(c *Config, listen string) (*pages, error) {
+	publicURL := c.PublicURL
 	p := &pages{base: cmp.Or(publicURL, listen)}
 	css, err := pageFiles.ReadFile("pages/style.css")
 	if err != nil {
@@ -47,7 +48,9 @@ func newPages(publicURL, listen string) (*pages, error) {
 	p.csp = "default-src 'none'; style-src 'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) +
 		"'; img-src data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 	t, err := template.New("").Funcs(template.FuncMap{
-		"style": func() template.CSS { return template.CSS(css) }, // our own file, not input
+		"style":  func() template.CSS { return template.CSS(css) }, // our own file, not input
+		"signIn": func() string { return c.SignIn },
+		"signUp": func() string { return c.SignUp },
 	}).ParseFS(pageFiles, "pages/*.html")
 	if err != nil {
 		return nil, err

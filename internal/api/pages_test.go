@@ -151,3 +151,34 @@ func TestNewSaysWhatIsWrong(t *testing.T) {
 		t.Errorf("without scores: %s", w.Body)
 	}
 }
+
+// Who has no key and needs one is told where to get it, and not that something failed;
+// what the page says to type has one in it.
+func TestHomePageNeedsKey(t *testing.T) {
+	for _, tt := range []struct {
+		name, signIn, signUp string
+		target               string
+		want, never          []string
+	}{
+		{"open", "/account/sign-in", "/account/sign-up", "/", []string{"Look-ups need a key", `class="button" href="/account/sign-up"`, `href="/account/sign-in"`, "curl -H 'X-Api-Key: ipw_sk_live_…' http", "'X-Api-Key: ipw_sk_live_…' --json"}, []string{`role="alert"`, "<form", "81.2.69.142"}},
+		{"asked", "/account/sign-in", "/account/sign-up", "/?ip=8.8.8.8", []string{"Look-ups need a key", `href="/account/sign-up"`}, []string{"8.8.8.8</h1>", "London"}},
+		{"closed", "/account/sign-in", "", "/", []string{"Look-ups need a key", `href="/account/sign-in"`}, []string{"Sign up", "two minutes"}},
+		{"no pages", "", "", "/", []string{"Look-ups need a key"}, []string{"Sign up", "Sign in"}},
+	} {
+		a, _ := withAccounts(t, func(c *Config) { c.SignIn, c.SignUp = tt.signIn, tt.signUp })
+		body := a.answer(t, "GET", tt.target, browser).Body.String()
+		for _, s := range tt.want {
+			if !strings.Contains(body, s) {
+				t.Errorf("%s: no %q", tt.name, s)
+			}
+		}
+		for _, s := range tt.never {
+			if strings.Contains(body, s) {
+				t.Errorf("%s: has %q", tt.name, s)
+			}
+		}
+		if docs := a.answer(t, "GET", "/docs", browser).Body.String(); strings.Contains(docs, `href="/account/sign-up"`) != (tt.signUp != "") {
+			t.Errorf("%s: the reference leads elsewhere than the page", tt.name)
+		}
+	}
+}
