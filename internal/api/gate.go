@@ -98,18 +98,8 @@ const minToken = 24
 // An application asks for itself. A question under /v1/ that was passed on is its
 // visitor's, who came through a proxy that is trusted: it needs the token (F1).
 func (g *gateRoutes) admits(x *exchange, path string) bool {
-	passedOn := strings.HasPrefix(path, "/v1/") && forwarded(x.header)
-	if x.local && !passedOn {
+	if passedOn := strings.HasPrefix(path, "/v1/") && forwarded(x.header); !passedOn && g.trusts(x) {
 		return true
-	}
-	if x.peer.IsValid() && !passedOn {
-		// Not Canonical: 2002:7f00:1::1 is a host on the Internet, whatever it wraps.
-		peer := x.peer.Unmap().WithZone("")
-		for _, p := range g.Trusted {
-			if p.Contains(peer) {
-				return true
-			}
-		}
 	}
 	if g.Token == "" || x.header == nil {
 		return false
@@ -124,6 +114,22 @@ func (g *gateRoutes) admits(x *exchange, path string) bool {
 	}
 	sum := sha256.Sum256([]byte(v[0][len(bearer):]))
 	return subtle.ConstantTimeCompare(sum[:], g.token[:]) == 1
+}
+
+// trusts reports whether the other end of the connection may ask: it is named, or came
+// over a Unix socket.
+func (g *gateRoutes) trusts(x *exchange) bool {
+	if x.local || !x.peer.IsValid() {
+		return x.local
+	}
+	// Not Canonical: 2002:7f00:1::1 is a host on the Internet, whatever it wraps.
+	peer := x.peer.Unmap().WithZone("")
+	for _, p := range g.Trusted {
+		if p.Contains(peer) {
+			return true
+		}
+	}
+	return false
 }
 
 // forwarded reports whether a proxy has passed a request on.
@@ -154,6 +160,9 @@ func (x *exchange) gated(path string) *problem {
 		if g.refused.minute(x.now) {
 			x.api.cfg.Log.Warn("somebody who is not trusted asked the gate; name your proxy with --trusted-proxies, or use a Unix socket or a service token",
 				"route", routeNames[x.route])
+		}
+		if forwarded(x.header) && g.trusts(x) {
+			return passedOn()
 		}
 		return notTrusted(x.peer)
 	}
@@ -347,6 +356,16 @@ func notTrusted(peer netip.Addr) *problem {
 		detail: peer.String() + " is not trusted to ask about other people's requests. Name the proxy or the application with " +
 			"--trusted-proxies " + peer.String() + ", ask over a Unix socket, or send the service token.",
 		example: exampleOwn + "/" + peer.String(),
+	}
+}
+
+// passedOn is for a visitor's question that came through a proxy which is trusted.
+func passedOn() *problem {
+	return &problem{
+		status: http.StatusForbidden, slug: "not-trusted", title: "Not for everybody",
+		detail: "This question was passed on by a proxy, so it is its visitor's, who is not trusted to ask about other people's requests. " +
+			"Ask without X-Forwarded-For, X-Real-IP, Forwarded and Via, or send the service token.",
+		example: exampleDecide,
 	}
 }
 
