@@ -214,7 +214,7 @@ func (g *Gate) outcome(ctx context.Context, id ID, o *policy.Outcome, known, fir
 	}
 	// All that it charges, whatever this node has noted: of reports that come at once
 	// the one that the store hears first is the one that counts.
-	settled, err := g.cfg.Attempts.Settle(ctx, id, g.event(o), charges(pending, o))
+	settled, err := g.settleShared(ctx, id, o, pending, waits)
 	switch {
 	case err != nil && !waits:
 		g.stats.attemptErrors.Add(1)
@@ -234,6 +234,32 @@ func (g *Gate) outcome(ctx context.Context, id ID, o *policy.Outcome, known, fir
 	err = g.chargeDue(ctx, pending, due.set)
 	g.leave(ctx, id, appendPlaces(nil, pending))
 	return true, err
+}
+
+// lateSettler are Attempts that tell what was noted also when nobody waits any more.
+type lateSettler interface {
+	SettleLate(ctx context.Context, attempt [16]byte, event uint64, charges uint16, late func(limit.Settled)) (limit.Settled, error)
+}
+
+// settleShared notes an outcome where all nodes see it. What was noted when this node
+// has given up is charged by it then: it is due to nobody else, however often the
+// outcome is told. Who decided about the request charges it by itself at once.
+func (g *Gate) settleShared(ctx context.Context, id ID, o *policy.Outcome, pending []pendingUse, mine bool) (limit.Settled, error) {
+	s, ok := g.cfg.Attempts.(lateSettler)
+	if mine || !ok {
+		return g.cfg.Attempts.Settle(ctx, id, g.event(o), charges(pending, o))
+	}
+	return s.SettleLate(ctx, id, g.event(o), charges(pending, o), func(late limit.Settled) {
+		if !late.Known || !late.First && late.Due == 0 {
+			return
+		}
+		ctx := context.Background()
+		g.stats.outcomes.Add(1)
+		if err := g.chargeDue(ctx, pending, late.Due); err != nil {
+			g.stats.limiterErrors.Add(1)
+		}
+		g.leave(ctx, id, appendPlaces(nil, pending))
+	})
 }
 
 func (g *Gate) noted(first bool) bool {

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/redis/rueidis"
@@ -46,6 +47,11 @@ var (
 // ask lets f talk to the server, and waits for it as long as patience says. What f
 // touches is its own: it may outlive the caller.
 func ask[T any](ctx context.Context, l *Limiter, patience time.Duration, f func(context.Context, rueidis.Client) (T, error)) (answer T, err error) {
+	return askLate(ctx, l, patience, f, func(T) {})
+}
+
+// askLate is ask; late is called with an answer that comes when the caller has gone.
+func askLate[T any](ctx context.Context, l *Limiter, patience time.Duration, f func(context.Context, rueidis.Client) (T, error), late func(T)) (answer T, err error) {
 	if l.Away() {
 		return answer, errAway
 	}
@@ -72,6 +78,7 @@ func ask[T any](ctx context.Context, l *Limiter, patience time.Duration, f func(
 		err    error
 	}
 	done := make(chan told, 1)
+	var ended atomic.Bool // by an answer, or by the caller's going: whichever was first
 	go func() {
 		// Not the caller's: that may be memory which is used for the next request.
 		ctx, cancel := context.WithTimeout(context.Background(), 2*l.store.config.DialTimeout)
@@ -79,12 +86,20 @@ func ask[T any](ctx context.Context, l *Limiter, patience time.Duration, f func(
 		var t told
 		t.answer, t.err = f(ctx, client)
 		<-l.asks
-		done <- t
+		if ended.CompareAndSwap(false, true) {
+			done <- t
+		} else if t.err == nil {
+			late(t.answer)
+		}
 	}()
 	select {
 	case t := <-done:
 		return t.answer, t.err
 	case <-timer.C:
+		if !ended.CompareAndSwap(false, true) { // it came as the time was up
+			t := <-done
+			return t.answer, t.err
+		}
 		if patience > 0 { // else somebody else has used it up
 			l.TooLate()
 		}
@@ -199,10 +214,17 @@ func (l *Limiter) Recall(ctx context.Context, attempt [16]byte) ([]byte, error) 
 
 // Settle is limit.Attempts': one step for all nodes.
 func (l *Limiter) Settle(ctx context.Context, attempt [16]byte, event uint64, charges uint16) (limit.Settled, error) {
+	return l.SettleLate(ctx, attempt, event, charges, func(limit.Settled) {})
+}
+
+// SettleLate is Settle for who must know what was noted also when it has given up:
+// nobody else is told to charge it. late is called once with an answer that comes
+// then, by another goroutine, and not at all when there is none.
+func (l *Limiter) SettleLate(ctx context.Context, attempt [16]byte, event uint64, charges uint16, late func(limit.Settled)) (limit.Settled, error) {
 	name := l.name("attempt:", attempt)
 	field := "event " + strconv.FormatUint(event, 36)
 	set := strconv.FormatUint(uint64(charges), 10)
-	return ask(ctx, l, max(outcomePatience, l.store.config.Budget), func(ctx context.Context, client rueidis.Client) (s limit.Settled, err error) {
+	return askLate(ctx, l, max(outcomePatience, l.store.config.Budget), func(ctx context.Context, client rueidis.Client) (s limit.Settled, err error) {
 		n, err := client.Do(ctx, client.B().Eval().Script(settleLua).Numkeys(1).Key(name).Arg(field, set).Build()).AsInt64()
 		switch {
 		case err != nil || n == -1:
@@ -211,7 +233,7 @@ func (l *Limiter) Settle(ctx context.Context, attempt [16]byte, event uint64, ch
 			return s, errJunk
 		}
 		return limit.Settled{Known: true, First: n>>16 == 1, Due: uint16(n)}, nil
-	})
+	}, late)
 }
 
 // notes bounds how many notes a node keeps.

@@ -126,6 +126,41 @@ func TestAttemptsWhileTheServerHangs(t *testing.T) {
 	}
 }
 
+// An outcome that the server notes when its teller has given up is due to nobody
+// else, so the teller hears of it, once.
+func TestSettledLate(t *testing.T) {
+	addr := proxytest.FreeAddr(t)
+	server := start(t, addr)
+	l := limiter(t, Config{Addresses: []string{addr}, Budget: 100 * time.Millisecond, DialTimeout: 30 * time.Second})
+	id := [16]byte{1}
+	proxytest.Eventually(t, "it answers", func() bool { return l.Keep(t.Context(), id, []byte{1}) == nil })
+	late := make(chan limit.Settled, 2)
+	server.Signal(syscall.SIGSTOP)
+	_, err := l.SettleLate(t.Context(), id, 1, 3, func(s limit.Settled) { late <- s })
+	server.Signal(syscall.SIGCONT)
+	if err == nil {
+		t.Fatal("a server that is stopped has answered")
+	}
+	select {
+	case s := <-late:
+		if s != (limit.Settled{Known: true, First: true, Due: 3}) {
+			t.Errorf("%+v", s)
+		}
+	case <-time.After(20 * time.Second):
+		t.Fatal("what was noted is not told")
+	}
+	proxytest.Eventually(t, "it is due to nobody else", func() bool {
+		s, err := l.Settle(t.Context(), id, 1, 3)
+		if err == nil && s != (limit.Settled{Known: true}) {
+			t.Fatalf("%+v", s)
+		}
+		return err == nil
+	})
+	if len(late) > 0 {
+		t.Error("it is told twice")
+	}
+}
+
 // What one node keeps in the server is bounded.
 func TestNotesAreBounded(t *testing.T) {
 	var n notes
