@@ -293,6 +293,11 @@ func TestPagesInABrowser(t *testing.T) {
 		return b.Eval(`Number(document.querySelector(".tiles .big").innerText) >= 7`) == "true"
 	})
 	look("usage")
+	b.Look(380, 800, false)
+	if got := b.Eval(`document.querySelector("th code").getClientRects().length`); got != "1" {
+		t.Errorf("an address takes %s lines where the page is narrow", got)
+	}
+	b.Look(1180, 800, false)
 	b.Go(p.base + "/account/limits")
 	b.Wait("Write to me")
 	b.Press(`input[value="50"]`)

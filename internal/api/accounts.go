@@ -169,6 +169,9 @@ func (x *exchange) settle() {
 // denied is the problem of a refusal.
 func (x *exchange) denied(r *authz.Refusal) *problem {
 	x.sighted(r)
+	if r.Upgrade == "" && (r.Code == authz.NoKey || r.Anonymous() && r.Code.Status() == http.StatusTooManyRequests) {
+		r.Upgrade = x.api.pages.signUp
+	}
 	x.keyed.problem = problem{status: r.Code.Status(), slug: r.Code.Slug(), title: r.Code.Title(), refusal: r, example: exampleKey}
 	return &x.keyed.problem
 }

@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"io"
 	"net/netip"
 	"strings"
 	"testing"
@@ -124,4 +125,21 @@ func (s *shop) rows(_ context.Context, q usage.Query, yield func(usage.Row, int6
 		}
 	}
 	return nil
+}
+
+// Who has no key is told where to get one, and who has one is not sent
+// to sign up.
+func TestRefusedWithoutKey(t *testing.T) {
+	a, s := withAccounts(t, func(c *Config) { c.PublicURL, c.SignUp = "https://ip.example", "/account/sign-up" })
+	const where = `"upgrade":"https://ip.example/account/sign-up"`
+	for _, tt := range []struct {
+		field string
+		want  bool
+	}{{"X-Other: 1", true}, {"X-Api-Key: " + s.keys["UNKNOWN"], false}, {"X-Api-Key: nonsense", false}, {"X-Other: 1", true}} {
+		r := askGate(a, "203.0.113.9:1234", "GET", "/v1/ip/8.8.8.8", "", tt.field)
+		body, err := io.ReadAll(r.Body)
+		if err != nil || r.StatusCode != 401 || strings.Contains(string(body), where) != tt.want {
+			t.Errorf("%s: %d %s, %v", tt.field, r.StatusCode, body, err)
+		}
+	}
 }

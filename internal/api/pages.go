@@ -27,6 +27,8 @@ type pages struct {
 	home *template.Template
 	csp  string // Content-Security-Policy of both
 	base string // of the examples
+	// signUp is where who has no key gets one: empty where nobody does.
+	signUp string
 	// The document and its pages are made when somebody first asks: a start would
 	// spend a third of its memory on them.
 	openAPI func() ([]byte, error)
@@ -38,6 +40,9 @@ type pages struct {
 func newPages(c *Config, listen string) (*pages, error) {
 	publicURL := c.PublicURL
 	p := &pages{base: cmp.Or(publicURL, listen)}
+	if c.SignUp != "" {
+		p.signUp = p.base + c.SignUp
+	}
 	css, err := pageFiles.ReadFile("pages/style.css")
 	if err != nil {
 		return nil, err
