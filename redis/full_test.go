@@ -3,7 +3,9 @@ package redis
 import (
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
+	"time"
 
 	"github.com/ipwarden/ipwarden/internal/proxytest"
 	"github.com/ipwarden/ipwarden/limit"
@@ -77,4 +79,30 @@ func TestDemoted(t *testing.T) {
 	cli(t, old, "replicaof", "127.0.0.1", "1")
 	proxytest.Eventually(t, "the new one is used", func() bool { o.take(); return strings.Contains(cli(t, other, "keys", "*"), "limit") })
 	proxytest.Eventually(t, "decisions are exact again", func() bool { return o.take().Source == limit.Exact })
+}
+
+// A cluster that does without a node of it is not away for good: its other nodes are
+// probed, too.
+func TestClusterWithoutANode(t *testing.T) {
+	addrs, nodes := startCluster(t)
+	for _, a := range addrs {
+		cli(t, a, "config", "set", "cluster-require-full-coverage", "no")
+	}
+	owner := int(slotOf(defaultPrefix+"probe")) * len(addrs) / (1 << 14) // slots are dealt in three parts
+	var lost limit.Key
+	for n := 0; ; n++ {
+		lost = key(strconv.Itoa(n))
+		if int(slotOf(string(appendKey(nil, defaultPrefix, lost))))*len(addrs)/(1<<14) == owner {
+			break
+		}
+	}
+	l := limiter(t, Config{Addresses: addrs, Cluster: true, Budget: 3 * outageBudget})
+	nodes[owner].Signal(syscall.SIGKILL)
+	nodes[owner].Stop()
+	rate := &limit.Rate{Name: "x", Limit: 1_000_000, Window: time.Hour}
+	proxytest.Eventually(t, "it is left alone", func() bool {
+		take(t, l, limit.Request{Rate: rate, Key: lost, Cost: 1})
+		return l.Stats().Away
+	})
+	proxytest.Eventually(t, "its other nodes are used again", func() bool { return !l.Stats().Away })
 }

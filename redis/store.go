@@ -4,7 +4,9 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"math/rand/v2"
 	"net"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -62,7 +64,11 @@ func (s *store) Ping(ctx context.Context) error {
 		return err
 	}
 	var c call
-	c.add(opTake, &limit.Item{Rate: &probeRate, Cost: 1}, s.config.Prefix+"probe", true)
+	name := s.config.Prefix + "probe"
+	if s.config.Cluster { // another node of it each time
+		name += strconv.Itoa(rand.IntN(64))
+	}
+	c.add(opTake, &limit.Item{Rate: &probeRate, Cost: 1}, name, true)
 	text, err := client.Do(ctx, c.command(client, "EVALSHA", s.script.sha)).ToString()
 	if unknown(err) {
 		text, err = client.Do(ctx, c.command(client, "EVAL", s.script.text)).ToString()
