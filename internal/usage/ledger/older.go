@@ -83,8 +83,17 @@ func (l *Ledger) settleIn(done string) error {
 			}
 		}
 	}
-	if err := errors.Join(l.syncDir(filepath.Join(l.dir, "spool")), move("node"), l.syncDir(l.dir)); err != nil {
-		return err
+	// The batches have their names and the tables are gone, on the disk too, before the node's
+	// file says that this is done.
+	for _, step := range []func() error{
+		func() error { return l.syncDir(filepath.Join(l.dir, "spool")) },
+		func() error { return l.syncDir(l.dir) },
+		func() error { return move("node") },
+		func() error { return l.syncDir(l.dir) },
+	} {
+		if err := step(); err != nil {
+			return err
+		}
 	}
 	return os.RemoveAll(done)
 }
