@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"errors"
 	"fmt"
 	"sync/atomic"
 	"time"
@@ -13,7 +14,8 @@ import (
 // What was counted belongs to the hour in which the last call of Freeze was: whoever
 // calls it does so at each turn of the hour too.
 //
-// After an error what was counted stays counted, and the next call tries again.
+// After an error what was counted and is in no batch stays counted, and the next call
+// tries again.
 func (l *Ledger) Freeze(made func(sequence uint64)) error {
 	l.settle()
 	now := l.now()
@@ -79,7 +81,8 @@ func (f *freeze) entry(section byte, day uint64) error {
 }
 
 // close writes the batch, and then raises what counts as frozen: the other way round a
-// process that dies between the two would lose what it counted.
+// process that dies between the two would lose what it counted. A batch that has its
+// name may be sent, so it is frozen even if the disk fails after that.
 func (f *freeze) close() error {
 	if !f.open {
 		return nil
@@ -87,7 +90,8 @@ func (f *freeze) close() error {
 	f.open = false
 	l := f.l
 	sequence := l.node.word(wordSequence) + 1
-	if err := l.write(sequence, l.w.end(), l.marks); err != nil {
+	err := l.write(sequence, l.w.end(), l.marks)
+	if err != nil && !errors.Is(err, errUnsynced) {
 		return err
 	}
 	l.each(l.marks, func(p place, m mark) { *p.sent = m.sum })
@@ -95,7 +99,7 @@ func (f *freeze) close() error {
 	if f.made != nil {
 		f.made(sequence)
 	}
-	return nil
+	return err
 }
 
 func (f *freeze) keys(number uint32, t *keyTable) error {

@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"errors"
 	"net/netip"
 	"testing"
 	"time"
@@ -49,4 +50,48 @@ func TestDiesWhileFreezing(t *testing.T) {
 	if err := l.Freeze(func(uint64) { t.Error("a batch of nothing") }); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// A batch that has its name may be sent at once, and is never written anew with more in
+// it: the stream takes a sequence number once.
+func TestUnsynced(t *testing.T) {
+	l := small(t, t.TempDir(), time.Now)
+	defer l.Close()
+	failing := errors.New("the disk fails")
+	l.config.syncDir = func(string) error { return failing }
+	k := l.Key(1, 2)
+	got, taken := sums{}, map[uint64]bool{}
+	send := func() {
+		waiting, err := l.Waiting()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, n := range waiting {
+			data, err := l.Frozen(n)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !taken[n] {
+				got.take(t, data)
+			}
+			taken[n] = true
+		}
+	}
+	want := sums{}
+	for range 3 {
+		l.Count(k, customer.EndpointLookup, customer.Charged, 3)
+		want.key(2, 1, customer.EndpointLookup, customer.Charged, 3)
+		if err := l.Freeze(nil); !errors.Is(err, failing) {
+			t.Errorf("%v, want what the disk said", err)
+		}
+		send()
+	}
+	l.config.syncDir = nil
+	l.Count(k, customer.EndpointLookup, customer.Charged, 1)
+	want.key(2, 1, customer.EndpointLookup, customer.Charged, 1)
+	if err := l.Freeze(nil); err != nil {
+		t.Fatal(err)
+	}
+	send()
+	got.equal(t, want)
 }

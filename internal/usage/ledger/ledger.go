@@ -30,7 +30,8 @@ type Config struct {
 	// Now is the time. Default: time.Now.
 	Now func() time.Time
 
-	noSync bool // for tests in which the machine keeps its power
+	noSync  bool                   // for tests in which the machine keeps its power
+	syncDir func(dir string) error // for tests of a disk that fails
 }
 
 // A Ledger is the counts of one node. Counting is safe for concurrent use; freezing

@@ -98,13 +98,6 @@ func (l *Ledger) settleIn(done string) error {
 	return os.RemoveAll(done)
 }
 
-func (l *Ledger) syncDir(dir string) error {
-	if l.config.noSync {
-		return nil
-	}
-	return syncDir(dir)
-}
-
 // convert writes the batches of an older folder, and its node's file, into another.
 func (l *Ledger) convert(node *olderFile, into string) error {
 	if err := os.MkdirAll(filepath.Join(into, "spool"), 0o700); err != nil {

@@ -33,8 +33,12 @@ type mark struct {
 	sum         uint64
 }
 
+// errUnsynced is a batch that is in the spool under its name, though the disk did not say
+// that the name is kept.
+var errUnsynced = errors.New("the folder of the batches could not be synced")
+
 // write puts a batch into the spool: when it returns the batch is on the disk under
-// its name, whole.
+// its name, whole. After an error it is not there, unless that is errUnsynced.
 func (l *Ledger) write(sequence uint64, batch []byte, marks []mark) error {
 	b := l.file[:0]
 	b = append(b, spoolMagic...)
@@ -60,13 +64,22 @@ func (l *Ledger) write(sequence uint64, batch []byte, marks []mark) error {
 	if err := os.Rename(fresh, name); err != nil {
 		return err
 	}
-	if !l.config.noSync {
-		if err := syncDir(filepath.Dir(name)); err != nil {
-			return err
-		}
-	}
 	l.remember(sequence, batch)
+	if err := l.syncDir(filepath.Dir(name)); err != nil {
+		return fmt.Errorf("%w: %w", errUnsynced, err)
+	}
 	return nil
+}
+
+// syncDir has the names in a folder on the disk when it returns.
+func (l *Ledger) syncDir(dir string) error {
+	switch {
+	case l.config.syncDir != nil:
+		return l.config.syncDir(dir)
+	case l.config.noSync:
+		return nil
+	}
+	return syncDir(dir)
 }
 
 // appendMarks writes marks, those of a table together and in the order of their slots.
