@@ -140,5 +140,4 @@ func (r *report) writeGate(b *strings.Builder) {
 		}
 	}
 	writeVerdicts(b, vs)
-	r.writeProxies(b)
 }

@@ -214,7 +214,7 @@ func (r *report) writeProxies(b *strings.Builder) {
 			continue
 		}
 		more, half := "", "| | |"
-		if row.plain != row.name {
+		if plain := rows[row.plain]; row.plain != row.name && plain != nil && len(plain.cpu) > 0 {
 			more = figure(added(row.cpu, rows[row.plain].cpu).median())
 		}
 		if len(row.half) > 0 {
@@ -222,6 +222,11 @@ func (r *report) writeProxies(b *strings.Builder) {
 		}
 		fmt.Fprintf(b, "| %s | %s | %s | %s | %s | %s | %s\n", row.name, spread(row.cpu), more, thousands(int(row.rate.median())),
 			figure(row.p99.median()), spread(row.alone), half)
+	}
+	for _, name := range []string{nginxPlainRow, nginxEmptyRow, nginxGateRow, haproxyPlainRow, haproxyTrivialRow, haproxyGateRow} {
+		if rows[name] == nil { // not asked for
+			rows[name] = &proxyRow{}
+		}
 	}
 	var vs []verdict
 	if own, peer := rows[nginxGateRow], rows[nginxEmptyRow]; len(own.cpu) > 0 && len(peer.cpu) > 0 {
@@ -242,7 +247,7 @@ func (r *report) writeProxies(b *strings.Builder) {
 // same way through nginx, and the same machine.
 func (r *report) writeHalf(b *strings.Builder, rows map[string]*proxyRow) {
 	plain := rows[nginxPlainRow]
-	if plain == nil || len(plain.half) == 0 {
+	if len(plain.half) == 0 {
 		return
 	}
 	b.WriteString("\n| added to nginx's own at half load, ms | p99 | p99 of a tenth of a second |\n| --- | --- | --- |\n")

@@ -54,6 +54,9 @@ func (r *report) write(w io.Writer) error {
 	if r.decisions != nil {
 		r.writeGate(b)
 	}
+	if r.proxied != nil || r.notProxied != "" {
+		r.writeProxies(b)
+	}
 	if r.builds != nil {
 		r.writeBuilds(b)
 	}
