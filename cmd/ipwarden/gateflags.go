@@ -219,6 +219,7 @@ func (f *gateFlags) clients(d *data) (found clients, err error) {
 // flagWords are the flags for what clientip calls by the names of its Config.
 var flagWords = strings.NewReplacer(
 	"clientip: ", "",
+	", or say that whoever reaches the listener is trusted", ", such as --trusted-proxies 172.16.0.0/16",
 	"Trusted or TrustPeer ", "--trusted-proxies ",
 	"Trusted ", "--trusted-proxies ",
 	"(Hops)", "(--trusted-hops 1)",
