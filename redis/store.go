@@ -64,16 +64,26 @@ func (s *store) Ping(ctx context.Context) error {
 		return err
 	}
 	var c call
-	name := s.config.Prefix + "probe"
-	if s.config.Cluster { // another node of it each time
-		name += strconv.Itoa(rand.IntN(64))
+	if !s.config.Cluster {
+		// As Exchange asks: of the connections of a client, a command that names its keys
+		// takes any, and one that does not the first. Another may be whole when that one
+		// is not, and what is told next would be in doubt, and lost.
+		c.add(opTake, &limit.Item{Rate: &probeRate, Cost: 1}, s.config.Prefix+"probe", true)
+		text, err := s.eval(ctx, client, &c)
+		return s.probed(client, &c, text, err)
 	}
-	c.add(opTake, &limit.Item{Rate: &probeRate, Cost: 1}, name, true)
+	// Another node of it each time.
+	c.add(opTake, &limit.Item{Rate: &probeRate, Cost: 1}, s.config.Prefix+"probe"+strconv.Itoa(rand.IntN(64)), true)
 	text, err := client.Do(ctx, c.command(client, "EVALSHA", s.script.sha)).ToString()
 	if unknown(err) {
 		text, err = client.Do(ctx, c.command(client, "EVAL", s.script.text)).ToString()
 	}
-	if err = classify(err); err == nil {
+	return s.probed(client, &c, text, classify(err))
+}
+
+// probed is what became of a Ping.
+func (s *store) probed(client rueidis.Client, c *call, text string, err error) error {
+	if err == nil {
 		err = c.answer(text)
 	}
 	if readOnly(err) {
