@@ -57,7 +57,7 @@ func (c *edgeBuildCmd) Run(e *env) error {
 		return err
 	}
 	info := ds.Info()
-	before, err := readOld(filepath.Join(c.Out, "kv.json"))
+	before, err := readOld(filepath.Join(c.Out, "kv.json"), maxOld)
 	if err != nil {
 		return err
 	}
@@ -121,7 +121,7 @@ const (
 func besides(dir string, files []edge.File) (all []edge.File, kept bool, err error) {
 	var errs []error
 	for _, f := range files {
-		old, err := readOld(filepath.Join(dir, f.Name))
+		old, err := readOld(filepath.Join(dir, f.Name), maxOld)
 		if err != nil {
 			return nil, false, err
 		}
@@ -151,7 +151,7 @@ func removeStale(dir string, files []edge.File) (gone []string, err error) {
 			continue
 		}
 		path := filepath.Join(dir, name)
-		old, err := readStart(path)
+		old, err := readOld(path, 200)
 		if err != nil {
 			return gone, err
 		}
@@ -167,24 +167,11 @@ func removeStale(dir string, files []edge.File) (gone []string, err error) {
 	return gone, nil
 }
 
-// readStart reads the first bytes of a file; nil where there is none.
-func readStart(name string) ([]byte, error) {
-	f, err := os.Open(name)
-	if os.IsNotExist(err) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	return io.ReadAll(io.LimitReader(f, 200))
-}
-
 // maxOld bounds the kv.json of the build before.
 const maxOld = 256 << 20
 
-// readOld reads what a build before has written; nil where there is none.
-func readOld(name string) ([]byte, error) {
+// readOld reads so much of what a build before has written; nil where there is none.
+func readOld(name string, most int64) ([]byte, error) {
 	f, err := os.Open(name)
 	if os.IsNotExist(err) {
 		return nil, nil
@@ -193,5 +180,5 @@ func readOld(name string) ([]byte, error) {
 		return nil, err
 	}
 	defer f.Close()
-	return io.ReadAll(io.LimitReader(f, maxOld))
+	return io.ReadAll(io.LimitReader(f, most))
 }
