@@ -32,7 +32,8 @@ type gatewayCmd struct {
 	MaxBody       int64         `env:"IPWARDEN_MAX_BODY" placeholder:"BYTES" help:"Refuse longer bodies of requests; default none."`
 	UpstreamWait  time.Duration `env:"IPWARDEN_UPSTREAM_WAIT" default:"60s" placeholder:"TIME" help:"How long the application may take to begin its answer; default ${default}."`
 	ProxyProtocol []string      `env:"IPWARDEN_PROXY_PROTOCOL" sep:"," placeholder:"CIDR,..." help:"Balancers that tell the client in a PROXY header, which they then must; default nobody."`
-	AdminListen   string        `env:"IPWARDEN_ADMIN_LISTEN" placeholder:"ADDR" help:"Where metrics, profiles and bans are; loopback only."`
+	AdminListen   string        `env:"IPWARDEN_ADMIN_LISTEN" placeholder:"ADDR" help:"Where metrics, profiles and what applications ask are; loopback only."`
+	ServiceListen string        `env:"IPWARDEN_SERVICE_LISTEN" placeholder:"ADDR" help:"Where the application tells outcomes and asks for decisions, such as unix:/run/ipwarden-service.sock; default nowhere but --admin-listen."`
 	LogFormat     string        `env:"IPWARDEN_LOG_FORMAT" enum:"text,json" default:"text" help:"${enum}."`
 	LogLevel      string        `env:"IPWARDEN_LOG_LEVEL" enum:"debug,info,warn,error" default:"info" help:"${enum}."`
 	dataFlags
@@ -50,7 +51,8 @@ and what clients switch to, such as WebSocket. What goes on is what was judged.
 Examples:
   ipwarden gateway --upstream http://127.0.0.1:3000 --policy policy.yaml
   ipwarden gateway --listen 0.0.0.0:443 --tls-cert cert.pem --tls-key key.pem --upstream unix:/run/app.sock
-  ipwarden gateway --listen 0.0.0.0:80 --trusted-proxies 10.0.0.0/8 --upstream http://app:3000`
+  ipwarden gateway --listen 0.0.0.0:80 --trusted-proxies 10.0.0.0/8 --upstream http://app:3000
+  ipwarden gateway --service-listen unix:/run/ipwarden-service.sock --upstream http://127.0.0.1:3000`
 }
 
 // Run sends requests on until it is told to stop.
@@ -121,11 +123,15 @@ func (c *gatewayCmd) Run(e *env) error {
 	if err != nil {
 		return err
 	}
-	front, err := gateway.Listen(gateway.ServerConfig{Gateway: proxy, Listen: c.Listen, TLS: certificates, ProxyProtocol: balancers})
+	asked, err := api.New(api.Config{Data: s.data(), Gate: s.gate.routes(), GateOnly: true, Now: e.now, Version: version(), Log: log})
 	if err != nil {
 		return err
 	}
-	asked, err := api.New(api.Config{Data: s.data(), Gate: s.gate.routes(), GateOnly: true, Now: e.now, Version: version(), Log: log})
+	service, err := c.service(asked)
+	if err != nil {
+		return err
+	}
+	front, err := gateway.Listen(gateway.ServerConfig{Gateway: proxy, Listen: c.Listen, TLS: certificates, ProxyProtocol: balancers})
 	if err != nil {
 		return err
 	}
@@ -134,17 +140,23 @@ func (c *gatewayCmd) Run(e *env) error {
 		return err
 	}
 	fmt.Fprintf(e.stdout, "ipwarden %s listens on %s:%s\n  sends on to %s\n  decides by %s\n", version(), front.Addr().Network(), front.Addr(), c.Upstream, file)
+	service.greet(e.stdout)
 	others.greet(e.stdout)
 	watched := s.watching(ctx, seen, hangup)
 	wait := others.run(ctx, stop)
+	// What becomes of the last requests is told too.
+	served, endService := context.WithCancel(context.Background())
+	defer endService()
+	waitService := service.run(served, stop)
 	err = front.Run(ctx)
 	stop()
+	endService()
 	watched()
-	return errors.Join(err, wait())
+	return errors.Join(err, wait(), waitService())
 }
 
-// admin opens the listener for metrics and profiles, and for bans, which clients
-// have no business with.
+// admin opens the listener for metrics and profiles, and for bans, outcomes and
+// questions, which clients have no business with.
 func (c *gatewayCmd) admin(registry prometheus.Gatherer, asked http.Handler, sh *shieldRun) (ways, error) {
 	if c.AdminListen == "" {
 		return nil, nil
@@ -158,8 +170,7 @@ func (c *gatewayCmd) admin(registry prometheus.Gatherer, asked http.Handler, sh 
 		return nil, err
 	}
 	mux := http.NewServeMux()
-	mux.Handle("/v1/bans", asked)
-	mux.Handle("/v1/bans/", asked)
+	mux.Handle("/v1/", asked)
 	mux.Handle("/", api.AdminOf(registry, healthy, operator))
 	h := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second, WriteTimeout: 2 * time.Minute}
 	return ways(nil).add("admin", c.AdminListen, func(ctx context.Context, ln net.Listener) error {

@@ -255,19 +255,23 @@ func (n *node) ask(t *testing.T, path, body string) string {
 }
 
 func (n *node) post(path, body string) (status int, answer string, err error) {
-	tr := &http.Transport{
-		DisableKeepAlives: true,
-		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return (&net.Dialer{}).DialContext(ctx, "unix", n.unix)
-		},
-	}
-	r, err := (&http.Client{Transport: tr, Timeout: 10 * time.Second}).Post("http://localhost"+path, "application/json", bytes.NewReader([]byte(body)))
+	r, err := (&http.Client{Transport: unixTransport(n.unix), Timeout: 10 * time.Second}).Post("http://localhost"+path, "application/json", bytes.NewReader([]byte(body)))
 	if err != nil {
 		return 0, "", err
 	}
 	defer r.Body.Close()
 	text, err := io.ReadAll(r.Body)
 	return r.StatusCode, string(text), err
+}
+
+// unixTransport connects to a socket, whatever the URL says.
+func unixTransport(socket string) *http.Transport {
+	return &http.Transport{
+		DisableKeepAlives: true,
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return (&net.Dialer{}).DialContext(ctx, "unix", socket)
+		},
+	}
 }
 
 // decides: the bill is from another country, which only the application knows.

@@ -43,6 +43,7 @@ var known = map[string]shape{
 	"listen":           text, // address of the HTTP API
 	"fast_listen":      text, // address of the fast listener
 	"admin_listen":     text, // address of metrics and pprof
+	"service_listen":   text, // where the application behind the gateway tells outcomes
 	"dialects":         list, // other vendors' wire formats, by host name and prefix
 	"dialect_tls_cert": text,
 	"dialect_tls_key":  text,
