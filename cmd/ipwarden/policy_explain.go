@@ -8,9 +8,11 @@ import (
 	"net/http"
 	"net/netip"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/ipwarden/ipwarden"
+	"github.com/ipwarden/ipwarden/clientip"
 	"github.com/ipwarden/ipwarden/examples"
 	"github.com/ipwarden/ipwarden/policy"
 	"github.com/ipwarden/ipwarden/policy/compile"
@@ -35,6 +37,8 @@ type policyExplainCmd struct {
 
 	TrustedProxies []string `env:"IPWARDEN_TRUSTED_PROXIES" sep:"," placeholder:"CIDR,..." help:"With --peer: believe what these say about the client."`
 	ClientIPHeader string   `env:"IPWARDEN_CLIENT_IP_HEADER" placeholder:"NAME" help:"With --peer: the one header that says who the client is; default X-Forwarded-For."`
+	TrustedHops    int      `env:"IPWARDEN_TRUSTED_HOPS" placeholder:"N" help:"With --peer, instead of the proxies' addresses: how many stand in front."`
+	Behind         string   `env:"IPWARDEN_BEHIND" placeholder:"NAME" help:"With --peer: what stands in front: nginx, haproxy, alb, cloudfront, cloudflare, fastly, fly or vercel; sets header and proxies."`
 	dataFlags
 }
 
@@ -43,13 +47,15 @@ func (policyExplainCmd) Help() string {
 	return `Prints where the address is from, what is known of it and who says so, what that
 adds up to, which parts of the policy have something to say, which one decides,
 and the smallest change that would give another verdict. Nothing is counted.
-With --server a running gate says what is left of each limit, and decides too.
+With --server a running gate says what is left of each limit, and decides too:
+what would give another verdict is then said of its verdict.
 
 Examples:
   ipwarden policy explain --ip 8.8.8.8 --path /login
   ipwarden policy explain --policy policy.yaml --ip 8.8.8.8 --method POST --account billing_country=SE
   ipwarden policy explain --ip 8.8.8.8 --path /login --server http://127.0.0.1:8090
-  ipwarden policy explain --peer 10.0.0.5 --trusted-proxies 10.0.0.0/8 --header 'X-Forwarded-For: 8.8.8.8'`
+  ipwarden policy explain --peer 10.0.0.5 --trusted-proxies 10.0.0.0/8 --header 'X-Forwarded-For: 8.8.8.8'
+  ipwarden policy explain --peer 192.0.2.9 --trusted-hops 2 --header 'X-Forwarded-For: 8.8.8.8, 192.0.2.80'`
 }
 
 // Run explains one decision.
@@ -76,21 +82,28 @@ func (c *policyExplainCmd) Run(ctx context.Context, e *env) error {
 		return err
 	}
 	in.Safe = in.Unverified || rec.Traits().Has(ipwarden.Bogon) && in.ClientStatus != "internal"
-	out := bufio.NewWriter(e.stdout)
-	w := &explainWriter{out: out, palette: colours(e), policy: name, claim: claim, now: in.Now}
-	w.write(in, found, p.Explain(in))
-	if c.Server != "" {
-		if in.Unverified {
-			w.line("now", "%s is not asked: it decides about clients that are known", c.Server)
-			return out.Flush()
+	var live *liveDecision
+	if c.Server != "" && !in.Unverified {
+		if live, err = c.ask(ctx, e, in); live != nil {
+			c.as(live, in)
 		}
-		live, err := c.ask(ctx, e, in)
-		if err != nil {
-			return errors.Join(out.Flush(), err)
-		}
-		w.live(c.Server, live)
 	}
-	return out.Flush()
+	out := bufio.NewWriter(e.stdout)
+	w := &explainWriter{out: out, palette: colours(e), claim: claim}
+	x := p.Explain(in)
+	w.write(in, found, x)
+	switch {
+	case c.Server == "" || err != nil:
+		w.otherwise(x.Flips)
+	case live == nil:
+		w.otherwise(x.Flips)
+		w.line("now", "%s is not asked: it decides about clients that are known", c.Server)
+	default:
+		w.live(c.Server, live)
+		w.otherwiseThere(p, in, x, live)
+	}
+	w.line("file", "%s", name)
+	return errors.Join(out.Flush(), err)
 }
 
 // policy reads the policy that is asked for, and says what it is called.
@@ -157,7 +170,7 @@ func (c *policyExplainCmd) behindProxies(in *policy.Input, header http.Header, d
 	if err != nil {
 		return nil, "", usagef("--peer: %w", err)
 	}
-	ways, err := (&gateFlags{TrustedProxies: c.TrustedProxies, ClientIPHeader: c.ClientIPHeader}).clients(d)
+	ways, err := (&gateFlags{TrustedProxies: c.TrustedProxies, ClientIPHeader: c.ClientIPHeader, TrustedHops: c.TrustedHops, Behind: c.Behind}).clients(d)
 	if err != nil {
 		return nil, "", err
 	}
@@ -170,6 +183,9 @@ func (c *policyExplainCmd) behindProxies(in *policy.Input, header http.Header, d
 	}
 	if client.Conflict {
 		found += "; other headers name another client"
+	}
+	if client.Status == clientip.Direct && slices.ContainsFunc(clientip.SourceHeaders(), func(name string) bool { return header.Get(name) != "" }) {
+		found += ", which is no trusted proxy: its headers are not believed"
 	}
 	if in.Unverified {
 		found += "; this is only the nearest hop that can be believed"

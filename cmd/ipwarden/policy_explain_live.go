@@ -4,10 +4,13 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"net/netip"
 	"strings"
 	"time"
 
+	"github.com/ipwarden/ipwarden"
 	"github.com/ipwarden/ipwarden/policy"
+	"github.com/ipwarden/ipwarden/policy/compile"
 )
 
 // liveDecision is what POST /v1/decide answers, as far as it is shown.
@@ -22,6 +25,7 @@ type liveDecision struct {
 		Limit     uint32 `json:"limit"`
 		Remaining uint32 `json:"remaining"`
 		Reset     int    `json:"reset"`
+		Allowed   bool   `json:"allowed"`
 		Source    string `json:"source"`
 	} `json:"limits"`
 	Crawler *struct {
@@ -29,9 +33,9 @@ type liveDecision struct {
 		State string `json:"state"`
 	} `json:"crawler"`
 	Ban *struct {
-		Network string    `json:"network"`
-		Until   time.Time `json:"until"`
-		Limit   string    `json:"limit"`
+		Network netip.Prefix `json:"network"`
+		Until   time.Time    `json:"until"`
+		Limit   string       `json:"limit"`
 	} `json:"ban"`
 }
 
@@ -70,11 +74,14 @@ func (w *explainWriter) live(server string, d *liveDecision) {
 		w.line("", "crawler %s: %s there", printable(c.Name), printable(c.State))
 	}
 	if d.Ban != nil {
-		w.line("", "%s is banned until %s%s", printable(d.Ban.Network), d.Ban.Until.UTC().Format(time.RFC3339), said(", over the limit %q", d.Ban.Limit))
+		w.line("", "%s is banned until %s%s", d.Ban.Network, d.Ban.Until.UTC().Format(time.RFC3339), said(", over the limit %q", d.Ban.Limit))
 	}
 	for i := range d.Limits {
 		l := &d.Limits[i]
 		says := fmt.Sprintf("%d of %d left", l.Remaining, l.Limit)
+		if !l.Allowed {
+			says = "used up: " + says
+		}
 		if l.Remaining < l.Limit {
 			says += fmt.Sprintf(", all of it in %s", time.Duration(l.Reset)*time.Second)
 		}
@@ -83,7 +90,47 @@ func (w *explainWriter) live(server string, d *liveDecision) {
 		}
 		w.line("", "limit %s: %s", printable(l.Name), says)
 	}
-	if d.RetryAfter > 0 {
+	if d.RetryAfter > 0 && d.Reason != policy.ByLimit.String() { // else it is what would be otherwise
 		w.line("", "again in %s", time.Duration(d.RetryAfter)*time.Second)
+	}
+}
+
+// as takes over what the gate knows of the client and a file does not: the ban that
+// runs against it, and how far its claim to be a crawler was checked. What the
+// command line says of the latter stands.
+func (c *policyExplainCmd) as(d *liveDecision, in *policy.Input) {
+	if b := d.Ban; b != nil {
+		if action, ok := ipwarden.VerdictNamed(d.Verdict); ok && d.Reason == policy.ByBan.String() {
+			in.Ban = &policy.Ban{Network: b.Network, Action: action, Until: b.Until, Reason: d.By, OverLimit: b.Limit != ""}
+		}
+	}
+	if d.Crawler == nil || c.Crawler != "auto" {
+		return
+	}
+	for _, s := range []policy.Crawler{policy.Verified, policy.Pending, policy.Failed, policy.Unanswered} {
+		if s.String() == d.Crawler.State {
+			in.Crawler, in.CrawlerName = s, d.Crawler.Name
+		}
+	}
+}
+
+// otherwiseThere tells what would give another verdict than the gate's.
+func (w *explainWriter) otherwiseThere(p *compile.Policy, in *policy.Input, x *compile.Explanation, d *liveDecision) {
+	var over []string
+	for i := range d.Limits {
+		if !d.Limits[i].Allowed {
+			over = append(over, d.Limits[i].Name)
+		}
+	}
+	switch here := x.Decision.Verdict; {
+	case d.Reason == policy.ByLimit.String() && here.Passes():
+		w.line("otherwise", "again in %s: %s, %s", time.Duration(d.RetryAfter)*time.Second, here, compile.Because(&x.Decision))
+		for _, f := range p.Past(in, over) {
+			w.line("", "with %s: %s, %s", printable(f.Change), f.Verdict, f.Because)
+		}
+	case d.Verdict != here.String():
+		w.line("otherwise", "the gate there decides by another policy, other data or a fail mode: this file says %s", here)
+	default:
+		w.otherwise(x.Flips)
 	}
 }

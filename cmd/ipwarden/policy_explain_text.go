@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"fmt"
 	"strings"
-	"time"
 
 	"github.com/ipwarden/ipwarden"
 	"github.com/ipwarden/ipwarden/policy"
@@ -16,9 +15,7 @@ import (
 type explainWriter struct {
 	out *bufio.Writer
 	palette
-	policy string
-	claim  string // to be a crawler, and what it is worth
-	now    time.Time
+	claim string // to be a crawler, and what it is worth
 }
 
 // line writes a line under a word, which is left out where it is that of the
@@ -31,6 +28,7 @@ func (w *explainWriter) write(in *policy.Input, found string, x *compile.Explana
 	d := &x.Decision
 	w.line("client", "%s, %s", orUnknown(addrText(in)), found)
 	w.known(in.Record)
+	w.evidence(in.Record, x)
 	w.line("request", "%s %s://%s%s", in.Request.Method, in.Request.Scheme, printable(in.Request.Host), printable(in.Request.Path))
 	if w.claim != "" {
 		w.line("crawler", "%s", w.claim)
@@ -57,12 +55,15 @@ func (w *explainWriter) write(in *policy.Input, found string, x *compile.Explana
 	if d.Response.IsRedirect() {
 		w.line("redirect", "%s", d.Response.AppendLocation(nil, in))
 	}
-	word = "otherwise"
-	for _, f := range x.Flips {
-		w.line(word, "with %s: %s, %s", f.Change, f.Verdict, f.Because)
+}
+
+// otherwise tells what would give another verdict.
+func (w *explainWriter) otherwise(flips []compile.Flip) {
+	word := "otherwise"
+	for _, f := range flips {
+		w.line(word, "with %s: %s, %s", printable(f.Change), f.Verdict, f.Because)
 		word = ""
 	}
-	w.line("file", "%s", w.policy)
 }
 
 func addrText(in *policy.Input) string {
@@ -88,6 +89,34 @@ func (w *explainWriter) known(r ipwarden.Record) {
 		parts = []string{"nothing is known of it"}
 	}
 	w.line("", "%s", strings.Join(parts, ", "))
+}
+
+// evidence tells who says so, and as of when: of the country, the AS and the company,
+// and of the traits that the score does not speak of.
+func (w *explainWriter) evidence(r ipwarden.Record, x *compile.Explanation) {
+	told := map[ipwarden.Field]bool{}
+	for i := range x.Risk.Reasons {
+		if len(x.Risk.Reasons[i].By) > 0 {
+			told[x.Risk.Reasons[i].Field] = true
+		}
+	}
+	for _, e := range r.Evidence() {
+		switch e.Field {
+		case ipwarden.FieldCountryCode, ipwarden.FieldASNumber, ipwarden.FieldASKind, ipwarden.FieldCompanyName:
+		default:
+			t := e.Field.Traits()
+			if t == 0 || t&(t-1) != 0 || !r.Traits().Has(t) || told[e.Field] { // of a union its parts are told
+				continue
+			}
+		}
+		w.line("", "%s %s", e.Field, printable(e.Value))
+		for _, c := range e.By {
+			w.line("", "    %ssays%s %s", w.dim, w.reset, claimText(c, ""))
+		}
+		for _, c := range e.Lost {
+			w.line("", "    %slost%s %s", w.dim, w.reset, claimText(c, c.Value))
+		}
+	}
 }
 
 // score tells what the score is the sum of, and who says so.

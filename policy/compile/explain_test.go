@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/ipwarden/ipwarden"
 	"github.com/ipwarden/ipwarden/examples"
@@ -86,6 +87,74 @@ rules:
 		t.Errorf("got %+v", x.Flips)
 	}
 	if in.Request.Method != "GET" || in.Request.Path != "/" {
+		t.Error("the question was changed")
+	}
+}
+
+// Leaving a list is a change too: of an operator's entries, and of what conditions
+// ask; nothing else about the client changes with it.
+func TestExplainLeavesLists(t *testing.T) {
+	p := load(t, `
+lists:
+  banned: {networks: [203.0.113.0/24, 203.0.113.7], action: block}
+  ended: {networks: [{network: 203.0.113.7, expires: 2020-01-01}]}
+  partners: {asns: [64500], action: throttle}
+  home: {countries: [SE]}
+rules:
+  - {name: abroad, when: "!(ip in lists.home)", action: challenge}
+`)
+	ask := func(ip string, full ipwarden.Full) *Explanation {
+		a := netip.MustParseAddr(ip)
+		return p.Explain(&policy.Input{Client: a, Record: ipwarden.NewRecord(a, full), Now: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)})
+	}
+	se := ipwarden.Full{Location: ipwarden.Location{CountryCode: "SE"}}
+	partner := se
+	partner.ASN.Number = 64500
+	for name, c := range map[string]struct {
+		ip   string
+		full ipwarden.Full
+		want string
+	}{
+		"by address":   {"203.0.113.7", se, `203.0.113.0/24, 203.0.113.7 out of the list "banned" (line 3) → allow`},
+		"by AS":        {"192.0.2.1", partner, `AS64500 out of the list "partners" (line 5) → allow`},
+		"in condition": {"192.0.2.1", se, `SE out of the list "home" (line 6) → challenge`},
+	} {
+		found := false
+		all := ""
+		for _, f := range ask(c.ip, c.full).Flips {
+			got := f.Change + " → " + f.Verdict.String()
+			found, all = found || got == c.want, all+got+"; "
+		}
+		if !found {
+			t.Errorf("%s: %q is not in %s", name, c.want, all)
+		}
+	}
+	if p.Program.Lists()[0].Prefixes[1].String() != "203.0.113.7/32" {
+		t.Error("the policy itself was changed")
+	}
+}
+
+// What gets past a limit that is used up: another key, another limit, or none.
+func TestPast(t *testing.T) {
+	p := load(t, `
+lists: {office: {networks: [192.0.2.0/24], action: allow}}
+tiers:
+  - {name: slow, when: ip.security.is_vpn, limits: 5/min}
+  - {name: all, limits: 50/min}
+`)
+	a := netip.MustParseAddr("203.0.113.7")
+	full := ipwarden.Full{}
+	full.Traits |= ipwarden.VPN
+	in := &policy.Input{Client: a, Record: ipwarden.NewRecord(a, full), Now: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)}
+	p.Explain(in)
+	flips := p.Past(in, []string{"slow"})
+	if len(flips) != 1 || flips[0].Change != "not security.is_vpn" || flips[0].Verdict != ipwarden.Allow {
+		t.Errorf("past the tier's limit: %+v", flips)
+	}
+	if flips = p.Past(in, []string{"another"}); len(flips) == 0 || flips[0].Verdict != ipwarden.Allow {
+		t.Errorf("past a limit that is not used: %+v", flips)
+	}
+	if in.Client != a || !in.Record.Traits().Has(ipwarden.VPN) {
 		t.Error("the question was changed")
 	}
 }

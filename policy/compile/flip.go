@@ -1,8 +1,7 @@
 package compile
 
 import (
-	"fmt"
-	"net/http"
+	"bytes"
 	"slices"
 	"strings"
 
@@ -17,33 +16,73 @@ const (
 	maxPairs   = 5000 // of candidates, when no single one is enough
 )
 
-// A change is one thing that could be different about a request or its client.
+// A change is one thing that could be different about a request or its client, or
+// about the lists that have it.
 type change struct {
 	what string
 	size int // the smaller the more likely to be meant
 	do   func(*policy.Input)
+	// program decides instead, where the change is one of the policy; nil else.
+	program *policy.Program
 }
 
-// flips looks for the smallest changes that give another verdict: each of those
-// that the policy speaks of by itself, then two together.
+// Past lists the smallest changes that would not end in a throttle, for a request
+// that in was explained for and that a gate refuses because the limits of these
+// names are used up for it.
+func (p *Policy) Past(in *policy.Input, limits []string) []Flip {
+	used := map[string][]byte{}
+	var d policy.Decision
+	p.Program.Decide(in, &d)
+	for i := range d.Uses {
+		l := d.Uses[i].Limit
+		if key, ok := l.AppendKey(nil, in); ok && slices.Contains(limits, l.Name) {
+			used[l.Name] = key
+		}
+	}
+	return p.search(in, ipwarden.Throttle, func(x *policy.Input, d *policy.Decision) ipwarden.Verdict {
+		for i := range d.Uses {
+			l := d.Uses[i].Limit
+			key, ok := l.AppendKey(nil, x)
+			if old := used[l.Name]; ok && old != nil && bytes.Equal(old, key) {
+				return ipwarden.Throttle
+			}
+		}
+		return d.Verdict
+	})
+}
+
+// flips looks for the smallest changes that give another verdict.
 func (p *Policy) flips(in *policy.Input, verdict ipwarden.Verdict) []Flip {
+	return p.search(in, verdict, func(_ *policy.Input, d *policy.Decision) ipwarden.Verdict { return d.Verdict })
+}
+
+// search tries each change that the policy speaks of by itself, then two together.
+// verdict is what a decision comes to.
+func (p *Policy) search(in *policy.Input, from ipwarden.Verdict, verdict func(*policy.Input, *policy.Decision) ipwarden.Verdict) []Flip {
 	changes := p.changes(in)
 	slices.SortStableFunc(changes, func(a, b change) int { return a.size - b.size })
 	changes = changes[:min(len(changes), maxChanges)]
 	var found []Flip
-	seen := map[ipwarden.Verdict]bool{verdict: true}
+	seen := map[ipwarden.Verdict]bool{from: true}
 	var d policy.Decision
 	try := func(cs ...change) {
-		next := *in
+		next, program := *in, p.Program
 		words := make([]string, len(cs))
 		for i, c := range cs {
-			c.do(&next)
-			words[i] = c.what
+			if words[i] = c.what; c.program != nil {
+				program = c.program
+			} else {
+				c.do(&next)
+			}
 		}
-		p.Program.Decide(&next, &d)
-		if !seen[d.Verdict] {
-			seen[d.Verdict] = true
-			found = append(found, Flip{Change: strings.Join(words, " and "), Verdict: d.Verdict, Because: Because(&d)})
+		program.Decide(&next, &d)
+		if v := verdict(&next, &d); !seen[v] {
+			seen[v] = true
+			because := Because(&d)
+			if d.Softened {
+				because += ", softened from a block"
+			}
+			found = append(found, Flip{Change: strings.Join(words, " and "), Verdict: v, Because: because})
 		}
 	}
 	for _, c := range changes {
@@ -52,167 +91,12 @@ func (p *Policy) flips(in *policy.Input, verdict ipwarden.Verdict) []Flip {
 	pairs := 0
 	for i := 0; len(found) == 0 && i < len(changes); i++ {
 		for j := i + 1; j < len(changes) && pairs < maxPairs && len(found) == 0; j++ {
+			if changes[i].program != nil && changes[j].program != nil {
+				continue // one of them would be lost
+			}
 			pairs++
 			try(changes[i], changes[j])
 		}
 	}
 	return found[:min(len(found), maxFlips)]
-}
-
-// changes lists what could be different and the policy asks for.
-func (p *Policy) changes(in *policy.Input) []change {
-	var cs []change
-	asked := map[string]bool{}
-	add := func(what string, size int, do func(*policy.Input)) {
-		if !asked[what] {
-			asked[what] = true
-			cs = append(cs, change{what, size, do})
-		}
-	}
-	score := func(n uint8) {
-		if n <= 100 && n != in.Score {
-			add(fmt.Sprintf("a score of %d instead of %d", n, in.Score), max(int(n)-int(in.Score), int(in.Score)-int(n)), func(x *policy.Input) { x.Score = n })
-		}
-	}
-	for i := range p.Program.Thresholds() {
-		t := p.Program.Thresholds()[i].Score
-		score(t)
-		score(t - 1)
-	}
-	if in.Cleared {
-		add("no valid clearance", 5, func(x *policy.Input) { x.Cleared = false })
-	} else {
-		add("a challenge that was solved", 5, func(x *policy.Input) { x.Cleared = true })
-	}
-	if in.Shared {
-		add("an address that is not shared", 30, func(x *policy.Input) { x.Shared = false })
-	} else {
-		add("an address that many share", 30, func(x *policy.Input) { x.Shared = true })
-	}
-	if in.Crawler != policy.Verified {
-		add("a verified crawler", 60, func(x *policy.Input) { x.Crawler, x.Unverified = policy.Verified, false })
-	} else {
-		add("no crawler", 60, func(x *policy.Input) { x.Crawler = policy.NotCrawler })
-	}
-	for i := range p.Program.Lists() {
-		p.listChanges(&p.Program.Lists()[i], add)
-	}
-	for e := range p.Program.Expressions {
-		e.Walk(func(n *policy.Expr) { p.exprChanges(n, in, add, score) })
-	}
-	return cs
-}
-
-// know changes what is known of the address, and the score with it.
-func (p *Policy) know(x *policy.Input, set func(*ipwarden.Full)) {
-	full := x.Record.Full()
-	set(&full)
-	x.Record = ipwarden.NewRecord(x.Client, full)
-	p.assess(x)
-}
-
-// maxOfList bounds how many entries of a list are tried.
-const maxOfList = 3
-
-func (p *Policy) listChanges(l *policy.List, add func(string, int, func(*policy.Input))) {
-	for _, c := range l.Countries[:min(len(l.Countries), maxOfList)] {
-		p.country(c, add)
-	}
-	for _, n := range l.ASNs[:min(len(l.ASNs), maxOfList)] {
-		add(fmt.Sprintf("AS%d", n), 50, func(x *policy.Input) { p.know(x, func(f *ipwarden.Full) { f.ASN.Number = n }) })
-	}
-	for _, n := range l.Prefixes[:min(len(l.Prefixes), maxOfList)] {
-		add("an address in "+n.String(), 55, func(x *policy.Input) {
-			x.Client = n.Addr()
-			x.Record = ipwarden.NewRecord(x.Client, x.Record.Full())
-		})
-	}
-}
-
-func (p *Policy) country(code string, add func(string, int, func(*policy.Input))) {
-	add("an address in "+code, 45, func(x *policy.Input) {
-		p.know(x, func(f *ipwarden.Full) { f.Location = ipwarden.Location{CountryCode: code} })
-	})
-}
-
-// exprChanges makes one node of a condition come out differently.
-func (p *Policy) exprChanges(n *policy.Expr, in *policy.Input, add func(string, int, func(*policy.Input)), score func(uint8)) {
-	request := func(what string, set func(*ipwarden.Request)) {
-		add(what, 38, func(x *policy.Input) {
-			q := *request(x)
-			set(&q)
-			x.Request = &q
-		})
-	}
-	switch n.Op {
-	case policy.OpField:
-		if t := n.Field.Traits(); t != 0 {
-			if in.Record.Traits().Has(t) {
-				add("not "+n.Field.String(), 15, func(x *policy.Input) { p.know(x, func(f *ipwarden.Full) { f.Traits &^= t }) })
-			} else {
-				one := t & -t // of a union
-				add(ipwarden.FieldOf(one).String(), 45, func(x *policy.Input) { p.know(x, func(f *ipwarden.Full) { f.Traits |= one }) })
-			}
-		}
-		return
-	case policy.OpCrawlerFailed:
-		add("a user agent that claims to be a crawler and is none", 60, func(x *policy.Input) { x.Crawler = policy.Failed })
-		return
-	case policy.OpCrawlerPending:
-		add("a crawler that is being verified", 60, func(x *policy.Input) { x.Crawler = policy.Pending })
-		return
-	}
-	if len(n.Args) == 0 {
-		return
-	}
-	values := n.Texts
-	if len(n.Args) == 2 && n.Args[1].Op == policy.OpConst {
-		if n.Args[0].Op == policy.OpScore && n.Args[1].Int > 0 && n.Args[1].Int <= 100 {
-			at := uint8(n.Args[1].Int)
-			score(at)
-			score(at - 1)
-			score(at + 1)
-		}
-		values = []string{n.Args[1].Text}
-	}
-	for _, v := range values[:min(len(values), maxOfList)] {
-		switch of := &n.Args[0]; of.Op {
-		case policy.OpMethod:
-			request("the method "+v, func(q *ipwarden.Request) { q.Method = v })
-		case policy.OpPath:
-			request("the path "+v, func(q *ipwarden.Request) { q.Path = v })
-			if v != "/" {
-				request("the path /", func(q *ipwarden.Request) { q.Path = "/" })
-			}
-		case policy.OpHost:
-			request("the host "+v, func(q *ipwarden.Request) { q.Host = v })
-		case policy.OpAccount:
-			p.accountChange(of.Text, v, in, request)
-		case policy.OpHeader:
-			request(fmt.Sprintf("the header %s: %s", of.Text, v), func(q *ipwarden.Request) { q.Header = http.Header{of.Text: {v}} })
-		case policy.OpField:
-			if of.Field == ipwarden.FieldCountryCode && isCountry(v) {
-				p.country(v, add)
-			}
-		}
-	}
-}
-
-// accountChange gives the account another value, or the country of the address,
-// which is what conditions compare it with.
-func (p *Policy) accountChange(name, value string, in *policy.Input, request func(string, func(*ipwarden.Request))) {
-	for _, v := range []string{value, in.Record.CountryCode()} {
-		what := fmt.Sprintf("account.%s %q", name, v)
-		if v == "" {
-			what = "no account." + name
-		}
-		request(what, func(q *ipwarden.Request) {
-			account := map[string]string{}
-			for k, old := range q.Account {
-				account[k] = old
-			}
-			account[name] = v
-			q.Account = account
-		})
-	}
 }
