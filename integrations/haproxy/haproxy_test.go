@@ -59,6 +59,8 @@ func (w *world) answers(t *testing.T) {
 func (w *world) reload(t *testing.T) {
 	t.Helper()
 	loads := func() int { return strings.Count(w.haproxy.Output(), "Loading success") }
+	// It answers before it says so, and before it would take the signal.
+	proxytest.Eventually(t, "the configuration was read", func() bool { return loads() > 0 })
 	before, last := loads(), time.Time{}
 	proxytest.Eventually(t, "the configuration was read again", func() bool {
 		if time.Since(last) > time.Second/2 {
