@@ -76,7 +76,7 @@ func (a *Authorizer) checkAnonymous(c *Call) *Refusal {
 
 func (a *Authorizer) chargeAnonymous(c *Call, n int) *Refusal {
 	if c.by.Bulk > 0 && n > c.by.Bulk {
-		c.refused.Used, c.refused.Max = int64(n), int64(c.by.Bulk)
+		c.refused.asked, c.refused.bulk = int64(n), int64(c.by.Bulk)
 		return a.refuse(c, TooMany)
 	}
 	reqs, results := c.requests[:c.limits], c.results[:c.limits]

@@ -36,6 +36,9 @@ func (a *Authorizer) Check(c *Call) *Refusal {
 		if k.flags&flagRevoked != 0 {
 			return a.refuse(c, Revoked)
 		}
+		if customer.Status(c.account.Desk.Status.Load()) != customer.Deleted {
+			c.by = a.plans.at(c.account.Desk.Plan.Load())
+		}
 		return a.refuse(c, Expired)
 	}
 	c.by = a.plans.at(c.account.Desk.Plan.Load())
@@ -95,6 +98,7 @@ func (a *Authorizer) Some(c *Call, n int) (may int, why *Refusal) {
 		// The quota is charged for what is left of it; the refusal stays.
 		said := c.refused
 		said.asked = 0 // what is left is used now
+		said.Used += left
 		c.refused = Refusal{}
 		if a.More(c, int(left)) == nil {
 			c.refused = said
@@ -111,7 +115,7 @@ func (a *Authorizer) Some(c *Call, n int) (may int, why *Refusal) {
 func (a *Authorizer) charge(c *Call, n int) *Refusal {
 	k, p := c.key, c.by
 	if p.Bulk > 0 && n > p.Bulk {
-		c.refused.Used, c.refused.Max = int64(n), int64(p.Bulk)
+		c.refused.asked, c.refused.bulk = int64(n), int64(p.Bulk)
 		return a.refuse(c, TooMany)
 	}
 	cost := clamp(int64(n))
@@ -241,8 +245,11 @@ func (a *Authorizer) refuse(c *Call, code Code) *Refusal {
 	if code == UnknownKey {
 		r.Key = 0 // of a deleted account nothing is told
 	}
-	if c.by != nil && code != WrongAddress && code != WrongOrigin { // who has found a key is told little
+	if c.by != nil && !code.stranger() {
 		r.Plan, r.Upgrade = c.by.title, c.by.Upgrade
+		if !c.anonymous {
+			c.stands(r)
+		}
 	}
 	switch code {
 	case WrongAddress:
@@ -259,6 +266,34 @@ func (a *Authorizer) refuse(c *Call, code Code) *Refusal {
 		}
 	}
 	return r
+}
+
+// stranger reports whether who asks may have found the key, or has none that is known:
+// then nothing is told of whose it is.
+func (c Code) stranger() bool {
+	switch c {
+	case NoKey, NotKey, Mistyped, UnknownKey, Revoked, WrongAddress, WrongOrigin:
+		return true
+	}
+	return false
+}
+
+// stands notes where the account stands, where the refusal is about something else: of
+// the day, if the plan has one, else of the month.
+func (c *Call) stands(r *Refusal) {
+	if r.Code == OverQuota || r.Code == Shielded { // what these say of Used and Reset is their own
+		return
+	}
+	q := c.account.Quota()
+	r.Region = q.Region
+	use, name := q.Day, nameDay
+	if use.Limit == 0 {
+		use, name = q.Month, nameMonth
+	}
+	if r.Code == TooFast || use.Limit == 0 {
+		return
+	}
+	r.Used, r.Max, r.Reset, r.quota = use.Used, use.Limit, use.Reset, name
 }
 
 // printable cuts what a client has sent, and takes out what is no printable ASCII.

@@ -94,6 +94,7 @@ func newDetail(k *customer.Key, before *detail) (d *detail, f flags) {
 	var policy []byte
 	for _, l := range k.Limits {
 		f |= flagLimits
+		l.Name = ownName(l.Name)
 		var window time.Duration
 		switch l.Per {
 		case customer.PerSecond:
@@ -127,6 +128,16 @@ func newDetail(k *customer.Key, before *detail) (d *detail, f flags) {
 	}
 	d.policy = string(policy)
 	return d, f
+}
+
+// ownName is what a key's own limit is called in RateLimit, where the plan's are too: a
+// name is there once.
+func ownName(name string) string {
+	switch name {
+	case nameDay, nameMonth, nameSecond:
+		return "key-" + name
+	}
+	return name
 }
 
 // ownTerms are a key's own bounds of a day and a month; false when it has none.

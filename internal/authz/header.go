@@ -36,7 +36,7 @@ func appendLeft(dst []byte, name string, r, t int64) []byte {
 //	"day";q=1500;w=86400, "second";q=10;w=1
 func (c *Call) AppendPolicy(dst []byte) []byte {
 	switch {
-	case c.by == nil, c.refused.Code != Admitted && c.refused.Code < TooMany:
+	case c.by == nil, c.refused.Code.stranger():
 	case c.anonymous:
 		dst = append(dst, c.by.policy...)
 	default:
@@ -52,7 +52,7 @@ func (c *Call) AppendPolicy(dst []byte) []byte {
 }
 
 // AppendRateLimit appends the value of RateLimit (section 4): what is left of each
-// limit, and for how many seconds. Of a refused call only what refused it is said.
+// limit, and for how many seconds. Of a call that a limit has refused only that is said.
 //
 //	"day";r=1374;t=3600, "second";r=9;t=1
 func (c *Call) AppendRateLimit(dst []byte) []byte {
@@ -61,7 +61,7 @@ func (c *Call) AppendRateLimit(dst []byte) []byte {
 	switch {
 	case c.refused.Code == OverQuota || c.refused.Code == TooFast:
 		at = appendLeft(at, c.refused.Limit, c.refused.Max-c.refused.Used, c.refused.Wait)
-	case c.by == nil || c.refused.Code != Admitted:
+	case c.by == nil || c.refused.Code.stranger():
 		return dst
 	case c.anonymous:
 		at = c.appendAnonymous(at)
@@ -83,7 +83,11 @@ func (c *Call) appendKeyed(dst []byte) []byte {
 		}
 	}
 	if c.by.rate.Limit > 0 {
-		dst = appendLeft(dst, nameSecond, int64(c.left), 1)
+		left := c.left
+		if c.refused.Code != Admitted { // it may have been refused before
+			left = c.account.Desk.Burst.Take(c.since, &c.by.rate, 0).Remaining
+		}
+		dst = appendLeft(dst, nameSecond, int64(left), 1)
 	}
 	d := k.detail
 	if d == nil || k.flags&flagLimits == 0 {
@@ -108,5 +112,8 @@ func (c *Call) appendKeyed(dst []byte) []byte {
 }
 
 func (c *Call) appendAnonymous(dst []byte) []byte {
+	if c.limits > 0 && c.results[0].Limit == 0 {
+		return dst // it was refused before they were asked
+	}
 	return append(dst, limit.AppendRateLimit(nil, c.requests[:c.limits], c.results[:c.limits])...)
 }

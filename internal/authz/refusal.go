@@ -79,14 +79,16 @@ type Refusal struct {
 	Key     customer.KeyID // 0 where the key is nobody's
 	Plan    string         // its title
 	Limit   string         // the name of the limit that is reached
-	Used    int64          // look-ups of Max, or items of a bulk
+	Used    int64          // look-ups of Max
 	Max     int64
 	Reset   time.Time
 	Wait    int64  // seconds until asking again can help; 0 is not known
 	Region  string // where most of the month's calls came from
 	Upgrade string // URL
 
-	asked     int64     // look-ups at once, of which the quota does not have as many left
+	asked     int64     // look-ups at once: more than the quota has left, or than bulk
+	bulk      int64     // what the plan has at once, of a TooMany
+	quota     string    // the limit that Used and Max are of, where it is not what refuses
 	said      string    // the field that the plan lacks, the page or the address that the call is from
 	scope     Scope     // that it lacks
 	own       bool      // the limit is the key's
@@ -139,18 +141,46 @@ func (r *Refusal) AppendDetail(dst []byte) []byte {
 		dst = append(r.appendKey(dst), " does not have the scope \""...)
 		dst = append(append(dst, r.scope.String()...), "\", which this needs."...)
 	case TooMany:
-		dst = strconv.AppendInt(append(dst, "A request has "...), r.Used, 10)
+		dst = strconv.AppendInt(append(dst, "A request has "...), r.asked, 10)
 		dst = append(dst, " addresses; "...)
-		dst = strconv.AppendInt(append(r.appendPlan(dst), " has "...), r.Max, 10)
+		dst = strconv.AppendInt(append(r.appendPlan(dst), " has "...), r.bulk, 10)
 		dst = append(dst, " at once. Send them in several."...)
 	case NoField:
+		at := len(dst)
 		dst = append(append(append(r.appendPlan(dst), " does not have "...), r.said...), "."...)
-		dst[0] -= 'a' - 'A'
+		dst[at] -= 'a' - 'A'
 	case OverQuota, TooFast:
 		dst = r.appendUse(dst)
 	case Shielded:
 		dst = append(dst, "This server is under attack, and refuses requests from your network until "...)
 		dst = append(appendTime(dst, r.at), ". Your key is not the reason. Ask who runs this server."...)
+	}
+	if r.quota != "" {
+		dst = r.appendStanding(dst)
+	}
+	return dst
+}
+
+// appendStanding says where the account stands, where that is not what refuses.
+func (r *Refusal) appendStanding(dst []byte) []byte {
+	dst = append(append(append(dst, " The plan "...), r.Plan...), ": "...)
+	dst = strconv.AppendInt(dst, r.Used, 10)
+	dst = strconv.AppendInt(append(dst, " of "...), r.Max, 10)
+	dst = append(append(append(dst, " look-ups are used of the limit \""...), r.quota...), '"')
+	dst = append(r.appendSince(dst), '.')
+	if r.Upgrade != "" && (r.Code == TooMany || r.Code == NoField) {
+		dst = append(append(append(dst, " More: "...), r.Upgrade...), '.')
+	}
+	return dst
+}
+
+// appendSince says when what was used resets, and where most of it came from.
+func (r *Refusal) appendSince(dst []byte) []byte {
+	if !r.Reset.IsZero() {
+		dst = appendTime(append(dst, "; it resets at "...), r.Reset)
+	}
+	if r.Region != "" {
+		dst = append(append(dst, "; most calls of this month came from the region "...), r.Region...)
 	}
 	return dst
 }
@@ -178,13 +208,7 @@ func (r *Refusal) appendUse(dst []byte) []byte {
 	default:
 		dst = append(append(dst, " of the plan "...), r.Plan...)
 	}
-	if !r.Reset.IsZero() {
-		dst = appendTime(append(dst, "; it resets at "...), r.Reset)
-	}
-	if r.Region != "" {
-		dst = append(append(dst, "; most calls of this month came from the region "...), r.Region...)
-	}
-	dst = append(dst, '.')
+	dst = append(r.appendSince(dst), '.')
 	if left := r.Max - r.Used; r.Code == OverQuota && left > 0 && r.asked > left {
 		dst = strconv.AppendInt(append(dst, " This call asks for "...), r.asked, 10)
 		dst = append(strconv.AppendInt(append(dst, "; send at most "...), left, 10), '.')
@@ -212,6 +236,10 @@ func (r *Refusal) AppendMembers(dst []byte) []byte {
 	}
 	if r.Limit != "" {
 		dst = append(ipwarden.AppendString(append(dst, `,"violated-policies":[`...), r.Limit), ']')
+	}
+	if r.bulk > 0 {
+		dst = strconv.AppendInt(append(dst, `,"items":`...), r.asked, 10)
+		dst = strconv.AppendInt(append(dst, `,"bulk":`...), r.bulk, 10)
 	}
 	if r.Max > 0 {
 		dst = strconv.AppendInt(append(dst, `,"used":`...), r.Used, 10)
