@@ -55,8 +55,11 @@ func (c *boundedConn) Close() error {
 }
 
 // CloseWrite ends the half that writes, where the transport has halves.
-func (c *boundedConn) CloseWrite() error {
-	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
+func (c *boundedConn) CloseWrite() error { return endWriting(c.Conn) }
+
+// endWriting ends the half of a connection that writes, where it has halves.
+func endWriting(c net.Conn) error {
+	if half, ok := c.(interface{ CloseWrite() error }); ok {
 		return half.CloseWrite()
 	}
 	return nil

@@ -185,6 +185,9 @@ func (largeBody) readAll(int) ([]byte, error) { return nil, errTooLarge }
 
 // fastError answers what fasthttp could not read as a request.
 func (a *API) fastError(c *fasthttp.RequestCtx, err error) {
+	if rest, ok := c.Conn().(*restConn); ok {
+		rest.lingers.Store(true)
+	}
 	var small *fasthttp.ErrSmallBuffer
 	var timeout net.Error
 	switch {

@@ -74,9 +74,10 @@ const (
 	// byte takes the time of those who share the group.
 	maxParts = 16
 
-	// lingerTime and lingerBytes bound what is read after the last answer.
+	// lingerTime and lingerBytes bound what is read after the last answer. Caddy and
+	// other servers in Go take a megabyte of header, and ask about all of it.
 	lingerTime  = time.Second
-	lingerBytes = 1 << 20
+	lingerBytes = 4 << 20
 )
 
 // serve answers until the connection has ended, or is another's: then it

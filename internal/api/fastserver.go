@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"errors"
+	"io"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -148,7 +149,7 @@ func (l *handedOver) give(c net.Conn) {
 func (l *handedOver) Accept() (net.Conn, error) {
 	select {
 	case c := <-l.conns:
-		return c, nil
+		return &restConn{Conn: c}, nil
 	case <-l.closed:
 		return nil, net.ErrClosed
 	}
@@ -156,6 +157,22 @@ func (l *handedOver) Accept() (net.Conn, error) {
 
 func (l *handedOver) Close() error   { l.once.Do(func() { close(l.closed) }); return nil }
 func (l *handedOver) Addr() net.Addr { return l.addr }
+
+// restConn is a connection that fasthttp serves.
+type restConn struct {
+	net.Conn
+	lingers atomic.Bool // it was told that it is refused, before all of it was read
+}
+
+// Close ends the connection, and that of one who may still be sending only when it has
+// had time to read why (see loopConn.linger). A proxy that reads no answer has none: it
+// may let its visitor pass.
+func (c *restConn) Close() error {
+	if c.lingers.Swap(false) && endWriting(c.Conn) == nil && c.SetReadDeadline(time.Now().Add(lingerTime)) == nil {
+		_, _ = io.CopyN(io.Discard, c.Conn, lingerBytes)
+	}
+	return c.Conn.Close()
+}
 
 // resumedConn is a connection of which something was read already.
 type resumedConn struct {
@@ -171,6 +188,9 @@ func (c *resumedConn) RemoteAddr() net.Addr {
 	}
 	return c.Conn.RemoteAddr()
 }
+
+// CloseWrite ends the half that writes.
+func (c *resumedConn) CloseWrite() error { return endWriting(c.Conn) }
 
 // Read returns what was read before, then what comes.
 func (c *resumedConn) Read(b []byte) (int, error) {

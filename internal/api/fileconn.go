@@ -5,6 +5,8 @@ import (
 	"net"
 	"os"
 	"time"
+
+	"github.com/ipwarden/ipwarden/internal/socket"
 )
 
 // fileConn is a socket that package net does not have, with the errors of package net.
@@ -35,6 +37,15 @@ func (c *fileConn) named(op string, err error) error {
 		cause = net.ErrClosed
 	}
 	return &net.OpError{Op: op, Net: c.remote.Network(), Source: c.local, Addr: c.remote, Err: cause}
+}
+
+// CloseWrite ends the half that writes.
+func (c *fileConn) CloseWrite() error {
+	raw, err := c.file.SyscallConn()
+	if err != nil {
+		return err
+	}
+	return raw.Control(socket.EndWriting)
 }
 
 func (c *fileConn) Close() error                       { return c.file.Close() }

@@ -163,9 +163,4 @@ func (c *patientConn) Close() error {
 }
 
 // CloseWrite ends the half that writes, where the transport has halves.
-func (c *patientConn) CloseWrite() error {
-	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
-		return half.CloseWrite()
-	}
-	return nil
-}
+func (c *patientConn) CloseWrite() error { return endWriting(c.Conn) }

@@ -34,12 +34,7 @@ type plainErrorConn struct {
 
 // CloseWrite lets net/http close its half first, so that a client that is still
 // sending can read the refusal.
-func (c *plainErrorConn) CloseWrite() error {
-	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
-		return half.CloseWrite()
-	}
-	return nil
-}
+func (c *plainErrorConn) CloseWrite() error { return endWriting(c.Conn) }
 
 // plainTail is what follows the status line of such a text.
 const plainTail = "Content-Type: text/plain; charset=utf-8\r\nConnection: close\r\n\r\n"

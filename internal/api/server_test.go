@@ -331,6 +331,42 @@ func TestHeaderBounds(t *testing.T) {
 	}
 }
 
+// A question that is too large is refused so that the proxy gets to read it, however
+// much of it was on its way: Caddy takes a megabyte of header, and one whose question
+// breaks off lets its visitor pass.
+func TestLargeQuestionsAreAnswered(t *testing.T) {
+	dir := t.TempDir()
+	plain, fast := filepath.Join(dir, "plain.sock"), filepath.Join(dir, "fast.sock")
+	serve(t, ServerConfig{API: gated(t, 3), Listen: "unix:" + plain, FastListen: "unix:" + fast})
+	tcp, _ := serve(t, ServerConfig{API: gated(t, 3), FastListen: "127.0.0.1:0"})
+	for _, at := range []net.Addr{
+		&net.UnixAddr{Net: "unix", Name: plain}, &net.UnixAddr{Net: "unix", Name: fast}, tcp.Addr(), tcp.FastAddr(),
+	} {
+		tr := &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, at.Network(), at.String())
+		}}
+		defer tr.CloseIdleConnections()
+		for _, size := range []int{80 << 10, 200 << 10, 300 << 10, 1000 << 10} {
+			for range 5 {
+				r, err := http.NewRequestWithContext(t.Context(), "GET", "http://x/gate/forward-auth", nil)
+				if err != nil {
+					t.Fatal(err)
+				}
+				r.Header["X-Forwarded-Uri"] = []string{"/" + strings.Repeat("a", size)}
+				res, err := tr.RoundTrip(r)
+				if err != nil {
+					t.Errorf("%v: a question of %d KiB: %v", at, size>>10, err)
+					continue
+				}
+				_ = res.Body.Close()
+				if res.StatusCode != http.StatusRequestHeaderFieldsTooLarge {
+					t.Errorf("%v: a question of %d KiB: %s", at, size>>10, res.Status)
+				}
+			}
+		}
+	}
+}
+
 // A proxy that runs as another user reaches the socket by its mode.
 func TestSocketMode(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "s")
