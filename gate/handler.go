@@ -228,8 +228,8 @@ func (d *Decision) answer(w http.ResponseWriter, r *http.Request, buf []byte) (b
 	if mediaType != "" {
 		h.Set("Content-Type", mediaType)
 		h.Set("X-Content-Type-Options", "nosniff")
-		if strings.HasPrefix(mediaType, "text/html") && (d.Response == nil || d.Response.HTML == "") {
-			h.Set("Content-Security-Policy", pagePolicy)
+		if mediaType == mediaPage && d.OwnPage() {
+			h.Set("Content-Security-Policy", PagePolicy)
 		}
 	}
 	h["Vary"] = append(h["Vary"], "Accept")

@@ -47,12 +47,23 @@ func (d *Decision) AppendRefusal(dst []byte, page bool) (body []byte, mediaType 
 	}
 	if page {
 		if d.Response != nil && d.Response.HTML != "" {
-			return append(dst, d.Response.HTML...), "text/html; charset=utf-8"
+			return append(dst, d.Response.HTML...), mediaPage
 		}
-		return d.appendPage(dst, status), "text/html; charset=utf-8"
+		w := d.words()
+		return AppendPage(dst, w.title, w.detail, status, d.ID.String()), mediaPage
 	}
-	return d.appendProblem(dst, status), "application/problem+json"
+	return d.appendProblem(dst, status), mediaProblem
 }
+
+// Media types of refusals.
+const (
+	mediaPage    = "text/html; charset=utf-8"
+	mediaProblem = "application/problem+json"
+)
+
+// OwnPage reports whether the page of a refusal is the gate's own and not the
+// policy's: it loads nothing, and [PagePolicy] says so.
+func (d *Decision) OwnPage() bool { return d.Response == nil || d.Response.HTML == "" }
 
 // words are what a refusal says.
 type words struct{ kind, title, detail string }
@@ -183,18 +194,18 @@ small{display:block;margin-top:1.5rem;opacity:.75;overflow-wrap:anywhere}
 </style></head><body><main><h1>`
 )
 
-// pagePolicy is the Content-Security-Policy of our own page: it loads nothing.
-const pagePolicy = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+// PagePolicy is the Content-Security-Policy of the gate's own page: it loads nothing.
+const PagePolicy = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
-func (d *Decision) appendPage(dst []byte, status int) []byte {
-	w := d.words()
-	dst = appendHTML(append(dst, pageHead...), w.title)
-	dst = appendHTML(append(dst, pageStyle...), w.title)
-	dst = appendHTML(append(dst, "</h1><p>"...), w.detail)
+// AppendPage appends the gate's own page: what it says is escaped, and it loads nothing.
+func AppendPage(dst []byte, title, detail string, status int, id string) []byte {
+	dst = appendHTML(append(dst, pageHead...), title)
+	dst = appendHTML(append(dst, pageStyle...), title)
+	dst = appendHTML(append(dst, "</h1><p>"...), detail)
 	dst = append(dst, "</p><small>"...)
 	dst = strconv.AppendInt(dst, int64(status), 10)
 	dst = append(append(append(dst, ' '), http.StatusText(status)...), " · decision "...)
-	dst = d.ID.AppendTo(dst)
+	dst = appendHTML(dst, id)
 	return append(dst, "</small></main></body></html>\n"...)
 }
 

@@ -7,6 +7,7 @@ core.register_service("ipwarden", "http", function(applet)
     local body = var("body") or ""
     applet:set_status(var("status") or 403)
     applet:add_header("Cache-Control", "no-store")
+    applet:add_header("Vary", "Accept")
     applet:add_header("Content-Length", #body)
     if var("location") then
         applet:add_header("Location", var("location"))

@@ -1,8 +1,12 @@
 package nginx
 
 import (
+	"bufio"
+	"encoding/json"
 	"fmt"
+	"io"
 	"net"
+	"net/http"
 	"os"
 	"strings"
 	"sync"
@@ -31,7 +35,7 @@ func start(t *testing.T, oldnew ...string) *world {
 	w := &world{
 		Proxy: &proxytest.Proxy{
 			Addr: proxytest.FreeAddr(t), App: proxytest.NewApp(t),
-			MaxLines: 60, Unknown: true,
+			Words: true, MaxLines: 60, Unknown: true,
 		},
 		gate: proxytest.NewGate(t), http2: proxytest.FreeAddr(t),
 	}
@@ -77,7 +81,15 @@ func TestNginx(t *testing.T) {
 	})
 	// Nobody asks the gate from outside, through nginx or with its words.
 	t.Run("the question is internal", func(t *testing.T) {
-		if r := proxytest.Get(t, w.Addr, "/.ipwarden-auth", "X-Original-URI: /"); r.Status != 404 {
+		for _, path := range []string{"/.ipwarden-auth", "/.ipwarden-refused"} {
+			if r := proxytest.Get(t, w.Addr, path, "X-Original-URI: /", "X-Ipwarden-Status: 200"); r.Status != 404 {
+				t.Errorf("%s: %+v", path, r)
+			}
+		}
+		if r := proxytest.Get(t, w.Addr, "/gate/nginx/refusal", "X-Ipwarden-Status: 451", "X-Ipwarden-Problem: {}", "X-Forwarded-For: 8.8.8.8"); r.Seen == nil {
+			t.Errorf("%+v", r)
+		}
+		if r := proxytest.Get(t, w.Addr, "/block", "X-Forwarded-For: 8.8.8.8", "X-Ipwarden-Status: 451", "X-Ipwarden-Problem: {}", "X-Ipwarden-Location: /x"); r.Status != 403 || !strings.Contains(r.Body, "decision_id") {
 			t.Errorf("%+v", r)
 		}
 		r := proxytest.Get(t, w.Addr, "/block", "X-Forwarded-For: 8.8.8.8", "X-Original-URI: /public", "X-Original-Method: GET", "X-Forwarded-Uri: /public", "X-Forwarded-Prefix: /public")
@@ -85,6 +97,71 @@ func TestNginx(t *testing.T) {
 			t.Errorf("%+v", r)
 		}
 	})
+}
+
+// TestRefusedBodies: who is refused need not send the body first; without one the
+// connection goes on.
+func TestRefusedBodies(t *testing.T) {
+	w := start(t, patient...)
+	head := "POST /block HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: 8.8.8.8\r\n"
+	dial := func() (net.Conn, *bufio.Reader) {
+		c, err := net.Dial("tcp", w.Addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { c.Close() })
+		_ = c.SetDeadline(time.Now().Add(time.Minute))
+		return c, bufio.NewReader(c)
+	}
+	answer := func(c net.Conn, r *bufio.Reader, request string, status int, word string) {
+		t.Helper()
+		if _, err := io.WriteString(c, request); err != nil {
+			t.Fatal(err)
+		}
+		res, err := http.ReadResponse(r, nil)
+		if err != nil {
+			t.Fatalf("%.60s: %v", request, err)
+		}
+		body, err := io.ReadAll(res.Body)
+		if err != nil || res.StatusCode != status || !strings.Contains(string(body), word) {
+			t.Errorf("%.60s: %d %v %s", request, res.StatusCode, err, body)
+		}
+	}
+	const blocked = `"type":"https://ipwarden.dev/problems/blocked"`
+	c, r := dial()
+	answer(c, r, head+"Content-Length: 1000000\r\n\r\n", 403, blocked) // nothing of it comes
+	c, r = dial()
+	answer(c, r, head+"Content-Length: 1000000\r\n\r\nabc", 403, blocked)
+	c, r = dial()
+	answer(c, r, head+"Transfer-Encoding: chunked\r\n\r\n3e8\r\nabc", 403, blocked)
+	c, r = dial()
+	answer(c, r, head+"Content-Length: 5\r\n\r\nhello", 403, blocked)
+	c, r = dial()
+	for _, body := range []string{"Content-Length: 1\r\n\r\nh", "Content-Length: 0\r\n\r\n", "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n"} {
+		answer(c, r, head+body, 403, blocked)
+	}
+	answer(c, r, "GET / HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: 8.8.8.8\r\n\r\n", 200, `"Path":"/"`)
+}
+
+// TestGateAwayBetween: it has refused, and is gone before it says how.
+func TestGateAwayBetween(t *testing.T) {
+	w := start(t, append(patient, "rewrite ^ /gate/nginx/refusal? break;\n            proxy_pass http://ipwarden;", "proxy_pass http://"+proxytest.FreeAddr(t)+";")...)
+	for target, want := range map[string]int{"/block": 403, "/legal": 403, "/a%5cb": 400, "/challenge": 302} {
+		r := proxytest.Get(t, w.Addr, target, "X-Forwarded-For: 8.8.8.8", "Accept: text/html")
+		if r.Status != want || r.Seen != nil || r.Header.Get("Cache-Control") != "no-store" {
+			t.Errorf("%s: %+v", target, r)
+		}
+		if want != 302 && (r.Header.Get("Content-Type") != "application/problem+json" || !json.Valid([]byte(r.Body))) {
+			t.Errorf("%s: %v %s", target, r.Header, r.Body)
+		}
+	}
+	for range 2 {
+		proxytest.Get(t, w.Addr, "/limited", "X-Forwarded-For: 8.8.4.4")
+	}
+	r := proxytest.Get(t, w.Addr, "/limited", "X-Forwarded-For: 8.8.4.4")
+	if r.Status != 429 || r.Header.Get("Retry-After") == "" || r.Header.Get("RateLimit") == "" || !strings.Contains(r.Body, `"violated-policies":["few"]`) {
+		t.Errorf("%d %v %s", r.Status, r.Header, r.Body)
+	}
 }
 
 // raw sends bytes and returns what comes.

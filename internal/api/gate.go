@@ -169,6 +169,8 @@ func (x *exchange) gated(path string) *problem {
 	switch {
 	case path == "/gate/nginx":
 		return x.askedBy(gate.Nginx, g.Nginx)
+	case path == "/gate/nginx/refusal":
+		return x.broughtBack(g.Nginx)
 	case path == "/gate/forward-auth":
 		return x.askedBy(gate.ForwardAuth, g.ForwardAuth)
 	case path == "/gate/envoy", strings.HasPrefix(path, "/gate/envoy/"):
@@ -292,16 +294,28 @@ func (x *exchange) refusal(f gate.Family, d *gate.Decision, status int) {
 		if d.Location != "" {
 			x.line(gate.HeaderLocation, d.Location)
 		}
+		d.Carry(x.line)
 		return
 	}
 	if d.Location != "" && status < 400 {
 		x.line("Location", f.Location(d))
 	}
+	page := gate.WantsPage(joined(x.header.Values("Accept")))
 	var mediaType string
-	x.out, mediaType = d.AppendRefusal(x.out[:0], gate.WantsPage(joined(x.header.Values("Accept"))))
-	if mediaType != "" {
-		x.line("Content-Type", mediaType)
-		x.line("X-Content-Type-Options", "nosniff")
+	x.out, mediaType = d.AppendRefusal(x.out[:0], page)
+	x.worded(mediaType, page && d.OwnPage())
+}
+
+// worded tells of the body of a refusal, "" for none. A page of our own loads nothing.
+func (x *exchange) worded(mediaType string, own bool) {
+	x.line("Vary", "Accept")
+	if mediaType == "" {
+		return
+	}
+	x.line("Content-Type", mediaType)
+	x.line("X-Content-Type-Options", "nosniff")
+	if own {
+		x.line("Content-Security-Policy", gate.PagePolicy)
 	}
 }
 

@@ -65,7 +65,7 @@ func gated(t *testing.T, perMinute uint32) *API {
 	})
 }
 
-func proxied(t *testing.T, header string) *clientip.Extractor {
+func proxied(t testing.TB, header string) *clientip.Extractor {
 	t.Helper()
 	x, err := clientip.New(clientip.Config{Header: header, TrustPeer: true})
 	if err != nil {
@@ -257,7 +257,7 @@ func TestRefusalsAreNever2xxToAProxy(t *testing.T) {
 }
 
 // ruled is an API with a policy of these rules.
-func ruled(t *testing.T, cfg policy.Config) *API {
+func ruled(t testing.TB, cfg policy.Config) *API {
 	t.Helper()
 	p, err := policy.New(cfg)
 	if err != nil {
@@ -365,6 +365,10 @@ func TestGateIsAskedAlike(t *testing.T) {
 		"GET /gate/nginx HTTP/1.1\r\nHost: x\r\nX-Original-Uri: /a\r\nX-Real-Ip: 1.1.1.2\r\n" + nginx + "\r\n", // two clients: none
 		"GET /gate/nginx HTTP/1.1\r\nHost: x\r\nUser-Agent: \xc3\xa4\r\nX-Original-Uri: /a\r\n" + nginx + "\r\n",
 		"GET /gate/forward-auth HTTP/1.1\r\nHost: x\r\nX-Forwarded-Uri: /\r\nX-Forwarded-Method: GET\r\nX-Forwarded-Host: h\r\nX-Forwarded-For: 1.1.1.1\r\nX-Forwarded-For: 9.9.9.9\r\n\r\n",
+		"GET /gate/nginx/refusal HTTP/1.1\r\nHost: x\r\nX-Ipwarden-Status: 451\r\nX-Ipwarden-Problem: {\"title\":\"No\"}\r\n\r\n",
+		"GET /gate/nginx/refusal HTTP/1.1\r\nHost: x\r\nX-Ipwarden-Status: 451\r\nX-Ipwarden-Problem: {\"title\":\"<No>\"}\r\nAccept: text/html\r\n\r\n",
+		"GET /gate/nginx/refusal HTTP/1.1\r\nHost: x\r\nX-Ipwarden-Status: 302\r\nX-Ipwarden-Location: /a\r\n\r\n",
+		"GET /gate/nginx/refusal HTTP/1.1\r\nHost: x\r\nX-Ipwarden-Status: 302\r\n\r\n",
 		"POST /gate/envoy/a?b HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\nX-Forwarded-For: 1.1.1.1\r\n\r\n",
 		"GET /gate/nothing HTTP/1.1\r\nHost: x\r\n\r\n",
 		"POST /v1/decide HTTP/1.1\r\nHost: x\r\nContent-Length: 16\r\n\r\n{\"ip\":\"1.0.0.1\"}",

@@ -69,7 +69,12 @@ func (g *Gate) Decide(ctx context.Context, req *ipwarden.Request, a *Answer) {
 		} else if v := req.Header.Values("Accept"); len(v) > 0 {
 			accept = v[0]
 		}
-		a.Body, a.Type = d.AppendRefusal(a.Body[:0], gate.WantsPage(accept))
+		page := gate.WantsPage(accept)
+		a.Body, a.Type = d.AppendRefusal(a.Body[:0], page)
+		a.SetReply("Vary", "Accept")
+		if len(a.Body) > 0 && page && d.OwnPage() {
+			a.SetReply("Content-Security-Policy", gate.PagePolicy)
+		}
 		a.SetUpstream(gate.HeaderDecision, d.ID.String())
 	}
 	t.answer = a

@@ -149,6 +149,19 @@ func (p *Proxy) refuses(t *testing.T) {
 		if r.Header.Get("Content-Type") != "application/problem+json" || !json.Valid([]byte(r.Body)) {
 			t.Errorf("a program reads %v %s", r.Header, r.Body)
 		}
+		// The policy's own status, words and page.
+		r = Get(t, p.Addr, "/legal", from(google))
+		var said struct{ Title, Detail string }
+		if r.Status != 451 || json.Unmarshal([]byte(r.Body), &said) != nil || said.Title != "Inte här" || said.Detail != "Enligt lag: \"nej\" 𝄞" {
+			t.Errorf("a response of the policy: %d %v %s", r.Status, r.Header, r.Body)
+		}
+		if r := Get(t, p.Addr, "/legal", from(google), "Accept: text/html,*/*;q=0.8"); r.Status != 451 || r.Body != "<!doctype html><h1>Inte här</h1>\n" ||
+			r.Header.Get("Content-Security-Policy") != "" || r.Header.Get("Vary") != "Accept" {
+			t.Errorf("a page of the policy: %d %v %s", r.Status, r.Header, r.Body)
+		}
+		if r := Send(t, p.Addr, "POST", "/legal", "a=b", from(google), "Accept: text/html"); r.Status != 451 || !strings.HasPrefix(r.Body, "<!doctype html>") {
+			t.Errorf("a page for POST: %d %v %s", r.Status, r.Header, r.Body)
+		}
 		if r := Send(t, p.Addr, "HEAD", "/block", "", from(google)); r.Status != 403 || r.Body != "" {
 			t.Errorf("HEAD: %+v", r)
 		}
@@ -173,6 +186,8 @@ func (p *Proxy) limits(t *testing.T) {
 			t.Errorf("request %d: %d %v", i+1, r.Status, r.Header)
 		case i == 2 && (r.Status != 429 || retry == ""):
 			t.Errorf("request %d: %d %v", i+1, r.Status, r.Header)
+		case i == 2 && p.Words && (!strings.Contains(r.Body, `"violated-policies":["few"]`) || !strings.Contains(r.Body, `"retry_after":`+retry)):
+			t.Errorf("the client reads %s", r.Body)
 		}
 	}
 	// A4: it is nobody else's limit.

@@ -32,6 +32,7 @@ const Slow = 500 * time.Millisecond
 //	/block      blocked              /challenge  challenged
 //	/moved      sent to /elsewhere   /limited    two a minute for each address
 //	/status/…   two 401 an hour for each address
+//	/legal      blocked with 451, in the policy's words and with its page
 //
 // Tor is blocked, and everything else passes.
 type Gate struct {
@@ -163,6 +164,7 @@ func rules() policy.Config {
 	return policy.Config{
 		Rules: []policy.Rule{
 			{Name: "blocked", When: is("/block"), Action: ipwarden.Block},
+			{Name: "legal", When: is("/legal"), Action: ipwarden.Block, Response: "för lagens skull"},
 			{Name: "challenged", When: is("/challenge"), Action: ipwarden.Challenge},
 			{Name: "moved", When: is("/moved"), Action: ipwarden.Allow, Response: "elsewhere"},
 			{Name: "no tor", When: policy.Expr{Op: policy.OpField, Type: policy.Bool, Field: ipwarden.FieldIsTor}, Action: ipwarden.Block},
@@ -171,7 +173,10 @@ func rules() policy.Config {
 			{Name: "few", When: is("/limited"), Limit: 2, Window: time.Minute},
 			{Name: "failures", When: below("/status/"), Limit: 2, Window: time.Hour, Algorithm: policy.Sliding, Count: unauthorized},
 		},
-		Responses: []policy.Response{{Name: "elsewhere", Status: 302, Redirect: []policy.Expr{text("/elsewhere")}}},
+		Responses: []policy.Response{
+			{Name: "elsewhere", Status: 302, Redirect: []policy.Expr{text("/elsewhere")}},
+			{Name: "för lagens skull", Status: 451, Title: "Inte här", Detail: "Enligt lag: \"nej\" 𝄞", HTML: "<!doctype html><h1>Inte här</h1>\n"},
+		},
 		// The tests ask often, and more than once a test.
 		DefaultRoute: policy.Route{Budget: 10 * time.Second, FailMode: policy.FailOpen},
 	}
