@@ -103,15 +103,6 @@ func (x *Extractor) walk(f form, lines []string, peer place) (place, Status) {
 	return near, Internal
 }
 
-// lone4 reads a list that is one IPv4 address and nothing else, as most are.
-func lone4(f form, s string) (addr netip.Addr, ok bool) {
-	if f != list || len(s) > len("255.255.255.255") {
-		return addr, false
-	}
-	addr, n := parse4(s)
-	return addr, n > 0 && n == len(s)
-}
-
 // one reads a header that a proxy overwrites, so that a second line or element
 // is not the proxy's.
 func (x *Extractor) one(f form, lines []string, peer place) (place, Status) {
