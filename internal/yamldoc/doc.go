@@ -7,6 +7,6 @@
 //	…
 //	return d.Err()
 //
-// It refuses what makes a file read differently from how it looks: merge keys,
+// [ParseParts] goes on where a file is no YAML. It refuses what makes a file read differently from how it looks: merge keys,
 // anchors, aliases, tags, and more than one document.
 package yamldoc

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/goccy/go-yaml"
@@ -29,6 +30,12 @@ type Document struct {
 	lines    []string
 	mistakes Mistakes
 	dropped  int
+	notes    []string // said after all mistakes
+
+	// Of ParseParts: Mapping looks for keys that stand twice, and lost has the words of
+	// what could not be read, by the part it is in.
+	twice bool
+	lost  map[string][]string
 }
 
 // New is a Document without text, for mistakes that are found later.
@@ -38,34 +45,82 @@ func New(file string) *Document { return &Document{file: file} }
 // the file is empty or is no YAML.
 func Parse(r io.Reader, file string, limit int64) (*Document, ast.Node) {
 	d := &Document{file: file}
+	text, ok := d.readAll(r, limit)
+	if !ok {
+		return d, nil
+	}
+	tokens, ok := d.tokens(text)
+	if !ok {
+		return d, nil
+	}
+	f, err := parser.Parse(tokens, 0)
+	if err != nil {
+		d.notYAML(err)
+		return d, nil
+	}
+	return d, d.only(f)
+}
+
+// readAll reads the text, of at most limit bytes.
+func (d *Document) readAll(r io.Reader, limit int64) (text string, ok bool) {
 	data, err := io.ReadAll(io.LimitReader(r, limit+1))
 	switch {
 	case err != nil:
 		d.Whole("cannot be read: " + err.Error())
-		return d, nil
 	case int64(len(data)) > limit:
 		d.Whole(fmt.Sprintf("is larger than %d MiB", limit>>20))
-		return d, nil
 	case !utf8.Valid(data):
 		d.Whole("is not UTF-8 text")
-		return d, nil
+	default:
+		d.lines = strings.Split(string(data), "\n")
+		return string(data), true
 	}
-	d.lines = strings.Split(string(data), "\n")
-	tokens := lexer.Tokenize(string(data))
+	return "", false
+}
+
+// tokens are those of a text, whose lines have these numbers in the file; without
+// numbers it is the file. false when they are noted to be too deep.
+func (d *Document) tokens(text string, numbers ...int) (token.Tokens, bool) {
+	tokens := lexer.Tokenize(text)
+	if len(numbers) > 0 {
+		for _, t := range tokens {
+			t.Position.Line = numbers[min(max(t.Position.Line, 1), len(numbers))-1]
+		}
+	}
 	if t := tooDeep(tokens); t != nil {
 		d.At(t, fmt.Sprintf("nests more than %d brackets, dashes or keys in one place", maxDepth))
-		return d, nil
+		return nil, false
 	}
-	f, err := parser.Parse(plainColons(tokens), 0)
-	if err != nil {
-		if e, ok := err.(yaml.Error); ok && e.GetToken() != nil {
-			d.At(e.GetToken(), "this is not YAML: "+e.GetMessage())
-		} else {
-			d.Whole("is not YAML: " + err.Error())
+	return plainColons(tokens), true
+}
+
+// notYAML notes what the parser says.
+func (d *Document) notYAML(err error) {
+	if e, ok := err.(yaml.Error); ok && e.GetToken() != nil {
+		t := e.GetToken()
+		if line := t.Position.Line; line >= 1 && line <= len(d.lines) {
+			if tab := strings.IndexByte(d.lines[line-1], '\t'); tab >= 0 && strings.Trim(d.lines[line-1][:tab], " ") == "" {
+				d.Place(line, tab+1, "this is not YAML: a tab indents the line, where only spaces may stand")
+				return
+			}
 		}
-		return d, nil
+		message := "this is not YAML: " + e.GetMessage()
+		if line := t.Position.Line; line >= 1 && line <= len(d.lines) && opens(d.lines[line-1]) {
+			message += "; is a bracket of this line not closed?"
+		}
+		d.At(t, message)
+		return
 	}
-	var body ast.Node
+	d.Whole("is not YAML: " + err.Error())
+}
+
+// opens reports whether a line has more brackets that open than close.
+func opens(line string) bool {
+	return strings.Count(line, "{") > strings.Count(line, "}") || strings.Count(line, "[") > strings.Count(line, "]")
+}
+
+// only is the only document of a file.
+func (d *Document) only(f *ast.File) (body ast.Node) {
 	for _, doc := range f.Docs {
 		if doc.Body == nil || doc.Body.Type() == ast.CommentType || doc.Body.Type() == ast.NullType {
 			continue
@@ -76,7 +131,7 @@ func Parse(r io.Reader, file string, limit int64) (*Document, ast.Node) {
 		}
 		body = doc.Body
 	}
-	return d, body
+	return body
 }
 
 // Start is the token at which a node begins; a mapping's own is its first colon.
@@ -111,6 +166,23 @@ func (d *Document) At(t *token.Token, message string) {
 	d.Place(t.Position.Line, t.Position.Column, message)
 }
 
+// Elsewhere notes a mistake in another file, which this one names: text is its line,
+// of which nothing steers a terminal.
+func (d *Document) Elsewhere(file string, line, column int, text, message string) {
+	m := &Mistake{File: file, Message: message, Line: line, Column: column}
+	shown := strings.Map(func(r rune) rune {
+		if r != '\t' && !unicode.IsPrint(r) {
+			return utf8.RuneError
+		}
+		return r
+	}, strings.TrimRight(text, "\r"))
+	m.Excerpt, m.caret = excerpt(shown, column)
+	d.add(m)
+}
+
+// Note is said behind all mistakes, where there is one: what was not looked at.
+func (d *Document) Note(message string) { d.notes = append(d.notes, message) }
+
 // Place notes a mistake at a line and a column, both from 1; line 0 is the file
 // as a whole.
 func (d *Document) Place(line, column int, message string) {
@@ -132,9 +204,19 @@ func (d *Document) add(m *Mistake) {
 	d.mistakes = append(d.mistakes, m)
 }
 
-// Err returns all mistakes, in the order of the file.
+// Err returns all mistakes, in the order of the file; behind them those of files
+// that it names.
 func (d *Document) Err() error {
 	slices.SortStableFunc(d.mistakes, func(a, b *Mistake) int {
+		if a.File != b.File {
+			switch d.file {
+			case a.File:
+				return -1
+			case b.File:
+				return 1
+			}
+			return strings.Compare(a.File, b.File)
+		}
 		if a.Line != b.Line {
 			return a.Line - b.Line
 		}
@@ -143,6 +225,12 @@ func (d *Document) Err() error {
 	if d.dropped > 0 {
 		d.mistakes = append(d.mistakes, &Mistake{File: d.file, Message: fmt.Sprintf("and %d more mistakes", d.dropped)})
 		d.dropped = 0
+	}
+	if len(d.mistakes) > 0 {
+		for _, note := range d.notes {
+			d.mistakes = append(d.mistakes, &Mistake{File: d.file, Message: note})
+		}
+		d.notes = nil
 	}
 	return d.mistakes.orNil()
 }
@@ -165,11 +253,23 @@ func (d *Document) Mapping(n ast.Node, what string) ([]Pair, bool) {
 		return nil, false
 	}
 	var pairs []Pair
+	var first map[string]int
+	if d.twice {
+		first = map[string]int{}
+	}
 	for it := m.MapRange(); it.Next(); {
 		kv := it.KeyValue()
 		if kv.Key.IsMergeKey() {
 			d.At(kv.Key.GetToken(), "merge keys are not read here; write the keys out")
 			continue
+		}
+		if name, t := keyText(kv.Key), kv.Key.GetToken(); d.twice && t.Position != nil {
+			if at, twice := first[name]; twice {
+				d.At(t, fmt.Sprintf("%q is in line %d already, and a mapping has each key once; put the two together", Clip(name, 64), pairs[at].Token.Position.Line))
+				pairs[at].Value = joinedValues(pairs[at].Value, kv.Value) // so that both are looked at
+				continue
+			}
+			first[name] = len(pairs)
 		}
 		pairs = append(pairs, Pair{Key: keyText(kv.Key), Token: kv.Key.GetToken(), Value: kv.Value})
 	}

@@ -86,16 +86,22 @@ func Read(name string, text []byte, opts Options) (*Policy, error) {
 	if opts.Scores == nil {
 		opts.Scores = risk.Scores
 	}
-	d, body := yamldoc.Parse(bytes.NewReader(text), name, maxPolicy)
+	d, body := yamldoc.ParseParts(bytes.NewReader(text), name, maxPolicy)
 	f := &file{
-		Document: d, opts: opts, lists: map[string]int{},
+		Document: d, opts: opts, also: &files, lists: map[string]int{},
 		defaults: defaults{shared: 4, rollup: [2]uint32{4, 16}}, sources: map[int]string{},
 	}
 	f.cfg.Scores = opts.Scores
 	f.cfg.Crawlers.Allow = true
 	f.read(body)
-	if err := f.Err(); err != nil {
-		return nil, err
+	if f.untested { // a test that cannot be read does not keep the others from being run
+		switch n := len(f.tests); {
+		case n == 1:
+			f.Note("its test was not run, because of what is wrong elsewhere")
+		case n > 1:
+			f.Note(fmt.Sprintf("its %d tests were not run, because of what is wrong elsewhere", n))
+		}
+		return nil, f.Err()
 	}
 	f.cfg.Foreign = f.conds.foreign
 	program, err := policy.New(f.cfg)
@@ -149,6 +155,8 @@ type file struct {
 	lists    map[string]int // numbers
 	names    []string       // of limits
 	sources  map[int]string
+	also     *[]string // files that were read for it
+	untested bool      // something else than a test is wrong
 }
 
 // defaults are what limits take where they do not say.
@@ -222,6 +230,7 @@ func (f *file) read(body ast.Node) {
 	part("limits", f.readLimits)
 	part("routes", f.readRoutes)
 	f.sharePending()
+	f.untested = f.Count() > 0
 	part("tests", f.readTests)
 }
 
@@ -231,7 +240,14 @@ func (f *file) newConditions(lists ast.Node) *conditions {
 	var names []string
 	if m, ok := lists.(ast.MapNode); ok {
 		for it := m.MapRange(); it.Next(); {
-			names = append(names, it.Key().GetToken().Value)
+			if name := it.Key().GetToken().Value; !slices.Contains(names, name) {
+				names = append(names, name)
+			}
+		}
+	}
+	for _, name := range f.Lost("lists") { // it may be there when the file is mended
+		if isWordName(name) && !slices.Contains(names, name) {
+			names = append(names, name)
 		}
 	}
 	c, err := newConditions(names)

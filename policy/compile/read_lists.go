@@ -7,6 +7,7 @@ import (
 	"iter"
 	"net/netip"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/goccy/go-yaml/ast"
 
@@ -148,28 +149,38 @@ func (f *file) listFile(p, format yamldoc.Pair, l *policy.List) {
 	f.facts(p, parser(bytes.NewReader(data), &feed.Meta{Name: name}), l)
 }
 
+// maxListMistakes bounds what is said of the lines of one file, so that something is
+// said of the policy too.
+const maxListMistakes = 20
+
 // plainList reads one network, address, AS or country a line, with expires=TIME
-// behind it where it ends by itself; # begins a comment.
+// behind it where it ends by itself; # begins a comment. Mistakes are said with their
+// place in that file.
 func (f *file) plainList(p yamldoc.Pair, name string, data []byte, l *policy.List) {
+	if read := *f.also; len(read) > 0 {
+		name = read[len(read)-1] // as it was found
+	}
 	bad := 0
 	lines := bufio.NewScanner(bytes.NewReader(data))
 	lines.Buffer(nil, 1<<16)
-	for n := 1; lines.Scan(); n++ {
-		row, _, _ := strings.Cut(lines.Text(), "#")
+	n := 1
+	for ; lines.Scan(); n++ {
+		text := lines.Text()
+		row, _, _ := strings.Cut(text, "#")
 		if row = strings.TrimSpace(row); row == "" {
 			continue
 		}
 		if what := addRow(row, l); what != "" {
-			if bad++; bad <= 5 {
-				f.At(p.Value.GetToken(), fmt.Sprintf("line %d of %s: %s", n, name, what))
+			if bad++; bad <= maxListMistakes {
+				f.Elsewhere(name, n, utf8.RuneCountInString(text[:strings.Index(text, row)])+1, text, what)
 			}
 		}
 	}
 	if err := lines.Err(); err != nil {
-		f.At(p.Value.GetToken(), fmt.Sprintf("the file cannot be read: %v", err))
+		f.At(p.Value.GetToken(), fmt.Sprintf("the file cannot be read: line %d: %v", n, err))
 	}
-	if bad > 5 {
-		f.At(p.Value.GetToken(), fmt.Sprintf("and %d more lines of %s", bad-5, name))
+	if bad > maxListMistakes {
+		f.At(p.Value.GetToken(), fmt.Sprintf("and %d more lines of %s are wrong", bad-maxListMistakes, name))
 	}
 }
 

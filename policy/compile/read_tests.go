@@ -24,11 +24,15 @@ func (f *file) readTests(n ast.Node) {
 		}
 		t.Request = ipwarden.Request{Method: "GET", Host: "example.com", Path: "/", Scheme: "https"}
 		t.Client = netip.AddrFrom4([4]byte{192, 0, 2, 1})
+		before := f.Count()
 		pairs, has, ok := f.each(item, "a test", f.testKeys(&t))
 		if !ok || len(pairs) == 0 {
 			continue
 		}
 		f.need(pairs[0], has, "a test", "expect")
+		if f.Count() > before {
+			continue // what it expects is not known
+		}
 		if t.Name == "" {
 			t.Name = fmt.Sprintf("line %d", t.Line)
 		}

@@ -90,6 +90,9 @@ func addRow(row string, l *policy.List) (wrong string) {
 		what = row
 	}
 	if !readEntry(what, &t) {
+		if _, err := netip.ParsePrefix(what); err == nil {
+			return badPrefix(what)
+		}
 		return fmt.Sprintf("%q is no network, address, AS or country, such as 203.0.113.0/24, AS64500, SE", yamldoc.Clip(row, 64))
 	}
 	addEntry(l, t)

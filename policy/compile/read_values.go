@@ -132,7 +132,7 @@ func (f *file) duration(n ast.Node, what string, low, high time.Duration) time.D
 // response reads the name of a response.
 func (f *file) response(n ast.Node) string {
 	s, ok := f.Text(n, "response")
-	if !ok || slices.ContainsFunc(f.cfg.Responses, func(r policy.Response) bool { return r.Name == s }) {
+	if !ok || slices.Contains(f.Lost("responses"), s) || slices.ContainsFunc(f.cfg.Responses, func(r policy.Response) bool { return r.Name == s }) {
 		return s
 	}
 	var names []string
