@@ -4,8 +4,10 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math/rand/v2"
+	"net/netip"
 	"os"
 	"os/exec"
 	"runtime"
@@ -28,6 +30,7 @@ const (
 	checkFirstRow  = "ipwarden, a check, the first of each key"
 	checkOtherRow  = "ipwarden, an unknown key"
 	settleRow      = "ipwarden, a check and its counting, zipf keys"
+	underwayRow    = "ipwarden, the same with client and referer, eight calls under way"
 	keyMemoryRow   = "ipwarden, memory of a key and its account"
 	mapRow         = "a map of SHA-256 under a RWMutex, random keys"
 	mapZipfRow     = "the same map, zipf keys"
@@ -68,9 +71,9 @@ type accountRow struct {
 func accountKinds() []accountKind {
 	return []accountKind{
 		{name: "map", rows: []string{mapRow, mapZipfRow, mapMemoryRow}, run: runKeyMap},
-		{name: "authorizer", rows: []string{checkRow, checkZipfRow, checkFirstRow, settleRow, checkOtherRow, keyMemoryRow}, run: runAuthorizer},
+		{name: "authorizer", rows: []string{checkRow, checkZipfRow, checkFirstRow, settleRow, underwayRow, checkOtherRow, keyMemoryRow}, run: runAuthorizer},
 		{name: "incr", rows: []string{incrRow, incrPipelineRow}, usage: true, redis: true, run: runIncr},
-		{name: "ledger", rows: []string{counterKeyRow, counterClientRow, counterRefererRow, countCallRow, readLedgerRow}, usage: true, run: runLedger},
+		{name: "ledger", rows: []string{drawRow, counterKeyRow, counterClientRow, expectClientRow, counterRefererRow, countCallRow, expectCallRow, readLedgerRow}, usage: true, run: runLedger},
 		{name: "endtoend", rows: []string{endToEndRow}, usage: true, run: runEndToEnd},
 		{name: "mget", rows: []string{readMGETRow}, usage: true, redis: true, run: runMGET},
 		{name: "rediscallers", rows: []string{readRedisRow}, usage: true, redis: true, run: runRedisCallers},
@@ -347,8 +350,51 @@ func runAuthorizer(c *accountCase) (map[string]accountCost, error) {
 		}
 		out[row.name] = cost
 	}
+	out[underwayRow], err = c.underway(a, zipf)
 	runtime.KeepAlive(texts)
-	return out, nil
+	return out, err
+}
+
+// underway checks calls and counts each of them when eight more were checked: as in a
+// server, where what a look-up and its answer cost lies between.
+func (c *accountCase) underway(a *authz.Authorizer, texts []string) (accountCost, error) {
+	type from struct {
+		client netip.Addr
+		page   string
+	}
+	pages := make([]string, usageHosts)
+	for i := range pages {
+		pages[i] = fmt.Sprintf("https://www.shop-%d.example/checkout", i)
+	}
+	who := make([]from, limitEvents) // in the order of its use
+	for j, i := range usageWorkload() {
+		who[j] = from{addressOf(i), pages[i%usageHosts]}
+	}
+	const between = 8
+	var calls [2 * between]authz.Call
+	now := time.Now()
+	pass := func(n int) error {
+		for i := range n {
+			call := &calls[i%len(calls)]
+			call.Reset()
+			call.Key, call.Items, call.Now = texts[i&(limitEvents-1)], 1, now
+			call.Client, call.Referer = who[i&(limitEvents-1)].client, who[i&(limitEvents-1)].page
+			if a.Check(call) != nil {
+				return errors.New("a known key is refused")
+			}
+			if i >= between {
+				a.Settle(&calls[(i-between)%len(calls)], 200, 1, false)
+			}
+		}
+		for i := n - between; i < n; i++ {
+			a.Settle(&calls[i%len(calls)], 200, 1, false)
+		}
+		return nil
+	}
+	if err := pass(limitEvents); err != nil {
+		return accountCost{}, err
+	}
+	return c.cost(c.calls(), func() error { return pass(c.calls()) })
 }
 
 // runKeyMap is what one writes first: a hash, a map, a lock and a counter. It knows no

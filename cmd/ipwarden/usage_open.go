@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
@@ -191,10 +190,10 @@ func (f *usageFlags) roots() (*x509.CertPool, error) {
 	return roots, nil
 }
 
-// Record counts, and notes from where calls came for who owns the account.
-func (r *counting) Record(k *usage.Key, e customer.Endpoint, c customer.Class, n uint32, client netip.Addr, referer string) {
-	r.Meter.Record(k, e, c, n, client, referer)
-	r.busiest.Note(k.Account, c, n, client, time.Unix(r.clock.Load(), 0))
+// RecordExpected counts, and notes from where calls came for who owns the account.
+func (r *counting) RecordExpected(k *usage.Key, e customer.Endpoint, c customer.Class, n uint32, x *usage.Expected) {
+	r.Meter.RecordExpected(k, e, c, n, x)
+	r.busiest.Note(k.Account, c, n, x.Client, time.Unix(r.clock.Load(), 0))
 }
 
 // tick keeps the clock until ctx ends.

@@ -71,6 +71,7 @@ func (a *Authorizer) checkAnonymous(c *Call) *Refusal {
 		c.requests[c.limits] = limit.Request{Rate: &t.rate, Key: a.seed.SumPrefix(a.salts[1], network)}
 		c.limits++
 	}
+	a.expect(c, &a.nobody, customer.Charged)
 	return a.chargeAnonymous(c, c.Items)
 }
 
@@ -122,7 +123,7 @@ func (a *Authorizer) settleAnonymous(c *Call, status, n int) {
 		n = 1
 	}
 	if n > 0 {
-		a.usage.Record(&a.nobody, c.Endpoint, class, uint32(n), c.Client, hostOf(c.Referer))
+		a.record(c, &a.nobody, class, n)
 	}
 }
 

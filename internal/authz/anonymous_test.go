@@ -14,11 +14,17 @@ import (
 // recorded keeps what is counted.
 type recorded struct {
 	*usage.Memory
-	got []string
+	got     []string
+	referer string
 }
 
-func (r *recorded) Record(k *usage.Key, e customer.Endpoint, c customer.Class, n uint32, client netip.Addr, _ string) {
-	r.got = append(r.got, fmt.Sprintf("%s %s %s %d %s", k.ID, e, c, n, client))
+func (r *recorded) Expect(x *usage.Expected, _ *usage.Key, _ customer.Endpoint, _ customer.Class, client netip.Addr, referer string) {
+	x.Client = client
+	r.referer = referer
+}
+
+func (r *recorded) RecordExpected(k *usage.Key, e customer.Endpoint, c customer.Class, n uint32, x *usage.Expected) {
+	r.got = append(r.got, fmt.Sprintf("%s %s %s %d %s %s", k.ID, e, c, n, x.Client, r.referer))
 }
 
 // Calls without a key are counted apart, and those that are refused for the lack of one
@@ -35,7 +41,7 @@ func TestAnonymousIsCounted(t *testing.T) {
 	}
 	client := netip.MustParseAddr("192.0.2.7")
 	ask := func(status, items int) {
-		c := &Call{Client: client, Endpoint: customer.EndpointBulk, Items: items, Now: time.Now()}
+		c := &Call{Client: client, Endpoint: customer.EndpointBulk, Referer: "https://shop.example:8443?a@b/c", Items: items, Now: time.Now()}
 		if r := a.Check(c); r != nil {
 			status = r.Code.Status()
 		}
@@ -47,7 +53,7 @@ func TestAnonymousIsCounted(t *testing.T) {
 	ask(404, 1)
 	ask(200, 3)
 	none := customer.AnonymousKey.String()
-	want := []string{none + " bulk charged 4 192.0.2.7", none + " bulk failed 1 192.0.2.7", none + " bulk limited 1 192.0.2.7"}
+	want := []string{none + " bulk charged 4 192.0.2.7 shop.example:8443", none + " bulk failed 1 192.0.2.7 shop.example:8443", none + " bulk limited 1 192.0.2.7 shop.example:8443"}
 	if !slices.Equal(counts.got, want) {
 		t.Errorf("counted %q, want %q", counts.got, want)
 	}

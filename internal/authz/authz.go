@@ -27,8 +27,12 @@ type Counts interface {
 	Directory() *usage.Directory
 	// Each calls yield with all Subjects, until it says no.
 	Each(yield func(usage.Subject, *usage.Standing, usage.Terms) bool)
-	// Record counts n calls, on the way of a request: nanoseconds, no allocation.
-	Record(k *usage.Key, e customer.Endpoint, c customer.Class, n uint32, client netip.Addr, referer string)
+	// Expect says that a call of class Charged or Tested was admitted, which is counted once
+	// it is answered. It keeps in x whom it is counted of, and begins to fetch the memory.
+	Expect(x *usage.Expected, k *usage.Key, e customer.Endpoint, c customer.Class, client netip.Addr, referer string)
+	// RecordExpected counts n calls, on the way of a request: nanoseconds, no allocation. Of
+	// another class than was expected they are counted by key.
+	RecordExpected(k *usage.Key, e customer.Endpoint, c customer.Class, n uint32, x *usage.Expected)
 }
 
 // Config says what an [Authorizer] works with. The zero value is not usable.

@@ -30,6 +30,8 @@ type Call struct {
 	since     time.Duration // Now on the clock of the cells
 	taken     int64         // of the quotas
 	left      uint32        // of the burst
+	expects   bool          // expected is of this call
+	expected  usage.Expected
 	refused   Refusal
 	requests  [2]limit.Request // without a key
 	results   [2]limit.Result
@@ -44,6 +46,9 @@ func (c *Call) Reset() {
 	c.key, c.account, c.by, c.anonymous, c.since, c.taken, c.left = nil, nil, nil, false, 0, 0, 0
 	if c.refused.Code != Admitted { // else it is as it was
 		c.refused = Refusal{}
+	}
+	if c.expects {
+		c.expects, c.expected = false, usage.Expected{}
 	}
 	if c.limits > 0 {
 		c.requests, c.results, c.limits = [2]limit.Request{}, [2]limit.Result{}, 0

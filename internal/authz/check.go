@@ -64,7 +64,27 @@ func (a *Authorizer) Check(c *Call) *Refusal {
 		c.refused.scope = c.Scope
 		return a.refuse(c, WrongScope)
 	}
+	class := customer.Charged
+	if k.flags&flagTest != 0 {
+		class = customer.Tested
+	}
+	a.expect(c, &k.Key, class)
 	return a.charge(c, c.Items)
+}
+
+// expect has the memory fetched in which the call will be counted by Settle. Until then
+// it is looked up and answered, which is time enough.
+func (a *Authorizer) expect(c *Call, k *usage.Key, class customer.Class) {
+	c.expects = true
+	a.usage.Expect(&c.expected, k, c.Endpoint, class, c.Client, hostOf(c.Referer))
+}
+
+// record counts n calls.
+func (a *Authorizer) record(c *Call, k *usage.Key, class customer.Class, n int) {
+	if !c.expects { // it was refused before that
+		c.expects, c.expected.Client = true, c.Client
+	}
+	a.usage.RecordExpected(k, c.Endpoint, class, uint32(n), &c.expected)
 }
 
 // More charges a call that was admitted for n look-ups more, which are answered all
@@ -218,7 +238,7 @@ func (a *Authorizer) Settle(c *Call, status, n int, more bool) {
 	if n == 0 {
 		return
 	}
-	a.usage.Record(&c.key.Key, c.Endpoint, class, uint32(n), c.Client, hostOf(c.Referer))
+	a.record(c, &c.key.Key, class, n)
 }
 
 // classOf is what an answer is counted as.

@@ -46,13 +46,15 @@ func pageOf(s string) (scheme, host string, ok bool) {
 	if !ok {
 		return "", "", false
 	}
-	if i := strings.IndexAny(rest, "/?#"); i >= 0 {
-		rest = rest[:i]
+	for i := 0; i < len(rest); i++ {
+		switch rest[i] {
+		case '@':
+			return "", "", false
+		case '/', '?', '#':
+			rest = rest[:i]
+		}
 	}
-	if rest == "" || strings.IndexByte(rest, '@') >= 0 {
-		return "", "", false
-	}
-	return scheme, rest, true
+	return scheme, rest, rest != ""
 }
 
 // hostOf is the host of a Referer, "" when it has none.

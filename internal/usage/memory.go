@@ -45,8 +45,11 @@ func (m *Memory) Key(id customer.KeyID, account customer.AccountID) *Key {
 	return &k
 }
 
-// Record counts nothing: a Memory keeps what was admitted, and no books.
-func (m *Memory) Record(*Key, customer.Endpoint, customer.Class, uint32, netip.Addr, string) {}
+// Expect expects nothing.
+func (m *Memory) Expect(*Expected, *Key, customer.Endpoint, customer.Class, netip.Addr, string) {}
+
+// RecordExpected counts nothing: a Memory keeps what was admitted, and no books.
+func (m *Memory) RecordExpected(*Key, customer.Endpoint, customer.Class, uint32, *Expected) {}
 
 // Standing returns where a Subject stands, found or made; without terms it has no bound.
 func (m *Memory) Standing(s Subject) *Standing {

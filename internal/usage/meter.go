@@ -144,6 +144,29 @@ func (m *Meter) Record(k *Key, e customer.Endpoint, c customer.Class, n uint32, 
 	}
 }
 
+// An Expected is of whom a call will be counted, known when it is admitted. The zero
+// value has neither client nor page.
+type Expected struct {
+	Client netip.Addr
+	places ledger.Expected
+}
+
+// Expect begins to fetch the memory in which a call of class Charged or Tested will be
+// counted by [Meter.RecordExpected], if it is.
+func (m *Meter) Expect(x *Expected, k *Key, e customer.Endpoint, c customer.Class, client netip.Addr, referer string) {
+	x.Client = client
+	m.ledger.Expect(&x.places, &k.Key, e, c, client, referer)
+}
+
+// RecordExpected counts as Record does, of whom x expects.
+func (m *Meter) RecordExpected(k *Key, e customer.Endpoint, c customer.Class, n uint32, x *Expected) {
+	if c <= customer.Tested {
+		m.ledger.CountExpected(&k.Key, e, c, uint64(n), &x.places)
+	} else {
+		m.ledger.Count(&k.Key, e, c, uint64(n))
+	}
+}
+
 // Standing returns where a Subject stands, found or made; without terms it has no bound.
 func (m *Meter) Standing(s Subject) *Standing {
 	m.agg.mu.Lock()

@@ -36,10 +36,12 @@ func TestTake(t *testing.T) {
 		t.Errorf("the next day %d were taken, want the 5 that the month has left", got)
 	}
 	k := m.Key(3, 7)
+	var x Expected
 	if n := testing.AllocsPerRun(100, func() {
+		m.Expect(&x, k, customer.EndpointLookup, customer.Charged, netip.Addr{}, "")
 		s.Take(1)
 		s.Quota()
-		m.Record(k, customer.EndpointLookup, customer.Charged, 1, netip.Addr{}, "")
+		m.RecordExpected(k, customer.EndpointLookup, customer.Charged, 1, &x)
 	}); n != 0 {
 		t.Errorf("%v allocations", n)
 	}

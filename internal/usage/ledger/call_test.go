@@ -1,10 +1,13 @@
 package ledger
 
 import (
+	"fmt"
 	"maps"
 	"net/netip"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/ipwarden/ipwarden/internal/customer"
 )
@@ -47,7 +50,19 @@ func TestCountCall(t *testing.T) {
 		l.CountClient(a, n)
 		l.CountReferer(host, n)
 	})
-	got := all((*Ledger).CountCall)
+	expected := func(l *Ledger, k *Key, e customer.Endpoint, c customer.Class, n uint64, a netip.Addr, host string) {
+		var x Expected
+		l.Expect(&x, k, e, c, a, host)
+		l.CountExpected(k, e, c, n-n/2, &x)
+		l.CountExpected(k, e, c, n/2, &x) // as a stream does
+	}
+	for name, f := range map[string]func(*Ledger, *Key, customer.Endpoint, customer.Class, uint64, netip.Addr, string){"together": (*Ledger).CountCall, "expected": expected} {
+		testSums(t, name, all(f), want)
+	}
+}
+
+func testSums(t *testing.T, name string, got, want map[string]uint64) {
+	t.Helper()
 	// Which of them have no room is chance: the tables of two ledgers are laid out by
 	// their own numbers. Their sums are not.
 	sums := func(m map[string]uint64) map[string]uint64 {
@@ -63,9 +78,77 @@ func TestCountCall(t *testing.T) {
 		return out
 	}
 	if got, want := sums(got), sums(want); !maps.Equal(got, want) || len(want) < 6 {
-		t.Errorf("together %v, one by one %v", got, want)
+		t.Errorf("%s %v, one by one %v", name, got, want)
 	}
 	if got["no room"] == 0 || want["no room"] == 0 {
 		t.Errorf("no room for %d and %d calls, and there were more clients than places", got["no room"], want["no room"])
 	}
+}
+
+// What is expected may be counted wherever its place is by then: on the next day, in a
+// table of another size, behind others that came between, and many at once.
+func TestCountExpectedLater(t *testing.T) {
+	now := time.Date(2026, 11, 21, 23, 59, 0, 0, time.UTC)
+	l, err := Open(Config{Dir: t.TempDir(), Keys: 64, Clients: 1 << 10, Referers: 1 << 10, Now: func() time.Time { return now }, noSync: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	const calls = 300 // few enough that all have a place
+	k := l.Key(7, 1)
+	client := func(i int) netip.Addr { return netip.AddrFrom4([4]byte{192, 0, byte(i >> 8), byte(i)}) }
+	host := func(i int) string { return fmt.Sprintf("shop-%d.example", i) }
+	expected := make([]Expected, calls)
+	expect := func() {
+		for i := range expected {
+			l.Expect(&expected[i], k, customer.EndpointLookup, customer.Charged, client(i), host(i))
+		}
+	}
+	count := func() {
+		var all sync.WaitGroup
+		for w := range 4 {
+			all.Go(func() {
+				for i := w; i < calls; i += 4 {
+					for range 2 {
+						l.CountExpected(k, customer.EndpointLookup, customer.Charged, 1, &expected[i])
+					}
+				}
+			})
+		}
+		all.Wait()
+	}
+	check := func(each uint64) {
+		t.Helper()
+		got := map[string]uint64{}
+		l.Clients(func(p netip.Prefix, n uint64) bool { got[p.Addr().String()] += n; return true })
+		l.Referers(func(host string, n uint64) bool { got[host] += n; return true })
+		for i := range calls {
+			if a, h := got[client(i).String()], got[host(i)]; a != each || h != each {
+				t.Fatalf("client %d has %d, and its page %d, want %d", i, a, h, each)
+			}
+		}
+	}
+	expect() // none of them has a place yet
+	count()
+	check(2)
+	expect()
+	count()
+	check(4)
+	now = now.Add(2 * time.Minute)
+	if err := l.Freeze(nil); err != nil {
+		t.Fatal(err)
+	}
+	if l.clients.Load().day() != dayOf(now) {
+		t.Fatal("there is no table of the new day")
+	}
+	for i := range expected { // places that are there no more
+		if i%3 == 0 {
+			expected[i].atClient, expected[i].atReferer = 1<<31, 1<<31
+		}
+	}
+	count()
+	check(2)
+	// What is expected and never counted is nothing.
+	expect()
+	check(2)
 }

@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"encoding/binary"
+	"math/bits"
 	"net/netip"
 	"sync/atomic"
 	"time"
@@ -89,6 +90,10 @@ func (t *flatTable) counted(l *Ledger, i int, n uint64) {
 // that there is no division, and any size will do. The node's number is chance, so that
 // nobody can choose addresses that crowd.
 func (t *flatTable) home(key uint64) int {
+	if t.names != nil { // the key is a hash
+		i, _ := bits.Mul64(key, uint64(len(t.slots)-1))
+		return int(i)
+	}
 	return int(uint64(uint32(mix(key^t.node))) * uint64(len(t.slots)-1) >> 32)
 }
 
