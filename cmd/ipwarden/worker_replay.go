@@ -12,8 +12,6 @@ import (
 	"syscall"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/ipwarden/ipwarden/internal/eventfile"
 	"github.com/ipwarden/ipwarden/internal/worker"
 )
@@ -142,7 +140,7 @@ func replayFile(ctx context.Context, r *worker.Replay, name, kept string) error 
 		return err
 	}
 	defer in.Close()
-	if err := unix.Flock(int(in.Fd()), unix.LOCK_EX); err != nil { // a write that has begun ends
+	if err := eventfile.Lock(in); err != nil { // a write that has begun ends
 		return err
 	}
 	out, err := eventfile.New(eventfile.Config{Path: kept})

@@ -20,8 +20,6 @@ import (
 	"slices"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/ipwarden/ipwarden/internal/worker"
 )
 
@@ -127,7 +125,7 @@ func (o *Output) lock() (size int64, err error) {
 				return 0, err
 			}
 		}
-		if err := unix.Flock(int(o.f.Fd()), unix.LOCK_EX); err != nil {
+		if err := Lock(o.f); err != nil {
 			return 0, fmt.Errorf("eventfile: %s: %w", o.c.Path, err)
 		}
 		here, err := o.f.Stat()
@@ -151,7 +149,7 @@ func (o *Output) lock() (size int64, err error) {
 
 func (o *Output) unlock() {
 	if o.f != nil {
-		_ = unix.Flock(int(o.f.Fd()), unix.LOCK_UN)
+		_ = unlock(o.f)
 	}
 }
 
