@@ -17,6 +17,7 @@ import (
 
 	"github.com/ipwarden/ipwarden/dataset"
 	"github.com/ipwarden/ipwarden/internal/api"
+	"github.com/ipwarden/ipwarden/internal/console"
 	"github.com/ipwarden/ipwarden/internal/redact"
 )
 
@@ -150,6 +151,7 @@ func (c *serveCmd) Run(e *env) error {
 		Data:   s.data(),
 		Info:   func(d api.Data) api.Info { return describe(dataOf(d)) },
 		Scores: scores, Gate: s.gate.routes(), GateOnly: c.gateOnly, Dialects: dialects, Accounts: s.keys.authorizer(), Usage: s.keys.rows(), Client: client, Mounts: mounts, SignIn: s.keys.page("sign-in"), SignUp: s.keys.page("sign-up"),
+		Session: s.keys.session(c.reachedAt()), Account: console.Prefix,
 		Watch: s.shield.sight(), Operator: operator, Parts: s.parts(),
 		Impaired: s.beside.impaired, Now: e.now, Version: version(), PublicURL: c.PublicURL, Log: log,
 	})

@@ -39,6 +39,14 @@ func (r *keyRun) page(name string) string {
 	return console.Prefix + "/" + name
 }
 
+// session is the name of the cookie of who is signed in; empty where nobody is.
+func (r *keyRun) session(url string) string {
+	if r == nil {
+		return ""
+	}
+	return console.SessionCookie(url)
+}
+
 // pages are the web pages of accounts; nothing without them. client tells who asks; nil
 // is the peer.
 func (r *keyRun) pages(url string, client func(netip.Addr, ipwarden.Header) netip.Addr, e *env, log *slog.Logger) ([]api.Mount, error) {

@@ -66,6 +66,11 @@ type Config struct {
 	// "/account/sign-in": the pages lead there. Default: they lead to none.
 	SignIn, SignUp string
 
+	// Session is the cookie of who is signed in, and Account where such a person goes:
+	// the page at / leads there and not to SignIn. Whether the session still lasts is
+	// said there. Default: nobody is signed in.
+	Session, Account string
+
 	// Mounts are what others answer, at the net/http listener. Default: nothing.
 	Mounts []Mount
 

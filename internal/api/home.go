@@ -57,7 +57,7 @@ func (x *exchange) home(refused *problem) *problem {
 // homePage writes the page. Links that people follow here carry all sorts of
 // parameters, so only ip and explain count, and what is wrong with it the page says.
 func (x *exchange) homePage(refused *problem) *problem {
-	pg := &homePage{Base: x.api.pages.base, Self: true, Date: dateOnly(x.st.info.Date)}
+	pg := &homePage{Base: x.api.pages.base, Self: true, Date: dateOnly(x.st.info.Date), In: x.signedIn()}
 	for pair := range strings.SplitSeq(x.query, "&") {
 		name, value, _ := strings.Cut(pair, "=")
 		switch name {
@@ -104,10 +104,26 @@ func (x *exchange) homePage(refused *problem) *problem {
 	return nil
 }
 
+// signedIn reports whether a browser has the cookie of a session.
+func (x *exchange) signedIn() bool {
+	if x.api.cfg.Session == "" || x.header == nil {
+		return false
+	}
+	for _, line := range x.header.Values("Cookie") {
+		for pair := range strings.SplitSeq(line, ";") {
+			if name, value, _ := strings.Cut(strings.TrimSpace(pair), "="); name == x.api.cfg.Session && value != "" {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 type homePage struct {
 	Base, Asked, Error, Date string
 	Self, Explain            bool // the caller's own; the evidence is unfolded
 	NeedsKey                 bool // nobody without one is answered: Error says so
+	In                       bool // who asks is signed in
 	IP, Path, Spelled        string
 	Where, Who               string
 	Chips                    []chip

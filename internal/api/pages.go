@@ -53,9 +53,10 @@ func newPages(c *Config, listen string) (*pages, error) {
 	p.csp = "default-src 'none'; style-src 'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) +
 		"'; img-src data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 	t, err := template.New("").Funcs(template.FuncMap{
-		"style":  func() template.CSS { return template.CSS(css) }, // our own file, not input
-		"signIn": func() string { return c.SignIn },
-		"signUp": func() string { return c.SignUp },
+		"style":   func() template.CSS { return template.CSS(css) }, // our own file, not input
+		"signIn":  func() string { return c.SignIn },
+		"signUp":  func() string { return c.SignUp },
+		"account": func() string { return c.Account },
 	}).ParseFS(pageFiles, "pages/*.html")
 	if err != nil {
 		return nil, err

@@ -152,6 +152,26 @@ func TestNewSaysWhatIsWrong(t *testing.T) {
 	}
 }
 
+// Who is signed in is led to the account, and not asked to sign up.
+func TestHomePageSignedIn(t *testing.T) {
+	a, _ := withAccounts(t, func(c *Config) {
+		c.SignIn, c.SignUp, c.Session, c.Account = "/account/sign-in", "/account/sign-up", "__Host-session", "/account"
+	})
+	for cookie, in := range map[string]bool{"a=b; __Host-session=text": true, "__Host-session=": false, "session=text": false, "x__Host-session=text": false} {
+		body := a.answer(t, "GET", "/", browser, func(r *http.Request) { r.Header.Set("Cookie", cookie) }).Body.String()
+		for _, s := range []string{`href="/account/keys"`, `href="/account">Your account`} {
+			if strings.Contains(body, s) != in {
+				t.Errorf("with %q: %q is there: %t", cookie, s, !in)
+			}
+		}
+		for _, s := range []string{"Sign up", "Sign in", "two minutes"} {
+			if strings.Contains(body, s) == in {
+				t.Errorf("with %q: %q is there: %t", cookie, s, in)
+			}
+		}
+	}
+}
+
 // Who has no key and needs one is told where to get it, and not that something failed;
 // what the page says to type has one in it.
 func TestHomePageNeedsKey(t *testing.T) {

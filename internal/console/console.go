@@ -18,6 +18,7 @@ import (
 
 	"github.com/ipwarden/ipwarden/internal/account"
 	"github.com/ipwarden/ipwarden/internal/account/people"
+	"github.com/ipwarden/ipwarden/internal/account/peoplehttp"
 	"github.com/ipwarden/ipwarden/internal/customer"
 	"github.com/ipwarden/ipwarden/internal/usage"
 )
@@ -83,7 +84,7 @@ func New(c Config) (*Console, error) {
 	}
 	c.URL = strings.TrimRight(c.URL, "/")
 	if c.Client == nil {
-		c.Client = peer
+		c.Client = peoplehttp.Peer
 	}
 	if c.Callers == nil {
 		c.Callers = func(customer.AccountID) []usage.Frequent { return nil }
@@ -111,17 +112,11 @@ func New(c Config) (*Console, error) {
 	if err := cross.AddTrustedOrigin(u.Scheme + "://" + u.Host); err != nil {
 		return nil, fmt.Errorf("console: %w", err)
 	}
+	cross.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		k.fail(&visit{Console: k, w: w, r: r}, errElsewhere)
+	}))
 	k.handler = cross.Handler(k.routes())
 	return k, nil
-}
-
-// peer is who asks where nobody is believed about that.
-func peer(r *http.Request) netip.Addr {
-	p, err := netip.ParseAddrPort(r.RemoteAddr)
-	if err != nil {
-		return netip.Addr{}
-	}
-	return p.Addr().Unmap().WithZone("")
 }
 
 // maxForm bounds what a form may send, bytes.

@@ -210,8 +210,8 @@ func TestForgedForms(t *testing.T) {
 	s := newSite(t, "https://ip.example")
 	s.join("ada@example.com")
 	for _, header := range [][]string{{"Sec-Fetch-Site", "cross-site"}, {"Sec-Fetch-Site", "same-site"}, {"Origin", "https://evil.example"}} {
-		if code, _ := s.do("POST", "https://ip.example/account/keys", url.Values{"kind": {"secret"}, "mode": {"live"}, "scope": {"lookup"}}, header...); code != 403 {
-			t.Errorf("%v: status %d", header, code)
+		if code, body := s.do("POST", "https://ip.example/account/keys", url.Values{"kind": {"secret"}, "mode": {"live"}, "scope": {"lookup"}}, header...); code != 403 || !strings.Contains(body, "another site has sent this form") || !strings.Contains(body, "</html>") {
+			t.Errorf("%v: status %d, %s", header, code, body)
 		}
 	}
 	if code, _ := s.do("POST", "https://ip.example/account/keys", url.Values{"kind": {"secret"}, "mode": {"live"}, "scope": {"lookup"}}, "Sec-Fetch-Site", "same-origin"); code != 200 {

@@ -118,9 +118,10 @@ func (v *visit) show(status int, name string, p *page) {
 
 // What a page can be instead.
 var (
-	errNotHere  = errors.New("there is no such page")
-	errForm     = errors.New("the form was too large, or is none")
-	errInternal = errors.New("something went wrong here")
+	errNotHere   = errors.New("there is no such page")
+	errElsewhere = errors.New("another site has sent the form")
+	errForm      = errors.New("the form was too large, or is none")
+	errInternal  = errors.New("something went wrong here")
 )
 
 // fail shows what went wrong, where there is no form to show it at.
@@ -131,6 +132,8 @@ func (k *Console) fail(v *visit, err error) {
 	switch {
 	case errors.Is(err, errNotHere), errors.Is(err, account.ErrNotFound):
 		status, p.Title, p.Wrong = http.StatusNotFound, "Not found", []string{"There is nothing here. It may have been, or the link is not whole."}
+	case errors.Is(err, errElsewhere):
+		status, p.Wrong = http.StatusForbidden, []string{"Your browser says that another site has sent this form. Nothing was done. If it was you, open the page here and send it again."}
 	case errors.Is(err, errForm):
 		status, p.Wrong = http.StatusBadRequest, []string{"What the form has sent cannot be read, or is too much."}
 	case errors.Is(err, account.ErrUnavailable), errors.Is(err, context.DeadlineExceeded):

@@ -55,6 +55,12 @@ func (k *Console) cookieName(name string) string {
 	return name
 }
 
+// SessionCookie is the name of the cookie of who is signed in to the pages at a URL.
+func SessionCookie(url string) string {
+	k := Console{secure: strings.HasPrefix(strings.ToLower(url), "https://")}
+	return k.cookieName(cookieSession)
+}
+
 // cookie is the value of a cookie; "" is none.
 func (v *visit) cookie(name string) string {
 	c, err := v.r.Cookie(v.cookieName(name))

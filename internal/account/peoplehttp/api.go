@@ -66,7 +66,7 @@ func New(c Config) (*API, error) {
 		return nil, fmt.Errorf("peoplehttp: %w", err)
 	}
 	if c.Client == nil {
-		c.Client = peer
+		c.Client = Peer
 	}
 	if c.InForce == nil {
 		c.InForce = func(context.Context, int64) {}
@@ -90,8 +90,9 @@ func New(c Config) (*API, error) {
 	return a, nil
 }
 
-// peer is who asks where nobody is believed about that.
-func peer(r *http.Request) netip.Addr {
+// Peer is who asks where nobody is believed about that; the invalid address over a Unix
+// socket.
+func Peer(r *http.Request) netip.Addr {
 	p, err := netip.ParseAddrPort(r.RemoteAddr)
 	if err != nil {
 		return netip.Addr{}
