@@ -133,7 +133,7 @@ func (f *usageFlags) open(ctx context.Context, a *accounts, e *env, log *slog.Lo
 			_, dials[i].url, _ = strings.Cut(f.UsageRegion[i-1], "=")
 		}
 	}
-	conns, err := connectAll(dials)
+	conns, err := connectAll(dials, streamDial.connect)
 	run.conns = conns
 	if err != nil {
 		return nil, err

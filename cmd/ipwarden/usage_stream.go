@@ -61,12 +61,12 @@ func (d streamDial) connect() (streamConn, error) {
 
 // connectAll connects to all streams at once: each may be far away, or cut off, and a
 // start waits for the slowest alone. What is returned with an error is to be closed.
-func connectAll(dials []streamDial) (conns []streamConn, err error) {
+func connectAll(dials []streamDial, connect func(streamDial) (streamConn, error)) (conns []streamConn, err error) {
 	all, errs := make([]streamConn, len(dials)), make([]error, len(dials))
 	var group sync.WaitGroup
 	for i, d := range dials {
 		group.Go(func() {
-			if all[i], errs[i] = d.connect(); errs[i] != nil {
+			if all[i], errs[i] = connect(d); errs[i] != nil {
 				all[i], errs[i] = nil, fmt.Errorf("the stream of region %s: %w", d.region, errs[i])
 			}
 		})
