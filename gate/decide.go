@@ -58,6 +58,9 @@ func (g *Gate) run(ctx context.Context, req *ipwarden.Request, d *Decision, begu
 	} else if d.Ban != nil && d.Verdict == ipwarden.Throttle {
 		d.bannedByLimit()
 	}
+	if d.Verdict == ipwarden.Throttle && d.RetryAfter == 0 {
+		d.RetryAfter = policy.RetryAfter
+	}
 	g.locate(d)
 	if len(d.pending) > 0 && !d.Passes() { // what does not go on has no outcome
 		if !d.peek {

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/ipwarden/ipwarden"
 	"github.com/ipwarden/ipwarden/gate"
 	"github.com/ipwarden/ipwarden/policy"
 )
@@ -160,5 +161,15 @@ func TestRateLimitOnRefusals(t *testing.T) {
 		if strings.Join(got, " ") != want {
 			t.Errorf("%s: %q, want %q", d.Verdict, got, want)
 		}
+	}
+}
+
+// Who is throttled without a limit is told when to try again.
+func TestThrottleWithoutALimit(t *testing.T) {
+	g := newGate(t, policy.Config{Rules: []policy.Rule{{Name: "slow", Action: ipwarden.Throttle}}}, nil)
+	w := httptest.NewRecorder()
+	g.Handler(http.NotFoundHandler()).ServeHTTP(w, httptest.NewRequest("GET", "/", nil))
+	if w.Code != 429 || w.Header().Get("Retry-After") != "1" || w.Header().Get("RateLimit") != "" || !strings.Contains(w.Body.String(), `"retry_after":1`) {
+		t.Errorf("%d %v %s", w.Code, w.Header(), w.Body)
 	}
 }

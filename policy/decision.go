@@ -41,6 +41,10 @@ var reasonNames = [numReasons]string{
 // String returns the word on the wire: "operator_entry", "rule", …
 func (r Reason) String() string { return named(reasonNames[:], int(r)) }
 
+// RetryAfter is when a client may try again that is throttled without a limit that
+// says when: a client that is told nothing mostly tries at once.
+const RetryAfter = time.Second
+
 // A Decision is what a program decided. It is used again for the next request:
 // its slices are the program's or the decision's own, and hold until then.
 type Decision struct {

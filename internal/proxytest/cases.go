@@ -190,6 +190,10 @@ func (p *Proxy) limits(t *testing.T) {
 			t.Errorf("the client reads %s", r.Body)
 		}
 	}
+	// Without a limit it is a second.
+	if r := Get(t, p.Addr, "/slow", from(somebody)); r.Status != 429 || r.Header.Get("Retry-After") != "1" || r.Header.Get("RateLimit") != "" {
+		t.Errorf("throttled without a limit: %d %v", r.Status, r.Header)
+	}
 	// A4: it is nobody else's limit.
 	if r := Get(t, p.Addr, "/limited", "X-Forwarded-For: "+somebody, from("1.1.1.1")); r.Status != 200 {
 		t.Errorf("another client: %d", r.Status)

@@ -32,6 +32,7 @@ const Slow = 500 * time.Millisecond
 //	/block      blocked              /challenge  challenged
 //	/moved      sent to /elsewhere   /limited    two a minute for each address
 //	/status/…   two 401 an hour for each address
+//	/slow       throttled, without a limit
 //	/legal      blocked with 451, in the policy's words and with its page
 //
 // Tor is blocked, and everything else passes.
@@ -164,6 +165,7 @@ func rules() policy.Config {
 	return policy.Config{
 		Rules: []policy.Rule{
 			{Name: "blocked", When: is("/block"), Action: ipwarden.Block},
+			{Name: "slow", When: is("/slow"), Action: ipwarden.Throttle},
 			{Name: "legal", When: is("/legal"), Action: ipwarden.Block, Response: "för lagens skull"},
 			{Name: "challenged", When: is("/challenge"), Action: ipwarden.Challenge},
 			{Name: "moved", When: is("/moved"), Action: ipwarden.Allow, Response: "elsewhere"},

@@ -2,6 +2,7 @@ package decide_test
 
 import (
 	"bytes"
+	"encoding/binary"
 	"slices"
 	"strings"
 	"testing"
@@ -54,6 +55,16 @@ func TestCleared(t *testing.T) {
 		if a := ask(t, e, tor, edgetest.Moment, 0, cleared, 0); a.Verdict != want {
 			t.Errorf("a clearance up to %d: %s, want %s", int(cleared)-1, a.Verdict, want)
 		}
+	}
+}
+
+// Who is throttled without a limit is told when to try again.
+func TestThrottleWithoutALimit(t *testing.T) {
+	e := engine(t, "slow.yaml", "version: 1\nrules:\n  - {name: slow, when: risk.score < 101, action: throttle}\n")
+	b := e.Decide(visitor.Append(nil, edgetest.Moment, 0, 0, 0))
+	a, err := edgetest.ReadVerdict(b)
+	if err != nil || a.Verdict != "throttle" || a.Status != 429 || binary.LittleEndian.Uint32(b[20:]) != 1 {
+		t.Errorf("%+v, %v; again in %d", a, err, binary.LittleEndian.Uint32(b[20:]))
 	}
 }
 

@@ -151,6 +151,9 @@ func (e *Engine) Decide(request []byte) []byte {
 		e.collect()
 		e.take(asked, &said)
 	}
+	if d.Verdict == ipwarden.Throttle && said.retry == 0 {
+		said.retry = policy.RetryAfter
+	}
 	e.location = e.location[:0]
 	if d.Response.IsRedirect() {
 		e.location = d.Response.AppendLocation(e.location, in)
