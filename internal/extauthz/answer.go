@@ -30,7 +30,7 @@ func passes(x *exchange, removes func(string) bool) *auth.CheckResponse {
 	for i := range x.lines.Len() {
 		name, _ := x.lines.At(i)
 		if (removes(name) || strings.EqualFold(name, failureMode)) && !sets(x.answer.Upstream, name) && !has(ok.HeadersToRemove, name) {
-			ok.HeadersToRemove = append(ok.HeadersToRemove, name)
+			ok.HeadersToRemove = append(ok.HeadersToRemove, valid(name))
 		}
 	}
 	return &auth.CheckResponse{
@@ -75,7 +75,7 @@ func denied(a *door.Answer) *auth.CheckResponse {
 		HttpResponse: &auth.CheckResponse_DeniedResponse{DeniedResponse: &auth.DeniedHttpResponse{
 			Status:  &typev3.HttpStatus{Code: statusCode(a.Refusal())},
 			Headers: options(fields),
-			Body:    string(a.Body),
+			Body:    valid(string(a.Body)),
 		}},
 	}
 }
@@ -91,6 +91,10 @@ func statusCode(status int) typev3.StatusCode {
 	}
 	return typev3.StatusCode_Forbidden
 }
+
+// valid is s as protobuf takes it. A policy may put a client's own bytes into an answer,
+// such as where it is sent, and one that cannot be written would be none.
+func valid(s string) string { return strings.ToValidUTF8(s, "\uFFFD") }
 
 // options makes fields what Envoy puts in place of any of that name. Cookies
 // are added to each other.
@@ -115,7 +119,7 @@ func options(fields []door.Field) []*core.HeaderValueOption {
 	out := make([]*core.HeaderValueOption, len(fields))
 	for i := range fields {
 		n := len(fields[i].Value)
-		values[i].Key, values[i].Value = fields[i].Name, rest[:n]
+		values[i].Key, values[i].Value = fields[i].Name, valid(rest[:n])
 		rest = rest[n:]
 		opts[i].Header = &values[i]
 		opts[i].AppendAction = core.HeaderValueOption_OVERWRITE_IF_EXISTS_OR_ADD

@@ -25,6 +25,10 @@ type exchange struct {
 // Check answers one question. An error is for what is no question about an HTTP
 // request, and for a decision that panicked: Envoy's failure mode takes over.
 func (s *Server) Check(ctx context.Context, q *auth.CheckRequest) (r *auth.CheckResponse, err error) {
+	if q.GetAttributes() == unreadable {
+		s.checks.Add(1)
+		return misread(), nil
+	}
 	x := s.pool.Get().(*exchange)
 	defer func() {
 		if p := recover(); p != nil {

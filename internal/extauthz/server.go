@@ -12,6 +12,7 @@ import (
 
 	auth "github.com/envoyproxy/go-control-plane/envoy/service/auth/v3"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/encoding"
 	"google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/keepalive"
 
@@ -49,8 +50,13 @@ type Config struct {
 
 const (
 	// maxMessage bounds a question: Envoy's own bound on a request's header is
-	// 60 KiB unless told otherwise, and no body is asked for.
-	maxMessage = 1 << 20
+	// 60 KiB unless told otherwise, and 8 MiB at most; no body is asked for. Where
+	// Envoy is told to let pass what is not answered, a question beyond it would pass.
+	maxMessage = 9 << 20
+	// maxMetadata bounds the header of the question itself, which is Envoy's own.
+	maxMetadata = 64 << 10
+	// quickestPing is how often a connection may be tried without being ended for it.
+	quickestPing = time.Second
 	// maxStreams bounds the questions of a connection that are open at a time.
 	maxStreams = 1000
 	// handshake bounds how long a connection may take to begin.
@@ -133,12 +139,17 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 		return errors.New("extauthz: Serve was called twice; make a Server for each listener")
 	}
 	g := grpc.NewServer(
+		grpc.ForceServerCodecV2(codec{encoding.GetCodecV2("proto")}),
 		grpc.MaxRecvMsgSize(maxMessage),
+		grpc.MaxHeaderListSize(maxMetadata),
 		grpc.MaxConcurrentStreams(maxStreams),
 		grpc.ConnectionTimeout(handshake),
 		grpc.WaitForHandlers(true),
 		// A peer that is gone without a word is found out.
 		grpc.KeepaliveParams(keepalive.ServerParameters{Time: 2 * time.Minute, Timeout: 20 * time.Second}),
+		// Envoy may do the same ("connection_keepalive"): what gRPC allows by itself, a
+		// ping in five minutes, would end its connection, and what is asked on it.
+		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: quickestPing, PermitWithoutStream: true}),
 	)
 	auth.RegisterAuthorizationServer(g, s)
 	grpc_health_v1.RegisterHealthServer(g, &health{server: s})
