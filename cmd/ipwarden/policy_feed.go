@@ -1,15 +1,20 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"iter"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/ipwarden/ipwarden/feed"
+	"github.com/ipwarden/ipwarden/feed/catalogue"
 	"github.com/ipwarden/ipwarden/internal/update"
+	"github.com/ipwarden/ipwarden/internal/yamldoc"
 	"github.com/ipwarden/ipwarden/policy/compile"
 )
 
@@ -21,17 +26,38 @@ func policyOptions(dirs *dirFlag, e *env) compile.Options {
 	}}
 }
 
+// nearFeed is the feed that may have been meant: who names a country of one that is not
+// there wants networks of countries.
+func nearFeed(name string, cat *catalogue.Catalogue, country bool) string {
+	var names []string
+	for i := range cat.Feeds {
+		names = append(names, cat.Feeds[i].Name)
+	}
+	near := yamldoc.Nearest(name, names)
+	if near == "" && country {
+		near = "country-zones"
+	}
+	if near == "" || !slices.Contains(names, near) {
+		return ""
+	}
+	return fmt.Sprintf("; did you mean %q?", near)
+}
+
 // policyFeed reads a feed, "country-zones", or of it the rows of one country,
 // "country-zones/SE".
 func policyFeed(dirs *dirFlag, e *env, name string) (iter.Seq2[*feed.Fact, error], error) {
-	name, country, _ := strings.Cut(name, "/")
+	whole := name
+	name, country, part := strings.Cut(name, "/")
 	cat, err := (&catalogueFlag{Catalogue: e.getenv("IPWARDEN_CATALOGUE")}).load()
 	if err != nil {
 		return nil, err
 	}
 	spec, ok := cat.Find(name)
 	if !ok {
-		return nil, fmt.Errorf("there is no feed %q; 'ipwarden data feeds' lists them", name)
+		return nil, fmt.Errorf("there is no feed %q; 'ipwarden data feeds' lists them%s", name, nearFeed(name, cat, part))
+	}
+	if part && (len(country) != 2 || strings.Trim(country, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") != "") {
+		return nil, fmt.Errorf("%q: behind the name of a feed stands a country, of two capital letters, such as %s/SE", whole, name)
 	}
 	dir, err := dirs.dir(e)
 	if err != nil {
@@ -39,7 +65,10 @@ func policyFeed(dirs *dirFlag, e *env, name string) (iter.Seq2[*feed.Fact, error
 	}
 	folder, err := update.OpenFolder(filepath.Join(dir, "feeds"))
 	if err != nil {
-		return nil, fmt.Errorf("%w; 'ipwarden data update' fetches the feeds", err)
+		if !errors.Is(err, fs.ErrNotExist) {
+			return nil, err
+		}
+		return nil, fmt.Errorf("feed %s was not fetched: there are no feeds in %s, and the dataset inside of the program has none; 'ipwarden data update' fetches them", name, dir)
 	}
 	parse := formats()[spec.Format]
 	var files []io.ReadCloser
@@ -49,7 +78,13 @@ func policyFeed(dirs *dirFlag, e *env, name string) (iter.Seq2[*feed.Fact, error
 			for _, open := range files {
 				open.Close()
 			}
-			return nil, fmt.Errorf("feed %s: %w; 'ipwarden data update' fetches it", name, err)
+			if errors.Is(err, fs.ErrNotExist) {
+				err = fmt.Errorf("there is no %s in %s", file.Path, filepath.Join(dir, "feeds"))
+				if spec.Manual {
+					return nil, fmt.Errorf("feed %s: %w; it is one that nobody fetches for you: put it there", name, err)
+				}
+			}
+			return nil, fmt.Errorf("feed %s was not fetched: %w; 'ipwarden data update' fetches it", name, err)
 		}
 		files = append(files, r)
 	}

@@ -222,12 +222,16 @@ func (f *file) facts(p yamldoc.Pair, facts iter.Seq2[*feed.Fact, error], l *poli
 			return
 		}
 	}
-	if good == 0 {
-		why := "it is empty"
-		if last != nil {
-			why = last.Error()
+	switch {
+	case good > 0:
+	case last != nil:
+		f.At(p.Value.GetToken(), fmt.Sprintf("nothing could be read from this, in %d rows; the last: %v", bad, last))
+	default:
+		why := "nothing is in it"
+		if _, country, part := strings.Cut(p.Value.GetToken().Value, "/"); part && p.Key == "feed" {
+			why = "it has no row of " + country
 		}
-		f.At(p.Value.GetToken(), fmt.Sprintf("nothing could be read from this (%d rows): %s", bad, why))
+		f.At(p.Value.GetToken(), why)
 	}
 }
 
