@@ -31,6 +31,20 @@ func (a *Authorizer) Check(c *Call) *Refusal {
 		}
 	}
 	c.key = k
+	if r := a.may(c); r != nil {
+		return r
+	}
+	class := customer.Charged
+	if k.flags&flagTest != 0 {
+		class = customer.Tested
+	}
+	a.expect(c, &k.Key, class)
+	return a.charge(c, c.Items)
+}
+
+// may says whether the call's key is for it now; what that costs is not asked.
+func (a *Authorizer) may(c *Call) *Refusal {
+	k := c.key
 	if k.ends != 0 && (c.Now.Unix() >= int64(k.ends) || k.flags&flagEnded != 0) {
 		c.refused.at = time.Unix(int64(k.ends), 0)
 		if k.flags&flagRevoked != 0 {
@@ -64,12 +78,30 @@ func (a *Authorizer) Check(c *Call) *Refusal {
 		c.refused.scope = c.Scope
 		return a.refuse(c, WrongScope)
 	}
-	class := customer.Charged
-	if k.flags&flagTest != 0 {
-		class = customer.Tested
+	return nil
+}
+
+// again is what Check finds out, for a call that lasts: its key may be taken back
+// meanwhile, and what it is for may change.
+func (a *Authorizer) again(c *Call) *Refusal {
+	if c.anonymous {
+		if a.tier.Load() == nil {
+			return a.refuse(c, NoKey)
+		}
+		if a.shield != nil && a.shielded(c, false) {
+			if c.refused.needsKey {
+				return a.refuse(c, NoKey)
+			}
+			return a.refuse(c, Shielded)
+		}
+		return nil
 	}
-	a.expect(c, &k.Key, class)
-	return a.charge(c, c.Items)
+	k, account, _ := a.table.find(c.key.hash, a.where)
+	if k == nil {
+		return a.refuse(c, UnknownKey)
+	}
+	c.key, c.account = k, account
+	return a.may(c)
 }
 
 // expect has the memory fetched in which the call will be counted by Settle. Until then
@@ -99,9 +131,13 @@ func (a *Authorizer) More(c *Call, n int) *Refusal {
 	return a.charge(c, n)
 }
 
-// Some is [Authorizer.More] for who can do with fewer: it says how many of n it has
-// charged, and why not all.
+// Some is [Authorizer.More] for a stream, which can do with fewer: it says how many of n
+// it has charged, and why not all. It asks anew whether the key is for it.
 func (a *Authorizer) Some(c *Call, n int) (may int, why *Refusal) {
+	c.refused = Refusal{}
+	if r := a.again(c); r != nil {
+		return 0, r
+	}
 	for range 4 { // others may take of it meanwhile
 		c.refused = Refusal{}
 		r := a.More(c, n)
@@ -215,7 +251,7 @@ func (a *Authorizer) Settle(c *Call, status, n int, more bool) {
 		return
 	}
 	class := classOf(status)
-	if c.refused.Code != Admitted {
+	if c.refused.Code != Admitted && !more { // what a stream answered before counts as answered
 		class = c.refused.Code.Class()
 	}
 	if class == customer.Charged && c.key.flags&flagTest != 0 {
