@@ -1,6 +1,7 @@
 package proxytest
 
 import (
+	"crypto/tls"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -13,6 +14,7 @@ type Wire struct {
 	Addr string // where it listens
 	t    *testing.T
 
+	tls       *tls.Config // nil for none
 	to        atomic.Pointer[string]
 	delay     atomic.Int64
 	junk      atomic.Pointer[string]
@@ -28,7 +30,13 @@ type Wire struct {
 // NewWire starts a wire to an address. It ends with the test.
 func NewWire(t *testing.T, to string) *Wire {
 	t.Helper()
-	w := &Wire{t: t, Addr: FreeAddr(t), conns: map[net.Conn]bool{}}
+	return NewTLSWire(t, to, nil)
+}
+
+// NewTLSWire is [NewWire] that takes TLS off.
+func NewTLSWire(t *testing.T, to string, cfg *tls.Config) *Wire {
+	t.Helper()
+	w := &Wire{t: t, Addr: FreeAddr(t), tls: cfg, conns: map[net.Conn]bool{}}
 	w.SetTo(to)
 	w.Accept()
 	t.Cleanup(func() {
@@ -81,6 +89,9 @@ func (w *Wire) Accept() {
 				return
 			}
 			w.connected.Add(1)
+			if w.tls != nil {
+				c = tls.Server(c, w.tls)
+			}
 			w.running.Go(func() { w.serve(c) })
 		}
 	})
