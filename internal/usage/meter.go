@@ -35,7 +35,8 @@ type Config struct {
 	// Who dies in it is asked again, so that it must know what it has told. Default:
 	// nobody is told.
 	Alert func(context.Context, Alert) error
-	// Freeze is how often what was counted leaves. Default: 150 ms.
+	// Freeze is how often what was counted leaves; where it fills more than one batch of
+	// half a megabyte, two thirds later than that. Default: 150 ms.
 	Freeze time.Duration
 	// Commit is how often sums are written into the store, at the oftenest: where writing
 	// takes more than a twentieth of the time it is done up to 20 times less often.

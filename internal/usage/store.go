@@ -3,7 +3,9 @@ package usage
 import (
 	"context"
 	"errors"
+	"fmt"
 	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -85,10 +87,11 @@ type Store interface {
 
 // MemoryStore forgets with the process: for tests, and for measuring.
 type MemoryStore struct {
-	mu     sync.Mutex
-	sums   map[Row]int64
-	marks  map[Mark]uint64
-	alerts map[Alert]time.Time // since when somebody is to tell it; zero: it was told
+	mu      sync.Mutex
+	sums    sums // with numbers of regions
+	regions []string
+	marks   map[Mark]uint64
+	alerts  map[Alert]time.Time // since when somebody is to tell it; zero: it was told
 }
 
 var _ Store = (*MemoryStore)(nil)
@@ -104,7 +107,7 @@ func (s *MemoryStore) Marks(context.Context) (map[Mark]uint64, error) {
 func (s *MemoryStore) State(_ context.Context, q Query, yield func(Row, int64)) (map[Mark]uint64, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for r, n := range s.sums {
+	for r, n := range s.all {
 		if q.Has(r) {
 			yield(r, n)
 		}
@@ -121,21 +124,62 @@ func (s *MemoryStore) Commit(_ context.Context, add []Sum, was, marks map[Mark]u
 			return ErrBehind
 		}
 	}
-	if s.sums == nil {
-		s.sums, s.marks = map[Row]int64{}, map[Mark]uint64{}
-	}
 	for i := range add {
-		s.sums[add[i].Row] += add[i].N
+		if _, ok := s.region(add[i].Region); !ok {
+			return fmt.Errorf("usage: sums of more than %d regions", maxRegions)
+		}
+	}
+	if s.marks == nil {
+		s.marks = map[Mark]uint64{}
+	}
+	var rows [32]row
+	var hashes [len(rows)]uint64
+	for part := range slices.Chunk(add, len(rows)) { // they are fetched together, as in addPart
+		for i := range part {
+			r := &part[i].Row
+			region, _ := s.region(r.Region)
+			rows[i] = row{r.Account, r.Key, r.Hour, r.Endpoint, r.Class, region}
+			hashes[i] = rows[i].hash()
+			s.sums.places.fetch(hashes[i])
+		}
+		for i := range part {
+			s.sums.fetch(hashes[i])
+		}
+		for i := range part {
+			s.sums.add(&rows[i], hashes[i], part[i].N)
+		}
 	}
 	maps.Copy(s.marks, marks)
 	return nil
+}
+
+// region is a region's number; false is that there are too many. s.mu is held.
+func (s *MemoryStore) region(name string) (n uint8, ok bool) {
+	i := slices.Index(s.regions, name)
+	if i < 0 {
+		if i = len(s.regions); i == maxRegions {
+			return 0, false
+		}
+		s.regions = append(s.regions, name)
+	}
+	return uint8(i), true
+}
+
+// all yields the sums. s.mu is held.
+func (s *MemoryStore) all(yield func(Row, int64) bool) {
+	for i := range s.sums.rows {
+		r := &s.sums.rows[i]
+		if !yield(Row{r.account, r.key, r.hour, r.endpoint, r.class, s.regions[r.region]}, r.n) {
+			return
+		}
+	}
 }
 
 // Rows calls yield.
 func (s *MemoryStore) Rows(_ context.Context, q Query, yield func(Row, int64) bool) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for r, n := range s.sums {
+	for r, n := range s.all {
 		if q.Has(r) && !yield(r, n) {
 			return nil
 		}

@@ -235,5 +235,7 @@ func (a *account) publish(allowed int64, regions []string) {
 			}
 		}
 	}
-	a.allowed.Store(allowed)
+	if a.allowed.Load() != allowed { // a store waits for all before it, as an addition does
+		a.allowed.Store(allowed)
+	}
 }
