@@ -18,7 +18,17 @@ import (
 	"github.com/ipwarden/ipwarden/internal/config"
 )
 
-// serveBlockLists serves some zones until the test ends, and returns its address.
+// crawlerNames are what the server knows of addresses that may be crawlers', both ways.
+var crawlerNames = map[string]string{
+	"1.253.255.5.in-addr.arpa.": "spider-1.yandex.com.", "spider-1.yandex.com.": "5.255.253.1",
+	"2.253.255.5.in-addr.arpa.": "spider-2.yandex.com.evil.example.", "spider-2.yandex.com.evil.example.": "5.255.253.2",
+	"3.253.255.5.in-addr.arpa.": "spider-1.yandex.com.", // which has another address
+	"4.253.255.5.in-addr.arpa.": "failure",
+	"5.253.255.5.in-addr.arpa.": "silence",
+}
+
+// serveBlockLists serves some zones, and the names of some crawlers, until the test
+// ends, and returns its address.
 func serveBlockLists(t *testing.T) string {
 	t.Helper()
 	listed := map[string]string{
@@ -37,7 +47,16 @@ func serveBlockLists(t *testing.T) string {
 		m.SetReply(q)
 		head := dns.RR_Header{Name: q.Question[0].Name, Rrtype: q.Question[0].Qtype, Class: dns.ClassINET, Ttl: 600}
 		code, ok := listed[head.Name]
-		switch {
+		switch name, crawler := crawlerNames[head.Name]; {
+		case crawler && name == "silence": // no answer at all
+			return
+		case crawler && name == "failure":
+			m.Rcode = dns.RcodeServerFailure
+		case crawler && head.Rrtype == dns.TypePTR:
+			m.Answer = []dns.RR{&dns.PTR{Hdr: head, Ptr: name}}
+		case crawler && head.Rrtype == dns.TypeA:
+			m.Answer = []dns.RR{&dns.A{Hdr: head, A: net.ParseIP(name)}}
+		case crawler:
 		case !ok:
 			m.Rcode = dns.RcodeNameError
 		case head.Rrtype == dns.TypeA:

@@ -19,7 +19,6 @@ import (
 	"github.com/ipwarden/ipwarden/gate"
 	"github.com/ipwarden/ipwarden/gate/ban"
 	"github.com/ipwarden/ipwarden/gate/challenge"
-	"github.com/ipwarden/ipwarden/gate/crawler"
 	"github.com/ipwarden/ipwarden/internal/api"
 	"github.com/ipwarden/ipwarden/policy"
 	"github.com/ipwarden/ipwarden/policy/compile"
@@ -47,6 +46,7 @@ type gateFlags struct {
 	LimitedVerdictLease time.Duration `env:"IPWARDEN_LIMITED_VERDICT_LEASE" default:"0s" placeholder:"TIME" help:"The same for answers that a limit was charged for: what comes meanwhile is not counted. Default not at all."`
 	LimitSeedFile       string        `env:"IPWARDEN_LIMIT_SEED_FILE" placeholder:"FILE" help:"32 hexadecimal digits that key the counts, the same on all nodes that share them; or IPWARDEN_LIMIT_SEED."`
 	CrawlerDNS          bool          `name:"crawler-dns" env:"IPWARDEN_CRAWLER_DNS" help:"Verify crawlers by the DNS names of their addresses too, behind the request; by default only by published ranges, and nothing is asked outside."`
+	CrawlerDNSServer    string        `name:"crawler-dns-server" env:"IPWARDEN_CRAWLER_DNS_SERVER" placeholder:"ADDR" help:"With --crawler-dns: ask this server, such as 127.0.0.1:53; default those of the system."`
 	challengeFlags
 	Enrich       []string `env:"IPWARDEN_ENRICH" sep:"," placeholder:"NAME,..." help:"What the application is told besides the verdict: asn, country, decision, degraded, ip, reason, risk, rule, tags, tier, traits; or none. Default all."`
 	OlderHeaders bool     `name:"older-rate-limit-headers" env:"IPWARDEN_OLDER_RATE_LIMIT_HEADERS" help:"Send X-RateLimit-Limit, -Remaining and -Reset too."`
@@ -289,26 +289,15 @@ func (f *gateFlags) journal(run *gateRun, e *env) (*gate.Journal, error) {
 // crawlers says how a user agent that names a crawler is verified. Without DNS an
 // address outside of the ranges that the operator publishes is none of its own.
 func (f *gateFlags) crawlers(run *gateRun, d *data) (gate.Crawlers, error) {
-	v, err := newCrawlers(f.CrawlerDNS, d)
+	if f.CrawlerDNSServer != "" && !f.CrawlerDNS {
+		return nil, usagef("--crawler-dns-server is for --crawler-dns, which is off: nothing is asked")
+	}
+	v, err := newCrawlers(f.CrawlerDNS, f.CrawlerDNSServer, d)
 	if err != nil {
 		return nil, err
 	}
 	run.closers = append(run.closers, closerFunc(v.Close))
 	return v, nil
-}
-
-func newCrawlers(dns bool, d *data) (*crawler.Verifier, error) {
-	cfg := crawler.Config{Feeds: []string{}}
-	for _, feed := range d.Info().Feeds {
-		cfg.Feeds = append(cfg.Feeds, feed.Name)
-	}
-	if !dns {
-		cfg.Table = crawler.Table()
-		for i := range cfg.Table {
-			cfg.Table[i].Hosts = nil
-		}
-	}
-	return crawler.New(cfg)
 }
 
 // shared makes limits those of several nodes.

@@ -52,14 +52,16 @@ func (c *policyInitCmd) Run(e *env) error {
 }
 
 type policyCheckCmd struct {
-	Files []string `arg:"" name:"file" help:"Policies."`
+	Files      []string `arg:"" name:"file" help:"Policies."`
+	CrawlerDNS bool     `name:"crawler-dns" env:"IPWARDEN_CRAWLER_DNS" help:"The gate runs with it: crawlers are verified by the names of their addresses too."`
 	dirFlag
 }
 
 // Help is the long help.
 func (policyCheckCmd) Help() string {
 	return `Prints every mistake with its line, its column and an excerpt, and runs the
-policy's own tests. The exit status is 0 when there is none.`
+policy's own tests. The exit status is 0 when there is none. A note says where the
+policy asks for crawlers that only --crawler-dns of the gate verifies.`
 }
 
 // Run checks each file.
@@ -73,6 +75,9 @@ func (c *policyCheckCmd) Run(e *env) error {
 			continue
 		}
 		fmt.Fprintf(e.stdout, "%s: %s\n", name, contents(p))
+		if note := byNameAlone(p); note != "" && !c.CrawlerDNS {
+			fmt.Fprintf(e.stdout, "    note: %s\n", note)
+		}
 	}
 	if failed {
 		return errReported

@@ -32,6 +32,7 @@ type policyExplainCmd struct {
 	Cleared bool              `help:"The request brings a valid clearance."`
 
 	CrawlerDNS       bool   `name:"crawler-dns" env:"IPWARDEN_CRAWLER_DNS" help:"Check a claim by the DNS names of the address too, now: DNS is asked."`
+	CrawlerDNSServer string `name:"crawler-dns-server" env:"IPWARDEN_CRAWLER_DNS_SERVER" placeholder:"ADDR" help:"With --crawler-dns: ask this server; default those of the system."`
 	Server           string `env:"IPWARDEN_SERVER" placeholder:"URL" help:"Ask a running gate too what it would decide now, and what is left of each limit: http://127.0.0.1:8090 or unix:/run/ipwarden.sock."`
 	ServiceTokenFile string `env:"IPWARDEN_SERVICE_TOKEN_FILE" placeholder:"FILE" help:"With --server: its service token; or IPWARDEN_SERVICE_TOKEN."`
 

@@ -23,7 +23,7 @@ func (c *policyExplainCmd) crawler(ctx context.Context, in *policy.Input, d *dat
 	if len(agents) == 0 {
 		return "", nil
 	}
-	v, err := newCrawlers(c.CrawlerDNS, d)
+	v, err := newCrawlers(c.CrawlerDNS, c.CrawlerDNSServer, d)
 	if err != nil {
 		return "", err
 	}
@@ -43,7 +43,7 @@ func (c *policyExplainCmd) crawler(ctx context.Context, in *policy.Input, d *dat
 	case unanswered != nil:
 		return fmt.Sprintf("pending: the request says that it is %s, and DNS did not tell: %v; when it has not told %d times, that is a client as any other, under the limit of pending ones", name, unanswered, crawler.Tries), nil
 	case state == policy.NotCrawler:
-		return fmt.Sprintf("none: the request says that it is %s, which nothing here can tell; --crawler-dns asks for names", name), nil
+		return fmt.Sprintf("none: the request says that it is %s, which nothing here can tell%s", name, map[bool]string{false: "; --crawler-dns asks for names"}[c.CrawlerDNS]), nil
 	case state == policy.Failed:
 		return fmt.Sprintf("failed: the request says that it is %s, and is not, %s", name, how), nil
 	}

@@ -89,6 +89,7 @@ var known = map[string]shape{
 	"limited_verdict_lease":       text,   // one that a limit was charged for
 	"limit_seed_file":             text,   // keys the counts that nodes share
 	"crawler_dns":                 truth,  // verify crawlers by DNS too
+	"crawler_dns_server":          text,   // which is asked about them
 	"enrich":                      list,   // headers for the application
 	"older_rate_limit_headers":    truth,  //
 	"rate_limit_on_refusals":      truth,  //

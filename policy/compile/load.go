@@ -44,7 +44,8 @@ type Policy struct {
 	Risk  *risk.Model
 	Tests []Test
 	// Files are those that the policy names: of lists and of pages.
-	Files []string
+	Files    []string
+	crawlers bool // the file has a part crawlers
 	// Foreign counts the parts of conditions that run on CEL itself.
 	Foreign int
 
@@ -116,7 +117,7 @@ func Read(name string, text []byte, opts Options) (*Policy, error) {
 	}
 	p := &Policy{
 		Program: program, Risk: model, Tests: f.tests, Foreign: len(f.conds.foreign),
-		Files: files, name: name, text: text, lists: f.conds.lists, sources: f.sources,
+		Files: files, crawlers: f.crawlers, name: name, text: text, lists: f.conds.lists, sources: f.sources,
 	}
 	if !opts.SkipTests {
 		for i := range p.Tests {
@@ -156,6 +157,7 @@ type file struct {
 	names    []string       // of limits
 	sources  map[int]string
 	also     *[]string // files that were read for it
+	crawlers bool      // there is such a part
 	untested bool      // something else than a test is wrong
 }
 
@@ -227,6 +229,7 @@ func (f *file) read(body ast.Node) {
 	part("rules", f.readRules)
 	part("thresholds", f.readThresholds)
 	part("crawlers", f.readCrawlers)
+	f.crawlers = parts["crawlers"].Value != nil
 	part("limits", f.readLimits)
 	part("routes", f.readRoutes)
 	f.sharePending()
