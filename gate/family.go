@@ -23,6 +23,9 @@ const (
 	Envoy
 )
 
+// String is the last part of the path of its endpoint.
+func (f Family) String() string { return [...]string{"nginx", "forward-auth", "envoy"}[f] }
+
 // familyHeaders names what each family tells of a request.
 var familyHeaders = [...]struct{ uri, method, host, scheme string }{
 	Nginx:       {"X-Original-Uri", "X-Original-Method", "X-Original-Host", "X-Original-Proto"},

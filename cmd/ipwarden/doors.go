@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 
+	"github.com/ipwarden/ipwarden"
 	"github.com/ipwarden/ipwarden/internal/api"
 	"github.com/ipwarden/ipwarden/internal/door"
 	"github.com/ipwarden/ipwarden/internal/extauthz"
@@ -17,14 +18,16 @@ import (
 // doorFlags open ways into the gate that are no HTTP.
 type doorFlags struct {
 	SPOAListen     string `env:"IPWARDEN_SPOA_LISTEN" placeholder:"ADDR" help:"Answer HAProxy's agent protocol (SPOP) here."`
+	OutcomeListen  string `env:"IPWARDEN_OUTCOME_LISTEN" placeholder:"unix:PATH" help:"Take what became of requests from nginx's access log here: a Unix socket for datagrams."`
 	ExtAuthzListen string `name:"extauthz-listen" env:"IPWARDEN_EXTAUTHZ_LISTEN" placeholder:"ADDR" help:"Answer Envoy's external authorization over gRPC here."`
 }
 
 // A way into the gate, with its listener.
 type way struct {
 	name  string
-	ln    net.Listener
-	serve func(context.Context, net.Listener) error
+	addr  net.Addr
+	close func() error
+	serve func(context.Context) error
 }
 
 // ways run side by side.
@@ -34,7 +37,7 @@ type ways []way
 // anything runs.
 func (f *doorFlags) open(run *gateRun, log *slog.Logger) (ws ways, err error) {
 	if run == nil {
-		if f.SPOAListen != "" || f.ExtAuthzListen != "" {
+		if f.SPOAListen != "" || f.ExtAuthzListen != "" || f.OutcomeListen != "" {
 			return nil, usagef("there is no policy to decide by: give --policy policy.yaml; 'ipwarden policy init' writes one")
 		}
 		return nil, nil
@@ -60,13 +63,26 @@ func (f *doorFlags) open(run *gateRun, log *slog.Logger) (ws ways, err error) {
 	if f.ExtAuthzListen != "" {
 		// Envoy sets what the answer has, and nothing else.
 		g := door.NewGate(run.Gate, true)
-		s, err := extauthz.New(extauthz.Config{Decide: g.Decide, Removes: g.Removes, Peers: peers, Log: log})
+		unheard := new(door.Unheard) // Envoy tells nobody what the application answers
+		decide := func(ctx context.Context, q *ipwarden.Request, a *door.Answer) {
+			if g.Decide(ctx, q, a); a.Awaits {
+				unheard.Waits(run.Gate, "extauthz", log)
+			}
+		}
+		s, err := extauthz.New(extauthz.Config{Decide: decide, Removes: g.Removes, Peers: peers, Log: log})
 		if err != nil {
 			return ws, err
 		}
 		if ws, err = ws.add("extauthz", f.ExtAuthzListen, s.Serve); err != nil {
 			return ws, err
 		}
+	}
+	if f.OutcomeListen != "" {
+		o, err := door.ListenOutcomes(f.OutcomeListen, door.NewGate(run.Gate, false).Outcome, log)
+		if err != nil {
+			return ws, fmt.Errorf("--outcome-listen: %w", err)
+		}
+		ws = append(ws, way{"outcomes", o.Addr(), o.Close, o.Serve})
 	}
 	return ws, nil
 }
@@ -76,12 +92,12 @@ func (ws ways) add(name, addr string, serve func(context.Context, net.Listener) 
 	if err != nil {
 		return ws, fmt.Errorf("the %s listener: %w", name, err)
 	}
-	return append(ws, way{name, ln, serve}), nil
+	return append(ws, way{name, ln.Addr(), ln.Close, func(ctx context.Context) error { return serve(ctx, ln) }}), nil
 }
 
 func (ws ways) close() {
 	for _, w := range ws {
-		_ = w.ln.Close() // nothing was accepted yet
+		_ = w.close() // nothing was accepted yet
 	}
 }
 
@@ -90,7 +106,7 @@ func (ws ways) run(ctx context.Context, cancel context.CancelFunc) func() error 
 	ended := make(chan error, len(ws))
 	for _, w := range ws {
 		go func() {
-			err := w.serve(ctx, w.ln)
+			err := w.serve(ctx)
 			if err != nil {
 				err = fmt.Errorf("%s: %w", w.name, err)
 				cancel()
@@ -109,6 +125,6 @@ func (ws ways) run(ctx context.Context, cancel context.CancelFunc) func() error 
 
 func (ws ways) greet(w io.Writer) {
 	for _, one := range ws {
-		fmt.Fprintf(w, "  %-7s %s:%s\n", one.name, one.ln.Addr().Network(), one.ln.Addr())
+		fmt.Fprintf(w, "  %-7s %s:%s\n", one.name, one.addr.Network(), one.addr)
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -97,6 +98,45 @@ func TestNginx(t *testing.T) {
 			t.Errorf("%+v", r)
 		}
 	})
+}
+
+// TestOutcomes: the limit of failures counts what the application answers.
+func TestOutcomes(t *testing.T) {
+	w := start(t, patient...)
+	const client = "X-Forwarded-For: 8.8.4.4"
+	told := uint64(0)
+	ask := func(target string) {
+		t.Helper()
+		// A place is held until what became of the attempt before is counted.
+		proxytest.Eventually(t, target+" comes through", func() bool {
+			r := proxytest.Get(t, w.Addr, target, client)
+			if r.Seen != nil && r.Seen.Header.Get("X-Ipwarden-Awaits") != "" {
+				t.Errorf("the application sees %v", r.Seen.Header)
+			}
+			return r.Seen != nil
+		})
+		told++
+		proxytest.Eventually(t, "the gate hears of "+target, func() bool { return w.gate.Outcomes() == told })
+	}
+	for range 3 {
+		ask("/status/200") // which would be too many, if they had failed
+	}
+	ask("/status/401")
+	if proxytest.Get(t, w.Addr, "/", client).Seen == nil { // no limit waits for it
+		t.Error("/ does not come through")
+	}
+	ask("/status/401")
+	proxytest.Eventually(t, "two failures are too many", func() bool {
+		r := proxytest.Get(t, w.Addr, "/status/200", client)
+		retry, _ := strconv.Atoi(r.Header.Get("Retry-After"))
+		if r.Status != 429 || !strings.Contains(r.Body, `"violated-policies":["failures"]`) {
+			t.Errorf("after two failures: %d %v %s", r.Status, r.Header, r.Body)
+		}
+		return retry > 60 // a second while their outcome is on its way
+	})
+	if w.gate.Outcomes() != told {
+		t.Errorf("%d outcomes were told, of %d", w.gate.Outcomes(), told)
+	}
 }
 
 // TestRefusedBodies: who is refused need not send the body first; without one the

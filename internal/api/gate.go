@@ -19,6 +19,7 @@ import (
 	"github.com/ipwarden/ipwarden/gate/challenge"
 	"github.com/ipwarden/ipwarden/internal/authz"
 	"github.com/ipwarden/ipwarden/internal/customer"
+	"github.com/ipwarden/ipwarden/internal/door"
 )
 
 // GateConfig adds the gate's routes: /gate/nginx, /gate/forward-auth and
@@ -62,6 +63,7 @@ type gateRoutes struct {
 	token   [sha256.Size]byte
 	refused once
 	leases  leases
+	unheard door.Unheard
 }
 
 func newGateRoutes(cfg *GateConfig) (*gateRoutes, error) {
@@ -276,12 +278,22 @@ func (x *exchange) askedBy(f gate.Family, g *gate.Gate) *problem {
 		for name, value := range d.Enriched() {
 			x.line(name, value)
 		}
+		if d.AwaitsOutcome() {
+			if f == gate.Nginx {
+				x.line(headerAwaits, "true")
+			}
+			x.api.gate.unheard.Waits(g, routeNames[routeGate]+"/"+f.String(), x.api.cfg.Log)
+		}
 	} else {
 		x.refusal(f, d, status)
 	}
 	x.sortLines()
 	return nil
 }
+
+// headerAwaits tells nginx that a limit waits to hear the status of the answer: it logs
+// those alone where the gate listens. It is not for the application.
+const headerAwaits = gate.HeaderPrefix + "Awaits"
 
 // refusal writes what a proxy tells the client. What nginx tells it is in
 // headers: its body must be empty, or nginx drops the connection each time.

@@ -94,6 +94,7 @@ var known = map[string]shape{
 	"older_rate_limit_headers":    truth,  //
 	"rate_limit_on_refusals":      truth,  //
 	"spoa_listen":                 text,   // address of HAProxy's agent protocol
+	"outcome_listen":              text,   // socket of nginx's access log
 	"extauthz_listen":             text,   // address of Envoy's external authorization
 
 	"accounts":  truth, // answer to keys

@@ -77,6 +77,9 @@ func (g *Gate) Unix() string { return g.unix }
 // Door is the gate as a door of the test's own asks it.
 func (g *Gate) Door(forward bool) *door.Gate { return door.NewGate(g.gate, forward) }
 
+// Outcomes counts those that were taken.
+func (g *Gate) Outcomes() uint64 { return g.gate.Stats().Outcomes }
+
 // SetSlow makes each decision take the time of Slow, or no longer so.
 func (g *Gate) SetSlow(slow bool) { g.slow.Store(slow) }
 
@@ -108,6 +111,12 @@ func (g *Gate) Start() {
 	if err != nil {
 		g.t.Fatal(err)
 	}
+	// Where nginx tells outcomes.
+	outcomes, err := door.ListenOutcomes("unix:"+g.unix+".outcomes", asked.Outcome, slog.New(slog.DiscardHandler))
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	g.run(outcomes.Serve)
 	ln, err := net.Listen("tcp", g.spoa)
 	if err != nil {
 		g.t.Fatal(err)

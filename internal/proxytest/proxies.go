@@ -31,10 +31,11 @@ func Nginx(t *testing.T, folder string, l Link, oldnew ...string) (p *Process, c
 		listen += " listen " + l.HTTP2 + " http2;"
 	}
 	config = Config(t, dir, filepath.Join(folder, "nginx.conf"), append([]string{
-		"listen 127.0.0.1:8080;", listen, "127.0.0.1:8000", l.App, "/run/ipwarden/ipwarden.sock", l.Unix,
+		"listen 127.0.0.1:8080;", listen, "127.0.0.1:8000", l.App, "/run/ipwarden/ipwarden.sock", l.Unix, "/run/ipwarden/outcomes.sock", l.Unix + ".outcomes",
+		"    access_log /var/log/nginx/access.log;\n", "",
 		"# set_real_ip_from 10.0.0.0/8;", "set_real_ip_from 127.0.0.0/8;",
 		// Where a person who is not root may write.
-		"http {\n", "http { access_log off; client_body_temp_path b; proxy_temp_path p; fastcgi_temp_path f; uwsgi_temp_path u; scgi_temp_path s;\n",
+		"http {\n", "http { client_body_temp_path b; proxy_temp_path p; fastcgi_temp_path f; uwsgi_temp_path u; scgi_temp_path s;\n",
 	}, oldnew...)...)
 	global := "daemon off; pid " + filepath.Join(dir, "nginx.pid") + "; error_log stderr warn;"
 	if os.Getuid() == 0 {
