@@ -9,6 +9,7 @@ import (
 	netmail "net/mail"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -351,5 +352,26 @@ func TestOnce(t *testing.T) {
 	}
 	if err := b.Send(t.Context(), "ada@example.com", mail.Letter{Kind: "usage", Once: "../x"}); err == nil {
 		t.Error("a name that is a path is taken")
+	}
+}
+
+// Letters are listed by their age, also those whose names do not have it.
+func TestListedByAge(t *testing.T) {
+	now := time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
+	b, _ := box(t, mail.Config{Now: func() time.Time { now = now.Add(time.Second); return now }})
+	for i, once := range []string{"ffff", "", "0000", "", "7777"} {
+		if err := b.Send(t.Context(), "ada@example.com", mail.Letter{Kind: "usage", Subject: strconv.Itoa(i), Once: once}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got := ""
+	for _, m := range waiting(t, b) {
+		got += m.Subject
+	}
+	if got != "43210" {
+		t.Errorf("listed are %s, want 43210", got)
+	}
+	if some, err := b.List(2); err != nil || len(some) != 2 || some[0].Subject != "4" {
+		t.Errorf("two of them: %d, %v", len(some), err)
 	}
 }

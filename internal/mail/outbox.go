@@ -1,6 +1,7 @@
 package mail
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/json"
@@ -309,11 +310,7 @@ func (b *Outbox) List(limit int) (all []*Mail, err error) {
 	if err != nil {
 		return nil, err
 	}
-	slices.Reverse(ids)
 	for _, id := range ids {
-		if limit > 0 && len(all) == limit {
-			break
-		}
 		m, err := b.Get(id)
 		if errors.Is(err, ErrNotFound) {
 			continue // it was delivered meanwhile
@@ -322,6 +319,10 @@ func (b *Outbox) List(limit int) (all []*Mail, err error) {
 			return all, err
 		}
 		all = append(all, m)
+	}
+	slices.SortFunc(all, func(a, b *Mail) int { return cmp.Or(b.Created.Compare(a.Created), cmp.Compare(b.ID, a.ID)) })
+	if limit > 0 && len(all) > limit {
+		all = all[:limit]
 	}
 	return all, nil
 }

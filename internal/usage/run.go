@@ -169,6 +169,7 @@ func (m *Meter) read(ctx context.Context, source int) {
 func (m *Meter) books(ctx context.Context) {
 	wait := m.c.Commit
 	var seen map[Mark]uint64 // of the store; nil while this process commits
+	failing := false
 	for pause(ctx, wait) {
 		began := time.Now()
 		once, cancel := context.WithTimeout(ctx, time.Minute)
@@ -192,9 +193,14 @@ func (m *Meter) books(ctx context.Context) {
 				}
 			}
 		}
-		if err != nil && ctx.Err() == nil {
+		switch {
+		case ctx.Err() != nil:
+		case err != nil && !failing:
 			m.c.Logger.Warn("usage: sums cannot be written; they stay in memory and in the streams", "error", err)
+		case err == nil && failing:
+			m.c.Logger.Info("usage: sums can be written again")
 		}
+		failing = err != nil
 		m.agg.raise(once)
 		cancel()
 		wait = max(m.c.Commit, min(20*time.Since(began), 20*m.c.Commit))
