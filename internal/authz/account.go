@@ -74,14 +74,15 @@ func newPlan(p customer.Plan) *plan {
 	}
 	var b []byte
 	day, month := int64(24*3600), int64(30*24*3600)
+	window := ";ipwarden-window=" + p.Window.String()
 	if p.PerDay > 0 {
-		b = appendPolicy(b, nameDay, p.PerDay, day)
+		b = append(appendPolicy(b, nameDay, p.PerDay, day), window...)
 	}
 	if p.PerMonth > 0 {
 		if p.Window == customer.Calendar {
 			month = 0 // months differ
 		}
-		b = appendPolicy(b, nameMonth, p.PerMonth, month)
+		b = append(appendPolicy(b, nameMonth, p.PerMonth, month), window...)
 	}
 	if c.rate.Limit > 0 {
 		b = appendPolicy(b, nameSecond, int64(c.rate.Limit), 1)

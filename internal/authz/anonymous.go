@@ -21,7 +21,7 @@ type tier struct {
 }
 
 func newTier(p customer.Plan) *tier {
-	p.PerMonth = 0
+	p.PerMonth, p.Window = 0, customer.Rolling // its day is the last 24 hours
 	t := &tier{plan: *newPlan(p)}
 	if p.PerDay > 0 {
 		t.day = limit.Rate{Name: nameDay, Algorithm: limit.Sliding, Limit: clamp(p.PerDay), Window: 24 * time.Hour}

@@ -337,7 +337,11 @@ func (c Code) stranger() bool {
 // stands notes where the account stands, where the refusal is about something else: of
 // the day, if the plan has one, else of the month.
 func (c *Call) stands(r *Refusal) {
-	if r.Code == OverQuota || r.Code == Shielded { // what these say of Used and Reset is their own
+	if r.Code == Shielded { // what it says of Reset is its own
+		return
+	}
+	if r.Code == OverQuota {
+		r.window = c.by.Window.String()
 		return
 	}
 	q := c.account.Quota()
@@ -349,7 +353,7 @@ func (c *Call) stands(r *Refusal) {
 	if r.Code == TooFast || use.Limit == 0 {
 		return
 	}
-	r.Used, r.Max, r.Reset, r.quota = use.Used, use.Limit, use.Reset, name
+	r.Used, r.Max, r.Reset, r.quota, r.window = use.Used, use.Limit, use.Reset, name, c.by.Window.String()
 }
 
 // printable cuts what a client has sent, and takes out what is no printable ASCII.

@@ -173,7 +173,7 @@ func TestQuotaAndBurst(t *testing.T) {
 			if got := string(c.AppendRateLimit([]byte("x "))); got != `x "day";r=6;t=43200, "month";r=11;t=820800, "second";r=0;t=1` {
 				t.Errorf("RateLimit is %s", got)
 			}
-			if got := string(c.AppendPolicy(nil)); got != `"day";q=10;w=86400, "month";q=15, "second";q=4;w=1` {
+			if got := string(c.AppendPolicy(nil)); got != `"day";q=10;w=86400;ipwarden-window=calendar, "month";q=15;ipwarden-window=calendar, "second";q=4;w=1` {
 				t.Errorf("RateLimit-Policy is %s", got)
 			}
 		}

@@ -33,7 +33,7 @@ func appendLeft(dst []byte, name string, r, t int64) []byte {
 // (draft-ietf-httpapi-ratelimit-headers-11 section 3): which limits the call has.
 // Nothing is appended where there are none.
 //
-//	"day";q=1500;w=86400, "second";q=10;w=1
+//	"day";q=1500;w=86400;ipwarden-window=calendar, "second";q=10;w=1
 func (c *Call) AppendPolicy(dst []byte) []byte {
 	switch {
 	case c.by == nil, c.refused.Code.stranger():

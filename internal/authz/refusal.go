@@ -88,6 +88,7 @@ type Refusal struct {
 
 	asked     int64     // look-ups at once: more than the quota has left, or than bulk
 	bulk      int64     // what the plan has at once, of a TooMany
+	window    string    // how the plan counts days and months, where one of them is told
 	quota     string    // the limit that Used and Max are of, where it is not what refuses
 	said      string    // the field that the plan lacks, the page or the address that the call is from
 	scope     Scope     // that it lacks
@@ -244,6 +245,9 @@ func (r *Refusal) AppendMembers(dst []byte) []byte {
 	if r.Max > 0 {
 		dst = strconv.AppendInt(append(dst, `,"used":`...), r.Used, 10)
 		dst = strconv.AppendInt(append(dst, `,"limit":`...), r.Max, 10)
+	}
+	if r.window != "" {
+		dst = append(append(append(dst, `,"window":"`...), r.window...), '"')
 	}
 	if !r.Reset.IsZero() {
 		dst = append(appendTime(append(dst, `,"reset":"`...), r.Reset), '"')

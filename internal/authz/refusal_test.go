@@ -31,8 +31,8 @@ func TestRefusalsSayWhereTheAccountStands(t *testing.T) {
 			t.Errorf("%s: %q, want %q", name, got.Slug(), want.Slug())
 		}
 		if all := strings.Contains(detail, `3 of 10 look-ups are used of the limit "day"; it resets at 2026-11-22T00:00:00Z.`) &&
-			strings.Contains(members, `"plan":"Plan"`) && strings.Contains(members, `"used":3,"limit":10,"reset":"2026-11-22T00:00:00Z"`) && strings.Contains(members, `"upgrade":"https://ip.example/plans"`) &&
-			strings.HasPrefix(left, `"day";r=7;t=43200, "second";r=`) && policy == `"day";q=10;w=86400, "second";q=5;w=1`; told && !all {
+			strings.Contains(members, `"plan":"Plan"`) && strings.Contains(members, `"used":3,"limit":10,"window":"calendar","reset":"2026-11-22T00:00:00Z"`) && strings.Contains(members, `"upgrade":"https://ip.example/plans"`) &&
+			strings.HasPrefix(left, `"day";r=7;t=43200, "second";r=`) && policy == `"day";q=10;w=86400;ipwarden-window=calendar, "second";q=5;w=1`; told && !all {
 			t.Errorf("%s: it does not say where the account stands: %s %s\n%s\n%s", name, detail, members, left, policy)
 		}
 		if some := detail + members; !told && (strings.Contains(some, "Plan") || strings.Contains(some, "10") && strings.Contains(some, "used") || left != "" || policy != "") {
@@ -98,7 +98,7 @@ func TestOwnLimitsHaveNamesOfTheirOwn(t *testing.T) {
 		k.Limits = []customer.Limit{{Name: "day", N: 1, Per: customer.PerDay}, {Name: "minute", N: 5, Per: customer.PerMinute}}
 	})
 	_, c := s.ask(Call{Key: text})
-	if got := string(c.AppendPolicy(nil)); got != `"day";q=10;w=86400, "key-day";q=1;w=86400, "minute";q=5;w=60` {
+	if got := string(c.AppendPolicy(nil)); got != `"day";q=10;w=86400;ipwarden-window=calendar, "key-day";q=1;w=86400, "minute";q=5;w=60` {
 		t.Errorf("RateLimit-Policy is %s", got)
 	}
 	if got := string(c.AppendRateLimit(nil)); got != `"day";r=9;t=43200, "key-day";r=0;t=43200, "minute";r=4;t=60` {
@@ -106,5 +106,23 @@ func TestOwnLimitsHaveNamesOfTheirOwn(t *testing.T) {
 	}
 	if got, c := s.ask(Call{Key: text}); got != OverQuota || c.refused.Limit != "key-day" {
 		t.Errorf("the second: %q of %q", got.Slug(), c.refused.Limit)
+	}
+}
+
+// An answer says how days and months are counted.
+func TestWindowIsSaid(t *testing.T) {
+	s := newShop(t, customer.Plan{PerDay: 10, PerMonth: 100, Window: customer.Rolling})
+	s.Apply(&Changes{Plans: []customer.Plan{{Name: AnonymousPlan, PerDay: 5}}})
+	_, text := s.key(nil)
+	_, c := s.ask(Call{Key: text})
+	if got := string(c.AppendPolicy(nil)); got != `"day";q=10;w=86400;ipwarden-window=rolling, "month";q=100;w=2592000;ipwarden-window=rolling` {
+		t.Errorf("RateLimit-Policy is %s", got)
+	}
+	_, c = s.ask(Call{})
+	if got := string(c.AppendPolicy(nil)); got != `"day";q=5;w=86400;ipwarden-window=rolling` {
+		t.Errorf("RateLimit-Policy of a call without a key is %s", got)
+	}
+	if got, c := s.ask(Call{Key: text, Items: 10}); got != OverQuota || !strings.Contains(string(c.refused.AppendMembers(nil)), `"window":"rolling","reset"`) {
+		t.Errorf("%q: %s", got.Slug(), c.refused.AppendMembers(nil))
 	}
 }
