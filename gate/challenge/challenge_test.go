@@ -498,6 +498,18 @@ func TestConfigMistakes(t *testing.T) {
 	}
 }
 
+// Of many cookies 16 are looked at: what a site below the same domain sets besides
+// hides a clearance only in such numbers.
+func TestCookiesBesides(t *testing.T) {
+	c, now := challenges(t, Config{})
+	good := clearedBy(t, c, now, 0)
+	for n, want := range map[int]bool{0: true, maxCookies - 1: true, maxCookies: false} {
+		if got := c.Cleared(with(strings.Repeat("ipwarden_clearance=x; ", n)+good), client, 0, start); got != want {
+			t.Errorf("behind %d others: %v", n, got)
+		}
+	}
+}
+
 func TestClearedDoesNotAllocate(t *testing.T) {
 	if raceEnabled {
 		t.Skip("the race detector allocates")

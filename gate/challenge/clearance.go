@@ -45,9 +45,11 @@ func (c *clearance) holds(net network, score uint8, now time.Time) bool {
 	return net[0] != 0 && c.net == net && score <= c.ceiling && now.Unix() < c.expires
 }
 
-// maxCookies bounds how many cookies of the name are looked at: a browser sends
-// one, or two where another path or domain has set it too.
-const maxCookies = 4
+// maxCookies bounds how many cookies of the name are looked at, each of which costs
+// an HMAC. A browser sends one, or two where another path or domain has set it too.
+// Who sets more for a domain above, as any site below it can, has that visitor
+// challenged, and nobody else: it takes this many, and lets nobody in.
+const maxCookies = 16
 
 // clearances calls f with what the valid cookies of a request say, until f
 // returns false.

@@ -196,8 +196,12 @@ func (d *document) settings(body ast.Node) *Settings {
 				s.values[p.Key] = strconv.FormatBool(v)
 			}
 		case list:
-			var items []string
-			for _, item := range d.Sequence(p.Value, p.Key) {
+			// One item is as good as a list of it: as the flag takes it.
+			items, several := []string(nil), []ast.Node{p.Value}
+			if !isText(p.Value) {
+				several = d.Sequence(p.Value, p.Key)
+			}
+			for _, item := range several {
 				if v, ok := d.Text(item, p.Key); ok {
 					items = append(items, v)
 				}
@@ -206,6 +210,14 @@ func (d *document) settings(body ast.Node) *Settings {
 		}
 	}
 	return s
+}
+
+func isText(n ast.Node) bool {
+	switch n.(type) {
+	case *ast.StringNode, *ast.IntegerNode, *ast.FloatNode:
+		return true
+	}
+	return false
 }
 
 // Names lists the settings, in alphabetical order.

@@ -34,7 +34,18 @@ func TestLoadSettings(t *testing.T) {
 		t.Errorf("a named file that is not there: got %v", err)
 	}
 
-	write(t, "bad.yaml", "lisen: 127.0.0.1:1\nkeep: many\noverlay: a.yaml\ndataset: {a: b}\n")
+	// One item needs no dash.
+	write(t, "one.yaml", "trusted_proxies: 10.0.0.0/8\nupgrade: websocket,h2c\noverlay: [a.yaml]\nenrich:\nproxy_protocol: 7\n")
+	if s, err = LoadSettings("one.yaml"); err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]string{"trusted-proxies": "10.0.0.0/8", "upgrade": "websocket,h2c", "overlay": "a.yaml", "enrich": "", "proxy-protocol": "7"} {
+		if got, _ := s.Get(name); got != want {
+			t.Errorf("%s = %q, want %q", name, got, want)
+		}
+	}
+
+	write(t, "bad.yaml", "lisen: 127.0.0.1:1\nkeep: many\noverlay: {a: b}\ndataset: {a: b}\n")
 	_, err = LoadSettings("bad.yaml")
 	if err == nil {
 		t.Fatal("mistakes were taken")

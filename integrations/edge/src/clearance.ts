@@ -54,7 +54,7 @@ const TICKET_SIZE = 36;
 const CLEARANCE_SIZE = 35;
 const TAG = 16; // half an HMAC-SHA256 (RFC 2104 section 5)
 const NETWORK = 9;
-const MAX_COOKIES = 4; // of the name; a browser sends one, or two
+const MAX_COOKIES = 16; // of the name, as the gate takes; a browser sends one, or two
 const MAX_TO = 2 << 10; // bytes of the place to return to
 
 /**
