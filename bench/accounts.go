@@ -332,6 +332,7 @@ func runAuthorizer(c *accountCase) (map[string]accountCost, error) {
 			for i := range n {
 				call.Reset()
 				call.Key, call.Items, call.Now = row.texts[i&(limitEvents-1)], 1, now
+				a.Ahead(&call) // a server does something else between
 				if refused := a.Check(&call); (refused == nil) != row.known {
 					return fmt.Errorf("%s: a key that is known, or is not, is refused, or is not", row.name)
 				}
@@ -378,6 +379,7 @@ func (c *accountCase) underway(a *authz.Authorizer, texts []string) (accountCost
 			call := &calls[i%len(calls)]
 			call.Reset()
 			call.Key, call.Items, call.Now = texts[i&(limitEvents-1)], 1, now
+			a.Ahead(call)
 			call.Client, call.Referer = who[i&(limitEvents-1)].client, who[i&(limitEvents-1)].page
 			if a.Check(call) != nil {
 				return errors.New("a known key is refused")

@@ -46,6 +46,7 @@ func (x *exchange) identify() {
 	}
 	c.Origin, c.Referer = x.origin, x.referer
 	c.Key = x.carried()
+	x.api.cfg.Accounts.Ahead(c) // as early as it is known
 	if !x.peer.IsValid() && x.remote != "" {
 		if p, err := netip.ParseAddrPort(x.remote); err == nil {
 			x.peer = p.Addr()

@@ -30,7 +30,8 @@ type Call struct {
 	since     time.Duration // Now on the clock of the cells
 	taken     int64         // of the quotas
 	left      uint32        // of the burst
-	expects   bool          // expected is of this call
+	ahead     ahead
+	expects   bool // expected is of this call
 	expected  usage.Expected
 	refused   Refusal
 	requests  [2]limit.Request // without a key
@@ -47,6 +48,7 @@ func (c *Call) Reset() {
 	if c.refused.Code != Admitted { // else it is as it was
 		c.refused = Refusal{}
 	}
+	c.ahead = ahead{}
 	if c.expects {
 		c.expects, c.expected = false, usage.Expected{}
 	}

@@ -18,7 +18,7 @@ func (a *Authorizer) Check(c *Call) *Refusal {
 	}
 	var k *slot
 	if len(c.Key) == customer.KeyLen {
-		k, c.account = a.lookUp(c.Key)
+		k, c.account = a.lookUp(c.Key, &c.ahead)
 	}
 	if k == nil { // what is known is a key, and needs no proof of its form
 		switch _, _, err := customer.ParseKey(c.Key); err {

@@ -30,6 +30,16 @@ func TestHintsAgree(t *testing.T) {
 	found, learnt := 0, 0
 	for range 20_000 {
 		i := r.IntN(n)
+		next := r.IntN(n)
+		// It may be known ahead, or another, while that is not the same any more.
+		var c Call
+		switch r.IntN(3) {
+		case 1:
+			c.Key = texts[next]
+		case 2:
+			c.Key = texts[i]
+		}
+		a.Ahead(&c)
 		switch r.IntN(20) {
 		case 0: // it goes
 			a.Apply(&Changes{GoneKeys: []customer.Hash{keys[i].Hash}})
@@ -42,8 +52,8 @@ func TestHintsAgree(t *testing.T) {
 			set := a.table.hints.Load().set(r.Uint64())
 			set[r.IntN(len(set))].Store(r.Uint64())
 		}
-		i = r.IntN(n)
-		k, account := a.lookUp(texts[i])
+		i = next
+		k, account := a.lookUp(texts[i], &c.ahead)
 		if (k != nil) != here[i] {
 			t.Fatalf("a key that is there is not found, or one that is not is: %v", here[i])
 		}
@@ -73,7 +83,7 @@ func TestHintsAlike(t *testing.T) {
 	set[0].Store(of>>(64-hintTag)<<(64-hintTag) | 1<<hintAccount - 1)
 	set[3].Store(of>>(64-hintTag)<<(64-hintTag) | 1<<(64-hintTag) - 1)
 	for range 3 {
-		if k, account := a.lookUp(texts[0]); k == nil || account == nil {
+		if k, account := a.lookUp(texts[0], &ahead{}); k == nil || account == nil {
 			t.Fatal("a key is not found")
 		}
 	}
@@ -97,6 +107,9 @@ func TestHintsGrow(t *testing.T) {
 				}
 				c.Reset()
 				c.Key, c.Items, c.Now = texts[i%len(texts)], 1, time.Now()
+				if i%2 == 0 {
+					a.Ahead(&c)
+				}
 				if why := a.Check(&c); why != nil {
 					t.Errorf("a key is refused: %v", why.Code)
 					return
