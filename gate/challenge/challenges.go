@@ -230,7 +230,12 @@ func (c *Challenges) AppendLocation(dst []byte, req *ipwarden.Request, client ne
 	t := c.seal.newTicket(networkOf(client), score, again, false, now)
 	c.stats.sent.Add(1)
 	dst = append(append(append(dst, c.cfg.Path...), "?t="...), t.Text...)
-	return appendQuery(append(dst, "&to="...), []byte(safeTo(string(to), c.cfg.Path)))
+	dst = append(dst, "&to="...)
+	from := len(dst)
+	if dst = appendQuery(dst, []byte(safeTo(string(to), c.cfg.Path))); len(dst)-from > maxTo {
+		dst = append(dst[:from], '/') // as it is written in the link
+	}
+	return dst
 }
 
 // kindFor returns the kind for a ticket.

@@ -2,7 +2,9 @@ package challenge
 
 import "strings"
 
-// maxTo bounds the place to return to, in bytes.
+// maxTo bounds the place to return to, in bytes, both as it is and as a link has it: the
+// link is in a header, and a proxy that has no room for it (nginx has 4 KiB for the
+// answer to its question) has no answer, and may let the visitor in.
 const maxTo = 2 << 10
 
 // safeTo returns where to send a client that has proven itself: a path of this

@@ -11,11 +11,15 @@ import (
 	"github.com/ipwarden/ipwarden/internal/proxytest"
 )
 
-// closed lets nobody in below /closed.
+// closed lets nobody in below /closed, /proved and /moved.
 const closed = `version: 1
 rules:
   - {name: closed, when: 'request.path.startsWith("/closed")', action: block}
+  - {name: proved, when: 'request.path.startsWith("/proved")', action: challenge}
+  - {name: moved, when: 'request.path.startsWith("/moved")', action: allow, response: elsewhere}
   - {name: data centre, when: ip.security.is_hosting, action: block}
+responses:
+  elsewhere: {redirect: 'https://other.example{request.path}?{request.query}'}
 routes:
   - {name: all, path: /*, budget: 2s}
 `
@@ -55,6 +59,20 @@ func aroundTheGate() map[string]string {
 		}
 		add(fmt.Sprint(kb, " KiB of query"), "GET /closed?"+strings.Repeat("q", size), "shop.example", "")
 		add(fmt.Sprint(kb, " KiB of path"), "GET /closed/"+strings.Repeat("q", size), "shop.example", "")
+	}
+	// Where a client is sent has what it asked for in it, and the proxy has so much room
+	// for that.
+	for _, text := range []string{"a", "&", "=%", "%C3%A9", "%25"} {
+		for _, size := range []int{500, 1000, 1300, 1600, 1900, 2100, 3000, 6000, 7900} {
+			for _, path := range []string{"/proved", "/moved"} {
+				for _, more := range []string{"?", "/"} {
+					if text == "=%" && more == "/" {
+						continue // a path with a percent sign of its own is refused
+					}
+					add(fmt.Sprintf("%d bytes of %s behind %s%s", size, text, path, more), "GET "+path+more+strings.Repeat(text, size/len(text)), "shop.example", "X-Forwarded-For: 192.0.2.7\r\n")
+				}
+			}
+		}
 	}
 	for _, c := range []byte("\x00\x01\x08\t\x0b\x0c\r\x1b !\"#$%&'()*+,/:;<=>?@[\\]^_`{|}~\x7f\x80\xa0\xc3\xff") {
 		at := string([]byte{c})

@@ -295,17 +295,28 @@ func (x *exchange) askedBy(f gate.Family, g *gate.Gate) *problem {
 // those alone where the gate listens. It is not for the application.
 const headerAwaits = gate.HeaderPrefix + "Awaits"
 
+// maxNginxLocation bounds where nginx is told to send a client, in bytes. Unless it is told
+// otherwise nginx has 4 KiB for an answer's header (proxy_buffer_size). One that does
+// not fit is an error to it, like a gate that is away, and the request may pass; and how
+// long a link is that has the request's path or query in it is for the client to say.
+const maxNginxLocation = 2560
+
 // refusal writes what a proxy tells the client. What nginx tells it is in
 // headers: its body must be empty, or nginx drops the connection each time.
 func (x *exchange) refusal(f gate.Family, d *gate.Decision, status int) {
 	if f == gate.Nginx {
 		x.line(gate.HeaderDecision, d.ID.String())
-		x.line(gate.HeaderStatus, strconv.Itoa(status))
 		x.line(gate.HeaderVerdict, d.Verdict.String())
 		x.line(gate.HeaderReason, d.Reason.String())
-		if d.Location != "" {
+		switch room := maxNginxLocation; {
+		case d.Location == "":
+		case status < 400 && len(d.Location) > room:
+			status = http.StatusRequestURITooLong
+			x.line(gate.HeaderProblem, `{"type":"https://ipwarden.dev/problems/target-too-long","title":"The target is too long to be sent elsewhere","status":414,"decision_id":"`+d.ID.String()+`"}`)
+		case status < 400 || len(d.Location) <= room-gate.MaxCarried: // what says why comes besides
 			x.line(gate.HeaderLocation, d.Location)
 		}
+		x.line(gate.HeaderStatus, strconv.Itoa(status))
 		d.Carry(x.line)
 		return
 	}

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"io"
@@ -20,6 +21,7 @@ import (
 	"github.com/ipwarden/ipwarden/clientip"
 	"github.com/ipwarden/ipwarden/gate"
 	"github.com/ipwarden/ipwarden/gate/ban"
+	"github.com/ipwarden/ipwarden/gate/challenge"
 	"github.com/ipwarden/ipwarden/ipwardentest"
 	"github.com/ipwarden/ipwarden/policy"
 )
@@ -185,6 +187,62 @@ func TestNginxIsAnsweredItsWay(t *testing.T) {
 		if r := askGate(a, "@", "GET", "/gate/nginx", "", missing...); r.StatusCode != 400 {
 			t.Errorf("%q: %d, want 400", missing, r.StatusCode)
 		}
+	}
+}
+
+// What nginx is answered fits into what it has for it, 4 KiB, whatever a client asks for.
+func TestAnswersToNginxFit(t *testing.T) {
+	path := policy.Expr{Op: policy.OpPath, Type: policy.String}
+	begins := func(with string) policy.Expr {
+		return policy.Expr{Op: policy.OpStartsWith, Type: policy.Bool, Args: []policy.Expr{path, {Op: policy.OpConst, Type: policy.String, Text: with}}}
+	}
+	p, err := policy.New(policy.Config{
+		Rules: []policy.Rule{
+			{Name: "proved", When: begins("/proved"), Action: ipwarden.Challenge},
+			{Name: "moved", When: begins("/moved"), Action: ipwarden.Allow, Response: "elsewhere"},
+		},
+		Responses: []policy.Response{{Name: "elsewhere", Status: 302, Redirect: []policy.Expr{path, {Op: policy.OpQuery, Type: policy.String}}}},
+		Limits:    []policy.Limit{{Name: "all", Limit: 1e6, Window: time.Minute}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := challenge.New(challenge.Config{Key: make([]byte, 32)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	g, err := gate.New(gate.Config{Source: ipwardentest.Sample(), Program: p, Challenges: c, OlderHeaders: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := newAPI(t, func(c *Config) { c.Gate = &GateConfig{Gate: g, Nginx: g.With(proxied(t, "X-Real-Ip"))} })
+	told := 0
+	for _, path := range []string{"/proved/", "/proved?", "/moved/", "/moved?"} {
+		for _, text := range []string{"a", "&", "%C3%A9"} {
+			for n := 100; n <= 7000; n += 300 {
+				r := askGate(a, "@", "GET", "/gate/nginx", "", "X-Original-Uri: "+path+strings.Repeat(text, n/len(text)), "X-Original-Method: GET", "X-Real-Ip: 8.8.8.8")
+				var head bytes.Buffer
+				if err := r.Header.Write(&head); err != nil {
+					t.Fatal(err)
+				}
+				if r.StatusCode != 403 || head.Len() > 4096-200 { // its first line, and what the listener adds
+					t.Errorf("%s and %d bytes of %s: %d, %d bytes", path, n, text, r.StatusCode, head.Len())
+				}
+				where, status := r.Header.Get("X-Ipwarden-Location"), r.Header.Get("X-Ipwarden-Status")
+				if (where == "") != (status == "414" && strings.Contains(r.Header.Get("X-Ipwarden-Problem"), "too long")) {
+					t.Errorf("%s and %d bytes of %s: %s to %.20q", path, n, text, status, where)
+				}
+				if where == "" && strings.HasPrefix(path, "/proved") {
+					t.Errorf("%s and %d bytes of %s: nobody is told where to prove itself", path, n, text)
+				}
+				if where != "" {
+					told++
+				}
+			}
+		}
+	}
+	if told < 100 {
+		t.Errorf("%d were told where to go", told)
 	}
 }
 
