@@ -4,6 +4,7 @@ import (
 	"sync/atomic"
 
 	"github.com/ipwarden/ipwarden"
+	"github.com/ipwarden/ipwarden/limit"
 )
 
 // maxReasons is more than there are reasons.
@@ -68,4 +69,17 @@ func (g *Gate) Stats() (s Stats) {
 		s.Journal = g.cfg.Journal.Stats()
 	}
 	return s
+}
+
+// LimitStats reads the counts of the Limiter, if it tells them as those of package
+// limit do; else they are zero. shared: other nodes share it, and it is not only the
+// Stats in them that are there. It looks at a part of the table, for a few milliseconds.
+func (g *Gate) LimitStats() (s limit.SharedStats, shared bool) {
+	switch l := g.cfg.Limiter.(type) {
+	case interface{ Stats() limit.SharedStats }:
+		return l.Stats(), true
+	case interface{ Stats() limit.Stats }:
+		s.Stats = l.Stats()
+	}
+	return s, false
 }

@@ -19,7 +19,9 @@ import (
 	"github.com/ipwarden/ipwarden/gate"
 	"github.com/ipwarden/ipwarden/gate/ban"
 	"github.com/ipwarden/ipwarden/gate/challenge"
+	"github.com/ipwarden/ipwarden/gate/crawler"
 	"github.com/ipwarden/ipwarden/internal/api"
+	"github.com/ipwarden/ipwarden/limit"
 	"github.com/ipwarden/ipwarden/policy"
 	"github.com/ipwarden/ipwarden/policy/compile"
 	"github.com/ipwarden/ipwarden/redis"
@@ -41,6 +43,7 @@ type gateFlags struct {
 	Redis               string        `env:"IPWARDEN_REDIS" placeholder:"URL" help:"Share limits with other nodes through Redis or Valkey, such as redis://127.0.0.1:6379/0; a password belongs into the variable."`
 	LimitMode           string        `env:"IPWARDEN_LIMIT_MODE" enum:"exact,fast" default:"exact" help:"${enum}: fast admits a part of a shared limit before it asks, within a stated bound."`
 	LimitBudget         time.Duration `env:"IPWARDEN_LIMIT_BUDGET" default:"5ms" placeholder:"TIME" help:"How long a decision waits for the shared store, within the budget of its route; default ${default}."`
+	LimitKeys           int           `env:"IPWARDEN_LIMIT_KEYS" default:"1048576" placeholder:"N" help:"How many keys of limits are counted at once, at 24 bytes each; default ${default}."`
 	OutcomeWindow       time.Duration `env:"IPWARDEN_OUTCOME_WINDOW" default:"10m" placeholder:"TIME" help:"With --redis, how long the outcome of a decision may be told to any node; default ${default}."`
 	VerdictLease        time.Duration `env:"IPWARDEN_VERDICT_LEASE" default:"1m" placeholder:"TIME" help:"How long who asks /v1/decide, such as an edge platform, may use an answer again that no limit was charged for; 0 is not at all. Default ${default}."`
 	LimitedVerdictLease time.Duration `env:"IPWARDEN_LIMITED_VERDICT_LEASE" default:"0s" placeholder:"TIME" help:"The same for answers that a limit was charged for: what comes meanwhile is not counted. Default not at all."`
@@ -68,6 +71,7 @@ type gateRun struct {
 	token                string
 	challenges           *challenge.Challenges
 	bans                 *ban.Table
+	crawlers             *crawler.Verifier
 	limiter              *redis.Limiter // nil when nothing is shared
 	journalFile          *logFile       // nil when there is none
 	closers              []io.Closer
@@ -296,7 +300,7 @@ func (f *gateFlags) crawlers(run *gateRun, d *data) (gate.Crawlers, error) {
 	if err != nil {
 		return nil, err
 	}
-	run.closers = append(run.closers, closerFunc(v.Close))
+	run.crawlers, run.closers = v, append(run.closers, closerFunc(v.Close))
 	return v, nil
 }
 
@@ -314,6 +318,11 @@ func (f *gateFlags) shared(run *gateRun, e *env, cfg *gate.Config) error {
 		copy(cfg.Seed[:], seed)
 	}
 	if f.Redis == "" {
+		m, err := limit.NewMemory(limit.MemoryConfig{Entries: f.LimitKeys})
+		if err != nil {
+			return usagef("--limit-keys %d: give a number from 1 to %d", f.LimitKeys, 1<<30)
+		}
+		cfg.Limiter = m
 		return nil
 	}
 	if text == "" {
@@ -324,6 +333,7 @@ func (f *gateFlags) shared(run *gateRun, e *env, cfg *gate.Config) error {
 		return usageError{err}
 	}
 	c.Fast, c.Budget, c.Outcomes, c.Logger = f.LimitMode == "fast", f.LimitBudget, f.OutcomeWindow, run.log
+	c.Entries = f.LimitKeys
 	l, err := redis.New(context.Background(), c)
 	if err != nil {
 		return err
@@ -369,7 +379,7 @@ func (r *gateRun) routes() *api.GateConfig {
 	// An application that asks names the client itself.
 	return &api.GateConfig{
 		Gate: r.With(peerItself()), Nginx: r.nginx, ForwardAuth: r.forward, Envoy: r.forward,
-		Trusted: r.trusted, Token: r.token, Challenges: r.challenges, Bans: r.bans,
+		Trusted: r.trusted, Token: r.token, Challenges: r.challenges, Bans: r.bans, Crawlers: r.crawlers,
 		Lease: leaseOf(r.flags.VerdictLease), LimitedLease: r.flags.LimitedVerdictLease,
 	}
 }

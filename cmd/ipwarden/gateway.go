@@ -97,7 +97,7 @@ func (c *gatewayCmd) Run(e *env) error {
 		seen = s.loader.fingerprint()
 	}
 	registry := prometheus.NewRegistry()
-	registry.MustRegister(api.GateMetrics(s.gate.Gate, s.gate.challenges), api.BanMetrics(s.gate.bans), collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	registry.MustRegister(api.GateMetrics(s.gate.Gate, s.gate.challenges), api.LimitMetrics(s.gate.Gate), api.CrawlerMetrics(s.gate.crawlers), api.BanMetrics(s.gate.bans), collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	s.failed.register(registry)
 	s.beside.register(registry)
 	s.shield.register(registry)

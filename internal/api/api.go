@@ -193,7 +193,10 @@ func New(cfg Config) (*API, error) {
 		a.metrics.registry.MustRegister(partCollector{cfg.Parts})
 	}
 	if cfg.Gate != nil {
-		a.metrics.registry.MustRegister(GateMetrics(cfg.Gate.Gate, cfg.Gate.Challenges))
+		a.metrics.registry.MustRegister(GateMetrics(cfg.Gate.Gate, cfg.Gate.Challenges), LimitMetrics(cfg.Gate.Gate))
+		if cfg.Gate.Crawlers != nil {
+			a.metrics.registry.MustRegister(CrawlerMetrics(cfg.Gate.Crawlers))
+		}
 		if cfg.Gate.Bans != nil {
 			a.metrics.registry.MustRegister(BanMetrics(cfg.Gate.Bans))
 		}

@@ -17,6 +17,7 @@ import (
 	"github.com/ipwarden/ipwarden/gate"
 	"github.com/ipwarden/ipwarden/gate/ban"
 	"github.com/ipwarden/ipwarden/gate/challenge"
+	"github.com/ipwarden/ipwarden/gate/crawler"
 	"github.com/ipwarden/ipwarden/internal/authz"
 	"github.com/ipwarden/ipwarden/internal/customer"
 	"github.com/ipwarden/ipwarden/internal/door"
@@ -42,6 +43,9 @@ type GateConfig struct {
 	// Token lets whoever has it ask, from anywhere, as "Authorization: Bearer".
 	// Default: none.
 	Token string
+
+	// Crawlers is what Gate verifies crawlers by, for the metrics. Default: none.
+	Crawlers *crawler.Verifier
 
 	// Bans are those that Gate decides by. Default: none, and no /v1/bans.
 	Bans *ban.Table

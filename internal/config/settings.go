@@ -84,6 +84,7 @@ var known = map[string]shape{
 	"redis":                       text,   // URL of the store that limits share
 	"limit_mode":                  text,   // exact or fast
 	"limit_budget":                text,   // how long a decision waits for the store
+	"limit_keys":                  number, // counted at once
 	"outcome_window":              text,   // how long any node takes an outcome
 	"verdict_lease":               text,   // how long an answer of /v1/decide may be used again
 	"limited_verdict_lease":       text,   // one that a limit was charged for
