@@ -165,6 +165,8 @@ type program struct {
 	// spaces are before the keys of each limit: a state that was counted in another
 	// way, or over another time, means nothing here.
 	spaces [][]byte
+	// policies are what RateLimit-Policy says of each limit, where it is the only one.
+	policies []string
 }
 
 // maxBeside bounds what is counted of an address in one place of memory, which has
@@ -292,7 +294,7 @@ func (g *Gate) Use(p *policy.Program, model *risk.Model) error {
 	if model == nil {
 		model = risk.DefaultModel()
 	}
-	next := &program{Program: p, model: model, beside: besides(p), rates: make([]limit.Rate, len(p.Limits())), salts: make([]limit.Salt, len(p.Limits())), spaces: make([][]byte, len(p.Limits())), prints: make([]uint64, len(p.Limits()))}
+	next := &program{Program: p, model: model, beside: besides(p), rates: make([]limit.Rate, len(p.Limits())), salts: make([]limit.Salt, len(p.Limits())), spaces: make([][]byte, len(p.Limits())), prints: make([]uint64, len(p.Limits())), policies: make([]string, len(p.Limits()))}
 	var errs []error
 	for i, l := range p.Limits() {
 		next.rates[i] = limit.Rate{
@@ -302,6 +304,7 @@ func (g *Gate) Use(p *policy.Program, model *risk.Model) error {
 		next.prints[i] = g.hasher.Sum(limit.AppendPart(limit.AppendPart(next.spaces[i], "print"), l.Name))[0]
 		next.salts[i] = g.hasher.Salt(limit.AppendPart(next.spaces[i], l.Name))
 		next.byAddress = next.byAddress || l.ByAddress()
+		next.policies[i] = string(limit.AppendPolicy(nil, []limit.Request{{Rate: &next.rates[i]}}, make([]limit.Result, 1)))
 		errs = append(errs, next.rates[i].Check())
 		if l.Ban != 0 && g.banner == nil {
 			errs = append(errs, fmt.Errorf("the limit %q bans who goes over it, and the Bans of the Config take none: make them with ban.New", l.Name))

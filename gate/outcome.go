@@ -118,16 +118,20 @@ type Summary struct {
 
 // Summary returns what matters of d. Host and path are the request's own strings:
 // who keeps it longer than those hold clones them.
-func (d *Decision) Summary() Summary {
-	s := Summary{
-		ID: d.ID, Time: d.Time, Verdict: d.Verdict, Reason: d.Reason, By: d.By(), Client: d.Client.Addr,
-		ClientStatus: d.Client.Status.String(), Record: d.Record, Score: d.Score, Shared: d.Shared, Degraded: d.Degraded,
-		Status: d.Status(), Method: knownMethod(d.request.Method), Host: d.request.Host, Path: d.request.Path,
-	}
+func (d *Decision) Summary() (s Summary) {
+	d.summarize(&s)
+	return s
+}
+
+// summarize is Summary in the place where it stays. s is empty.
+func (d *Decision) summarize(s *Summary) {
+	s.ID, s.Time, s.Verdict, s.Reason, s.By = d.ID, d.Time, d.Verdict, d.Reason, d.By()
+	s.Client, s.ClientStatus, s.Record = d.Client.Addr, d.Client.Status.String(), d.Record
+	s.Score, s.Shared, s.Degraded, s.Status = d.Score, d.Shared, d.Degraded, d.Status()
+	s.Method, s.Host, s.Path = knownMethod(d.request.Method), d.request.Host, d.request.Path
 	if d.Tier != nil {
 		s.Tier = d.Tier.Name
 	}
-	return s
 }
 
 // Recall returns what is remembered of a decision; of the Record its country, AS

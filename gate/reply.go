@@ -27,7 +27,11 @@ func (d *Decision) Reply(set func(name, value string)) {
 	limited := len(d.takes) > 0 && len(d.takes) == len(d.results)
 	if limited {
 		said(limit.HeaderRateLimit, limit.AppendRateLimit(b, d.takes, d.results))
-		said(limit.HeaderPolicy, limit.AppendPolicy(b, d.takes, d.results))
+		if len(d.takes) == 1 && d.takes[0].Raise <= 1 { // it is always the same
+			set(limit.HeaderPolicy, d.program.policies[d.from[0].limit.Index])
+		} else {
+			said(limit.HeaderPolicy, limit.AppendPolicy(b, d.takes, d.results))
+		}
 	}
 	if s := d.RetrySeconds(); s > 0 && !passes {
 		said(limit.HeaderRetryAfter, strconv.AppendInt(b, int64(s), 10))
