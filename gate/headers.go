@@ -80,6 +80,15 @@ func enrichingOf(names []string) (set enriching, err error) {
 // used again clones it.
 func (d *Decision) Enriched() iter.Seq2[string, string] { return d.enrich }
 
+// Enrich calls set with what Enriched yields. It allocates nothing, which a loop over
+// an iterator does.
+func (d *Decision) Enrich(set func(name, value string)) {
+	d.enrich(func(name, value string) bool {
+		set(name, value)
+		return true
+	})
+}
+
 func (d *Decision) enrich(yield func(name, value string) bool) {
 	b, set := d.text, d.enriching
 	told := func(name string, to []byte) (more bool) {

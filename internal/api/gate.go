@@ -279,9 +279,7 @@ func (x *exchange) askedBy(f gate.Family, g *gate.Gate) *problem {
 	x.line("Cache-Control", "no-store")
 	d.Reply(x.line)
 	if status := d.Status(); status == 0 {
-		for name, value := range d.Enriched() {
-			x.line(name, value)
-		}
+		d.Enrich(x.line)
 		if d.AwaitsOutcome() {
 			if f == gate.Nginx {
 				x.line(headerAwaits, "true")

@@ -52,9 +52,7 @@ func (g *Gate) Decide(ctx context.Context, req *ipwarden.Request, a *Answer) {
 	a.Verdict, a.Status = d.Verdict, d.Status()
 	a.Awaits = d.AwaitsOutcome()
 	if a.Status == 0 {
-		for name, value := range d.Enriched() {
-			a.SetUpstream(name, a.kept(value))
-		}
+		d.Enrich(func(name, value string) { a.SetUpstream(name, a.kept(value)) })
 		if g.forward {
 			t.fields = g.gate.Client().AppendUpstream(t.fields[:0], d.Client)
 			for _, f := range t.fields {
@@ -80,7 +78,8 @@ func (g *Gate) Decide(ctx context.Context, req *ipwarden.Request, a *Answer) {
 	t.answer = a
 	d.Reply(t.reply)
 	t.answer = nil
-	d.Reset() // what waits in the pool holds no dataset
+	// What t holds of the request and of the dataset is written over by its next turn; a
+	// pool keeps nothing for long that nobody takes.
 	g.pool.Put(t)
 }
 

@@ -1,6 +1,7 @@
 package door
 
 import (
+	"context"
 	"net/netip"
 	"strings"
 	"testing"
@@ -15,6 +16,11 @@ import (
 
 // testGate blocks Tor, lets two requests a minute in, and counts failures.
 func testGate(t testing.TB) *gate.Gate {
+	t.Helper()
+	return gateOf(t, ipwardentest.Sample())
+}
+
+func gateOf(t testing.TB, source ipwarden.Source) *gate.Gate {
 	t.Helper()
 	path := func(s string) policy.Expr {
 		return policy.Expr{Op: policy.OpEqual, Type: policy.Bool, Args: []policy.Expr{
@@ -38,7 +44,7 @@ func testGate(t testing.TB) *gate.Gate {
 	if err != nil {
 		t.Fatal(err)
 	}
-	g, err := gate.New(gate.Config{Source: ipwardentest.Sample(), Program: p, Client: x})
+	g, err := gate.New(gate.Config{Source: source, Program: p, Client: x})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -133,6 +139,36 @@ func TestGateRemoves(t *testing.T) {
 		if g.Removes(name) != want {
 			t.Errorf("%s: %v", name, !want)
 		}
+	}
+}
+
+// oneRecord says the same of everybody, and allocates nothing, as a dataset does.
+type oneRecord struct{ ipwarden.Record }
+
+func (o oneRecord) Local() bool { return true }
+
+func (o oneRecord) Lookup(context.Context, netip.Addr) (ipwarden.Record, error) { return o.Record, nil }
+
+func TestGateDoesNotAllocate(t *testing.T) {
+	if raceEnabled {
+		t.Skip("the race detector allocates")
+	}
+	known, err := ipwardentest.Sample().Lookup(t.Context(), netip.MustParseAddr("8.8.8.8"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	g := NewGate(gateOf(t, oneRecord{known}), false)
+	var h ipwarden.Lines
+	h.Add("x-forwarded-for", "8.8.8.8")
+	req := &ipwarden.Request{Peer: netip.MustParseAddr("10.0.0.5"), Header: &h, Method: "GET", Scheme: "https", Host: "example.org", Path: "/"}
+	var a Answer
+	if n := testing.AllocsPerRun(200, func() {
+		a.Reset()
+		if g.Decide(t.Context(), req, &a); !a.Passes() {
+			t.Fatal("refused")
+		}
+	}); n != 0 {
+		t.Errorf("%v allocations", n)
 	}
 }
 
