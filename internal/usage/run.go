@@ -12,13 +12,14 @@ import (
 // freeze puts what was counted into batches, again and again, and at each full hour.
 func (m *Meter) freeze(ctx context.Context) {
 	flushed := m.c.Now()
-	batches := 0
+	batches, took := 0, time.Duration(0)
 	for {
 		now := m.c.Now()
-		wait := min(interval(m.c.Freeze, batches), now.Truncate(time.Hour).Add(time.Hour).Sub(now))
+		wait := min(interval(m.c.Freeze, batches, took), now.Truncate(time.Hour).Add(time.Hour).Sub(now))
 		if !pause(ctx, wait) {
 			return
 		}
+		began := time.Now()
 		batches = 0
 		err := m.ledger.Freeze(func(uint64) {
 			batches++
@@ -38,17 +39,19 @@ func (m *Meter) freeze(ctx context.Context) {
 				m.c.Logger.Error("usage: the ledger cannot be written", "error", err)
 			}
 		}
+		took = time.Since(began)
 	}
 }
 
 // interval is how long to wait until what is counted is frozen, where it filled so many
-// batches the last time. Those who call often are in each of them, so that of many calls
-// fewer batches are less work, and of few none is.
-func interval(freeze time.Duration, batches int) time.Duration {
+// batches the last time, and took so long. Those who call often are in each of them, so
+// that of many calls fewer batches are less work, and of few none is. What it took is in
+// the interval, but some of it is left to others.
+func interval(freeze time.Duration, batches int, took time.Duration) time.Duration {
 	if batches > 1 {
-		return freeze * 5 / 3
+		freeze = freeze * 5 / 3
 	}
-	return freeze
+	return max(freeze/3, freeze-took)
 }
 
 // freezes notes how the last attempt to freeze ended.
