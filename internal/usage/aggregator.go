@@ -134,6 +134,8 @@ func (a *aggregator) load(ctx context.Context) error {
 			acc.known.Store(0)
 			if acc.lease != nil {
 				acc.lease.allowed -= t.own
+				acc.lease.day -= t.own
+				acc.lease.month -= t.own
 				acc.lease.spent -= t.own
 				acc.lease.number++ // an answer on its way is of another count
 			}
@@ -277,7 +279,7 @@ func (a *aggregator) take(source int, item Item, reloads uint64) error {
 // settle reckons anew how far an account's calls are admitted here. a.mu is held.
 func (a *aggregator) settle(acc *account, now time.Time) {
 	acc.turn(a.spans.at(now))
-	acc.publish(a.allow(acc), a.regions)
+	acc.publish(a.allow(acc, now), a.regions)
 	a.alert(acc, now)
 }
 

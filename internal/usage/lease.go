@@ -20,7 +20,9 @@ import (
 //
 // A node that is out of touch with a region keeps within its lease, or, if it has none,
 // within its share of what was left when it lost touch: one part in as many as there
-// are regions. The lessor lays the same share aside for regions that it does not hear.
+// are regions. Half of the last fifth is nobody's then, for what was admitted before
+// anybody noticed. A day that begins, or another plan, brings a new share. The lessor
+// lays the same share aside for regions that it does not hear.
 
 // lease is what a node may admit of an account, as it knows itself.
 type lease struct {
@@ -32,6 +34,33 @@ type lease struct {
 	dry     bool  // the last answer brought nothing
 	back    bool  // what it did not spend goes back with the next report
 	share   bool  // allowed is the share of a node that is out of touch
+
+	day, month         int64   // of a share: up to here until the span ends; allowed is the smaller one
+	dayEnds, monthEnds int64   // Unix seconds
+	bounds             *bounds // it is of these terms
+	epoch              int64
+}
+
+// mark notes of which terms and spans a lease is.
+func (l *lease) mark(acc *account, s *spans, now time.Time) {
+	l.bounds, l.epoch = acc.bounds.Load(), acc.epoch
+	l.dayEnds, l.monthEnds = s.end(l.bounds.window, now)
+}
+
+// end is when nothing counts any more of what was used until now, in Unix seconds.
+func (s *spans) end(w customer.Window, now time.Time) (dayEnds, monthEnds int64) {
+	if w == customer.Rolling {
+		const day = 24 * 3600
+		return now.Unix() + day, now.Unix() + 30*day
+	}
+	day, month := s.at(now).of(w)
+	return day.Reset.Unix(), month.Reset.Unix()
+}
+
+// over reports whether a lease is of other terms, or of a span that has ended.
+func (l *lease) over(acc *account, now time.Time) bool {
+	return l.bounds != acc.bounds.Load() || l.epoch != acc.epoch ||
+		l.bounds.perDay > 0 && now.Unix() >= l.dayEnds || l.bounds.perMonth > 0 && now.Unix() >= l.monthEnds
 }
 
 // A LeaseReport is what a node says of one Subject to its lessor.
@@ -59,7 +88,7 @@ type Lessor func(ctx context.Context, region string, from uint64, reports []Leas
 func zone(limit int64) int64 { return limit/5 + 1 }
 
 // allow is how far an account's calls are admitted here. a.mu is held.
-func (a *aggregator) allow(acc *account) int64 {
+func (a *aggregator) allow(acc *account, now time.Time) int64 {
 	if !acc.limited() {
 		return math.MaxInt64
 	}
@@ -80,12 +109,43 @@ func (a *aggregator) allow(acc *account) int64 {
 	case acc.lease == nil && touch:
 		// As far as it admits already: the lessor hears of it with the first report.
 		acc.lease = &lease{allowed: max(acc.spent.Load(), known+max(0, free))}
-	case acc.lease == nil:
-		acc.lease = &lease{allowed: known + max(0, left)/int64(len(a.sources)), share: true}
 	case touch && acc.lease.share:
 		acc.lease.share = false // back in touch, and near the limit: from here on the lessor says
+	case !touch && (acc.lease == nil || acc.lease.share || acc.lease.over(acc, now)):
+		a.shareOut(acc, known, now)
+	}
+	if touch {
+		acc.lease.mark(acc, &a.spans, now)
 	}
 	return acc.lease.allowed
+}
+
+// shareOut gives a node that is out of touch its share of each bound, once in each span.
+// a.mu is held.
+func (a *aggregator) shareOut(acc *account, known int64, now time.Time) {
+	l, b := acc.lease, acc.bounds.Load()
+	if l == nil || !l.share || l.bounds != b || l.epoch != acc.epoch {
+		next := &lease{share: true, bounds: b, epoch: acc.epoch, day: math.MaxInt64, month: math.MaxInt64}
+		if l != nil {
+			next.number = l.number + 1 // an answer on its way is to another question
+		}
+		l, acc.lease = next, next
+	}
+	part := func(limit, used int64) int64 {
+		return known + max(0, limit-used-zone(limit)/2)/int64(len(a.sources))
+	}
+	var t tally
+	if acc.tally != nil {
+		t = *acc.tally
+	}
+	day, month := a.spans.end(b.window, now)
+	if b.perDay > 0 && now.Unix() >= l.dayEnds {
+		l.day, l.dayEnds = part(b.perDay, t.day), day
+	}
+	if b.perMonth > 0 && now.Unix() >= l.monthEnds {
+		l.month, l.monthEnds = part(b.perMonth, t.month), month
+	}
+	l.allowed = min(l.day, l.month)
 }
 
 // inTouch says whether all regions were heard of lately, and this node's batches go
