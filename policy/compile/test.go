@@ -31,8 +31,12 @@ type Test struct {
 	Cleared, Safe, Unlisted bool
 	Now                     time.Time
 	Sample                  uint32
-	Expect                  Expect
-	Line                    int
+	// Nth: so many requests of this kind came at once, and this is the last; 0 is 1.
+	// Before is what became of the others.
+	Nth    int
+	Before policy.Outcome
+	Expect Expect
+	Line   int
 
 	column int
 }
@@ -47,6 +51,7 @@ type Expect struct {
 	Tags     []string // all of them, in order
 	Redirect string
 	Softened *bool
+	Over     string // the limit that it is over
 
 	limits, tags bool // given, perhaps as none
 }
@@ -55,6 +60,7 @@ type Expect struct {
 type Result struct {
 	Test     *Test
 	Decision policy.Decision
+	Over     string   // the limit that refuses it, "" for none
 	Wrong    []string // what differs; none when the test passed
 }
 
@@ -83,7 +89,12 @@ func (p *Policy) Run(t *Test) Result {
 		return r
 	}
 	p.Program.Decide(in, &r.Decision)
-	r.Wrong = t.Expect.compare(in, &r.Decision)
+	if l := over(in, &r.Decision, max(t.Nth, 1), &t.Before); l != nil {
+		r.Over = l.Name
+		r.Decision.Verdict, r.Decision.Reason, r.Decision.Response = ipwarden.Throttle, policy.ByLimit, p.Program.OverLimit(l)
+		r.Decision.List, r.Decision.Rule, r.Decision.Threshold = nil, nil, nil
+	}
+	r.Wrong = t.Expect.compare(in, &r.Decision, r.Over)
 	return r
 }
 
@@ -138,7 +149,7 @@ func recordOf(addr netip.Addr, facts []overlay.Fact) (ipwarden.Record, error) {
 	return o.Lookup(context.Background(), addr)
 }
 
-func (e *Expect) compare(in *policy.Input, d *policy.Decision) (wrong []string) {
+func (e *Expect) compare(in *policy.Input, d *policy.Decision, over string) (wrong []string) {
 	differ := func(what, got, want string) {
 		if got != want {
 			wrong = append(wrong, fmt.Sprintf("%s %s, not %s", what, orNone(got), orNone(want)))
@@ -146,7 +157,11 @@ func (e *Expect) compare(in *policy.Input, d *policy.Decision) (wrong []string) 
 	}
 	if e.Verdict != ipwarden.NoVerdict && d.Verdict != e.Verdict {
 		differ("the verdict is", d.Verdict.String(), e.Verdict.String())
-		wrong[0] += " (" + Because(d) + ")"
+		because := Because(d)
+		if over != "" {
+			because += fmt.Sprintf(" %q", over)
+		}
+		wrong[0] += " (" + because + ")"
 	}
 	if e.Reason != "" {
 		differ("the reason is", d.Reason.String(), e.Reason)
@@ -181,6 +196,9 @@ func (e *Expect) compare(in *policy.Input, d *policy.Decision) (wrong []string) 
 			location = string(d.Response.AppendLocation(nil, in))
 		}
 		differ("the redirect is", location, e.Redirect)
+	}
+	if e.Over != "" {
+		differ("the limit that it is over is", over, e.Over)
 	}
 	if e.Softened != nil && d.Softened != *e.Softened {
 		differ("softened is", fmt.Sprint(d.Softened), fmt.Sprint(*e.Softened))
