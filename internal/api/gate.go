@@ -8,6 +8,8 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"net/url"
+	"path"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -268,6 +270,9 @@ func (x *exchange) askedBy(f gate.Family, g *gate.Gate) *problem {
 		if a.request.Path == "" {
 			a.request.Path = "/"
 		}
+		if !belowEnvoy(x.path) {
+			a.request.Path = "/.." // which is refused
+		}
 	}
 	if err := f.Read(&a.request); err != nil {
 		return noOriginal(err, f)
@@ -296,6 +301,17 @@ func (x *exchange) askedBy(f gate.Family, g *gate.Gate) *problem {
 // headerAwaits tells nginx that a limit waits to hear the status of the answer: it logs
 // those alone where the gate listens. It is not for the application.
 const headerAwaits = gate.HeaderPrefix + "Awaits"
+
+// belowEnvoy reports whether a path is below /gate/envoy to whoever reads it: to a proxy
+// that merges slashes and decodes them, "/gate/envoy/..%2f..%2f.ipwarden%2fx" is the
+// challenge's page, which it passes on to us for any visitor (F1).
+func belowEnvoy(raw string) bool {
+	if !strings.Contains(raw, "..") && !strings.Contains(raw, "%2") {
+		return true
+	}
+	decoded, err := url.PathUnescape(raw)
+	return err == nil && strings.HasPrefix(path.Clean(decoded)+"/", "/gate/envoy/")
+}
 
 // maxNginxLocation bounds where nginx is told to send a client, in bytes. Unless it is told
 // otherwise nginx has 4 KiB for an answer's header (proxy_buffer_size). One that does

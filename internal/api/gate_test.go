@@ -190,6 +190,29 @@ func TestNginxIsAnsweredItsWay(t *testing.T) {
 	}
 }
 
+// A path that is the challenge's page to the proxy in front is no question to us, however
+// paths are read (F1).
+func TestPathsOutOfEnvoysDoor(t *testing.T) {
+	p, err := policy.New(policy.Config{Paths: policy.Paths{KeepSlashes: true, KeepEncodedSlashes: true}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	g, err := gate.New(gate.Config{Source: ipwardentest.Sample(), Program: p})
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := newAPI(t, func(c *Config) { c.Gate = &GateConfig{Gate: g, Envoy: g.With(proxied(t, "X-Forwarded-For"))} })
+	for target, want := range map[string]int{
+		"/gate/envoy//////../../.ipwarden/": 400, "/gate/envoy/..%2f..%2f.ipwarden%2fx": 400, "/gate/envoy/a/..%2f..%2f..%2f.ipwarden%2fx": 400,
+		"/gate/envoy/../../.ipwarden/": 400, "/gate/envoy/%2e%2e/x": 400, "/gate/envoy/a%2f..%2f..%2f..%2fx": 400,
+		"/gate/envoy/a..b/c%2fd": 200, "/gate/envoy/a//b": 200, "/gate/envoy/a/../b": 200, "/gate/envoy/": 200, "/gate/envoy": 200,
+	} {
+		if r := askGate(a, "@", "GET", target, "", "X-Forwarded-For: 8.8.8.8"); r.StatusCode != want {
+			t.Errorf("%s: %d, want %d", target, r.StatusCode, want)
+		}
+	}
+}
+
 // What nginx is answered fits into what it has for it, 4 KiB, whatever a client asks for.
 func TestAnswersToNginxFit(t *testing.T) {
 	path := policy.Expr{Op: policy.OpPath, Type: policy.String}
