@@ -20,6 +20,9 @@ import (
 // reads the types of all that is linked there, and not the code of others, which takes
 // seconds where compiling it takes minutes.
 func TestOtherSystems(t *testing.T) {
+	if raced {
+		t.Skip("it has no goroutines, and takes minutes with the race detector; scripts/test runs it without")
+	}
 	for _, system := range []struct{ os, arch string }{{"windows", "amd64"}, {"darwin", "arm64"}} {
 		t.Run(system.os, func(t *testing.T) {
 			for _, mistake := range typeCheck(t, system.os, system.arch, "./cmd/ipwarden") {

@@ -1,0 +1,5 @@
+//go:build !race
+
+package importlaw
+
+const raced = false
