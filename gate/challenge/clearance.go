@@ -59,6 +59,9 @@ func (s *sealer) clearances(h ipwarden.Header, name string, f func(clearance) bo
 	}
 	seen := 0
 	for _, line := range h.Values("Cookie") {
+		if !strings.Contains(line, name) { // most visitors have none
+			continue
+		}
 		for line != "" {
 			var pair string
 			pair, line, _ = strings.Cut(line, ";")

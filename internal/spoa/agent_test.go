@@ -124,7 +124,8 @@ func items(t *testing.T, b []byte) map[string]any {
 	t.Helper()
 	out := map[string]any{}
 	for len(b) > 0 {
-		name, d, rest, err := argument(b)
+		var d datum
+		name, rest, err := argument(b, &d)
 		if err != nil {
 			t.Fatal(err)
 		}

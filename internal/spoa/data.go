@@ -32,38 +32,45 @@ type datum struct {
 
 // parseDatum reads a value and returns what follows it.
 func parseDatum(b []byte) (d datum, rest []byte, err error) {
+	rest, err = d.parse(b)
+	return d, rest, err
+}
+
+// parse is parseDatum into d: more than nine words are not returned in registers.
+func (d *datum) parse(b []byte) (rest []byte, err error) {
+	*d = datum{}
 	if len(b) == 0 {
-		return d, nil, errShort
+		return nil, errShort
 	}
 	first := b[0]
 	d.kind, rest = first&typeMask, b[1:]
 	n := 0
 	switch d.kind {
+	case typeString, typeBinary:
+		d.raw, rest, err = bytesOf(rest)
+		return rest, err
 	case typeNull:
-		return d, rest, nil
+		return rest, nil
 	case typeBool:
 		if first&flagTrue != 0 {
 			d.num = 1
 		}
-		return d, rest, nil
+		return rest, nil
 	case typeInt32, typeUint32, typeInt64, typeUint64:
 		d.num, rest, err = varint(rest)
-		return d, rest, err
-	case typeString, typeBinary:
-		d.raw, rest, err = bytesOf(rest)
-		return d, rest, err
+		return rest, err
 	case typeIPv4:
 		n = 4
 	case typeIPv6:
 		n = 16
 	default:
-		return d, nil, fmt.Errorf("a value of type %d, which SPOP 2.0 does not have", d.kind)
+		return nil, fmt.Errorf("a value of type %d, which SPOP 2.0 does not have", d.kind)
 	}
 	if len(rest) < n {
-		return d, nil, errShort
+		return nil, errShort
 	}
 	d.raw = rest[:n:n]
-	return d, rest[n:], nil
+	return rest[n:], nil
 }
 
 // text is a string, or a binary; "" for anything else. It is part of the frame,

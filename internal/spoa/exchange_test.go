@@ -112,7 +112,7 @@ func variables(b []byte, limit int) (vars map[string]any, stream, id uint64, err
 		}
 		var name []byte
 		var d datum
-		if name, d, p, err = argument(p[3:]); err != nil {
+		if name, p, err = argument(p[3:], &d); err != nil {
 			return nil, 0, 0, err
 		}
 		for _, c := range name {

@@ -65,22 +65,22 @@ func (x *exchange) reset() {
 	x.asked, x.strip, x.reported, x.decision, x.status = false, false, false, "", 0
 }
 
-// argument reads one name and value.
-func argument(b []byte) (name []byte, d datum, rest []byte, err error) {
+// argument reads one name and value, which it puts into d.
+func argument(b []byte, d *datum) (name, rest []byte, err error) {
 	if name, b, err = bytesOf(b); err != nil {
-		return nil, d, nil, err
+		return nil, nil, err
 	}
-	d, rest, err = parseDatum(b)
-	return name, d, rest, err
+	rest, err = d.parse(b)
+	return name, rest, err
 }
 
 func (x *exchange) parseRequest(b []byte, n int) (rest []byte, err error) {
 	r := &x.request
 	r.Scheme = "http"
+	var d datum
 	for range n {
 		var name []byte
-		var d datum
-		if name, d, b, err = argument(b); err != nil {
+		if name, b, err = argument(b, &d); err != nil {
 			return nil, err
 		}
 		switch string(name) {
@@ -129,10 +129,10 @@ func (x *exchange) parseHeaders(b []byte) (err error) {
 }
 
 func (x *exchange) parseOutcome(b []byte, n int) (rest []byte, err error) {
+	var d datum
 	for range n {
 		var name []byte
-		var d datum
-		if name, d, b, err = argument(b); err != nil {
+		if name, b, err = argument(b, &d); err != nil {
 			return nil, err
 		}
 		switch string(name) {
@@ -149,8 +149,9 @@ func (x *exchange) parseOutcome(b []byte, n int) (rest []byte, err error) {
 
 // skip reads past n arguments.
 func skip(b []byte, n int) (rest []byte, err error) {
+	var d datum
 	for range n {
-		if _, _, b, err = argument(b); err != nil {
+		if _, b, err = argument(b, &d); err != nil {
 			return nil, err
 		}
 	}
