@@ -80,7 +80,7 @@ type Config struct {
 	Enrich []string
 
 	// Remember is how many decisions are kept for questions, and how many that
-	// wait for their outcome; some 1 KiB for each. Default: 8192; at most 1,048,576; negative: none.
+	// wait for their outcome; some 1.2 KiB for each. Default: 8192; at most 1,048,576; negative: none.
 	Remember int
 
 	// Now is the clock. Default: the system's, of at most a millisecond ago while there

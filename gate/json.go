@@ -51,7 +51,7 @@ func (d *Decision) AppendJSON(dst []byte) []byte {
 	dst = append(append(dst, d.Client.Status.String()...), `"}`...)
 	dst = appendKnown(dst, d.Record)
 	dst = d.appendRisk(dst)
-	dst = d.appendLimits(dst)
+	dst = appendLimits(dst, d.Limits)
 	if d.AwaitsOutcome() {
 		dst = append(dst, `,"awaits_outcome":true`...)
 	}
@@ -90,16 +90,20 @@ func appendKnown(dst []byte, r ipwarden.Record) []byte {
 }
 
 func (d *Decision) appendRisk(dst []byte) []byte {
-	dst = strconv.AppendUint(append(dst, `,"risk":{"score":`...), uint64(d.Score), 10)
-	dst = strconv.AppendBool(append(dst, `,"shared":`...), d.Shared)
-	for i, c := range d.risk.Contributions() {
+	return appendRisk(dst, d.Score, d.Shared, d.risk.Contributions())
+}
+
+func appendRisk(dst []byte, score uint8, shared bool, all []risk.Contribution) []byte {
+	dst = strconv.AppendUint(append(dst, `,"risk":{"score":`...), uint64(score), 10)
+	dst = strconv.AppendBool(append(dst, `,"shared":`...), shared)
+	for i := range all {
 		if i == 0 {
 			dst = append(dst, `,"contributions":[`...)
 		} else {
 			dst = append(dst, ',')
 		}
-		dst = appendContribution(dst, &c)
-		if i == len(d.risk.Contributions())-1 {
+		dst = appendContribution(dst, &all[i])
+		if i == len(all)-1 {
 			dst = append(dst, ']')
 		}
 	}
@@ -121,9 +125,9 @@ func appendContribution(dst []byte, c *risk.Contribution) []byte {
 	return append(dst, '}')
 }
 
-func (d *Decision) appendLimits(dst []byte) []byte {
-	for i := range d.Limits {
-		l := &d.Limits[i]
+func appendLimits(dst []byte, all []LimitState) []byte {
+	for i := range all {
+		l := &all[i]
 		if i == 0 {
 			dst = append(dst, `,"limits":[`...)
 		} else {
@@ -137,7 +141,7 @@ func (d *Decision) appendLimits(dst []byte) []byte {
 		dst = strconv.AppendBool(append(dst, `,"allowed":`...), l.Allowed)
 		dst = append(append(dst, `,"source":"`...), l.Source.String()...)
 		dst = append(dst, `"}`...)
-		if i == len(d.Limits)-1 {
+		if i == len(all)-1 {
 			dst = append(dst, ']')
 		}
 	}
@@ -156,7 +160,7 @@ func appendStrings(dst []byte, list []string) []byte {
 }
 
 // AppendJSON appends what is remembered as one JSON object.
-func (s *Summary) AppendJSON(dst []byte) []byte {
+func (s *Recalled) AppendJSON(dst []byte) []byte {
 	dst = append(s.ID.AppendTo(append(dst, `{"decision":"`...)), `","time":"`...)
 	dst = append(s.Time.UTC().AppendFormat(dst, time.RFC3339Nano), `","verdict":"`...)
 	dst = append(append(dst, s.Verdict.String()...), `","reason":"`...)
@@ -170,11 +174,17 @@ func (s *Summary) AppendJSON(dst []byte) []byte {
 	if s.Status != 0 {
 		dst = strconv.AppendInt(append(dst, `,"status":`...), int64(s.Status), 10)
 	}
+	if s.RetryAfter > 0 {
+		dst = strconv.AppendInt(append(dst, `,"retry_after":`...), int64(s.RetryAfter/time.Second), 10)
+	}
 	dst = append(appendAddr(append(dst, `,"client":{"ip":"`...), s.Client), `","status":"`...)
 	dst = append(append(dst, s.ClientStatus...), `"}`...)
 	dst = appendKnown(dst, s.Record)
-	dst = strconv.AppendUint(append(dst, `,"risk":{"score":`...), uint64(s.Score), 10)
-	dst = append(strconv.AppendBool(append(dst, `,"shared":`...), s.Shared), '}')
+	dst = appendRisk(dst, s.Score, s.Shared, s.Contributions)
+	dst = appendLimits(dst, s.Limits)
+	if s.Awaited {
+		dst = append(dst, `,"awaits_outcome":true`...)
+	}
 	dst = ipwarden.AppendString(append(dst, `,"request":{"method":`...), s.Method)
 	dst = ipwarden.AppendString(append(dst, `,"host":`...), s.Host)
 	dst = append(ipwarden.AppendString(append(dst, `,"path":`...), s.Path), '}')

@@ -136,10 +136,10 @@ func (d *Decision) summarize(s *Summary) {
 
 // Recall returns what is remembered of a decision; of the Record its country, AS
 // and traits. The error is ErrUnknownDecision.
-func (g *Gate) Recall(id ID) (Summary, error) {
+func (g *Gate) Recall(id ID) (Recalled, error) {
 	s, ok := g.recent.find(id)
 	if !ok {
-		return Summary{}, ErrUnknownDecision
+		return Recalled{}, ErrUnknownDecision
 	}
 	return s, nil
 }

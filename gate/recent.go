@@ -27,6 +27,8 @@ type recent struct {
 	mask   uint64        // odd, of this process
 	slots  []slot        // some 200 bytes each, in which the collector has nothing to look for
 	names  []names       // beside slots
+	whys   []detail      // beside slots
+	words  *lexicon      // of all of them
 	events []events      // beside slots
 	// waits are some 800 bytes each, which the collector looks through: they are made
 	// when a limit first waits for an outcome.
@@ -74,6 +76,7 @@ type remembered struct {
 	score    uint8
 	shared   bool
 	degraded bool
+	detailed bool  // there is more in whys
 	host     uint8 // bytes of texts
 	path     uint8
 	nEvents  uint8
@@ -103,7 +106,7 @@ const (
 )
 
 func newRecent(n int) *recent {
-	return &recent{mask: rand.Uint64() | 1, slots: make([]slot, n), names: make([]names, n), events: make([]events, n), waits: sync.OnceValue(func() []waiting { return make([]waiting, n) })}
+	return &recent{mask: rand.Uint64() | 1, words: newLexicon(), whys: make([]detail, n), slots: make([]slot, n), names: make([]names, n), events: make([]events, n), waits: sync.OnceValue(func() []waiting { return make([]waiting, n) })}
 }
 
 // newID makes an ID of which the last bits name the next slot. Who sees IDs does
@@ -190,7 +193,23 @@ func (r *recent) remember(d *Decision) {
 	k.host = uint8(copy(s.texts[:maxHost], d.request.Host))
 	k.path = uint8(copy(s.texts[k.host:], d.request.Path))
 	k.nEvents = 0
+	if k.detailed = d.Verdict != ipwarden.Allow; k.detailed {
+		r.whys[n].keep(d, r.words)
+	}
 	lock.Unlock()
+}
+
+// elaborate keeps why a decision was made that is remembered without it.
+func (r *recent) elaborate(d *Decision) {
+	n, lock := r.slot(d.ID)
+	if lock == nil {
+		return
+	}
+	defer lock.Unlock()
+	if s := &r.slots[n]; s.holds(d.ID) && !s.kept.detailed {
+		r.whys[n].keep(d, r.words)
+		s.kept.detailed = true
+	}
 }
 
 // fetchNext lets the slot after s come from memory. Else the lock, whose release
@@ -279,7 +298,7 @@ func (k *remembered) addr() netip.Addr {
 }
 
 // find returns what is remembered of a decision.
-func (r *recent) find(id ID) (sum Summary, ok bool) {
+func (r *recent) find(id ID) (sum Recalled, ok bool) {
 	if r == nil {
 		return sum, false
 	}
@@ -294,11 +313,16 @@ func (r *recent) find(id ID) (sum Summary, ok bool) {
 	}
 	k := &s.kept
 	h := int(k.host)
-	sum = Summary{
+	sum.Summary = Summary{
 		ID: id, Time: time.Unix(0, k.at).UTC(), Verdict: k.verdict, Reason: k.reason, By: said.by, Tier: said.tier,
 		Client: k.addr(), ClientStatus: k.status.String(), Record: k.record(), Score: k.score, Shared: k.shared,
 		Degraded: k.degraded, Status: int(k.answer), Method: methods[k.method],
 		Host: string(s.texts[:h]), Path: string(s.texts[h : h+int(k.path)]),
+	}
+	if k.detailed {
+		why := &r.whys[n]
+		sum.Contributions, sum.Limits = why.contributions(r.words), why.states(r.words)
+		sum.RetryAfter, sum.Awaited = time.Duration(why.retry)*time.Second, why.awaits
 	}
 	return sum, true
 }

@@ -82,6 +82,7 @@ func (x *exchange) decide(routes *gateRoutes) *problem {
 		g.Peek(x.ctx, &a.request, &a.decision)
 	} else {
 		g.Decide(x.ctx, &a.request, &a.decision)
+		g.Elaborate(&a.decision)
 	}
 	x.out = append(a.decision.AppendJSON(x.out[:0]), '\n')
 	x.answerGate(http.StatusOK)

@@ -430,6 +430,34 @@ func TestDecideAndOutcome(t *testing.T) {
 	}
 }
 
+// What was decided can be read later as it was told: the sum of the score, the limits,
+// and when to try again.
+func TestDecisionIsRemembered(t *testing.T) {
+	a := gated(t, 2)
+	for i, body := range []string{
+		`{"ip":"8.8.4.4","path":"/login","account":{"billing_country":"DE"}}`, `{"ip":"8.8.4.4"}`, `{"ip":"8.8.4.4"}`, `{"ip":"` + torExit(t) + `"}`,
+	} {
+		var told, later map[string]any
+		if err := json.Unmarshal([]byte(textOf(t, askGate(a, "@", "POST", "/v1/decide", body))), &told); err != nil {
+			t.Fatal(err)
+		}
+		text := textOf(t, askGate(a, "@", "GET", "/v1/decisions/"+told["decision"].(string), ""))
+		if err := json.Unmarshal([]byte(text), &later); err != nil {
+			t.Fatal(err)
+		}
+		for _, member := range []string{"verdict", "reason", "by", "status", "retry_after", "client", "risk", "limits", "awaits_outcome"} {
+			was, _ := json.Marshal(told[member])
+			is, _ := json.Marshal(later[member])
+			if string(was) != string(is) {
+				t.Errorf("question %d: %s was %s, and is remembered as %s", i+1, member, was, is)
+			}
+		}
+		if i == 2 && later["retry_after"] == nil || i == 3 && !strings.Contains(text, `"signal":"tor"`) || i == 0 && later["awaits_outcome"] != true {
+			t.Errorf("question %d: %s", i+1, text)
+		}
+	}
+}
+
 // All three readers of requests (net/http, the loop, fasthttp) tell the gate the
 // same.
 func TestGateIsAskedAlike(t *testing.T) {

@@ -221,6 +221,7 @@ func (x *exchange) decideLeased(g *gateRoutes, q *question, a *gateAnswer) *prob
 	}
 	d := &a.decision
 	g.Gate.Decide(x.ctx, &a.request, d)
+	g.Gate.Elaborate(d)
 	made = &answer{made: x.now, program: program, body: d.AppendJSON(nil)}
 	made.body = made.body[:len(made.body)-1]
 	if !d.Passes() {
