@@ -124,9 +124,13 @@ func reasonOf(l *policy.List, line int, until time.Time) string {
 // walkSteps lists the tier, the rules and the threshold.
 func (p *Policy) walkSteps(in *policy.Input, d *policy.Decision, add func(Step)) {
 	if t := d.Tier; t != nil {
-		says := "limits of its own"
-		if len(t.Limits) == 0 {
-			says = "no limits"
+		var rates []string
+		for _, n := range t.Limits {
+			rates = append(rates, rateText(p.Program.Limits()[n]))
+		}
+		says := "no limits"
+		if len(rates) > 0 {
+			says = strings.Join(rates, ", ")
 		}
 		if t.Action != ipwarden.NoVerdict {
 			says = t.Action.String()
