@@ -20,9 +20,9 @@ import (
 //
 // A node that is out of touch with a region keeps within its lease, or, if it has none,
 // within its share of what was left when it lost touch: one part in as many as there
-// are regions. Half of the last fifth is nobody's then, for what was admitted before
-// anybody noticed. A day that begins, or another plan, brings a new share. The lessor
-// lays the same share aside for regions that it does not hear.
+// are regions. Where there are several, half of the last fifth is nobody's then, for what
+// was admitted before anybody noticed. A day that begins, or another plan, brings a new
+// share. The lessor lays the same share aside for regions that it does not hear.
 
 // lease is what a node may admit of an account, as it knows itself.
 type lease struct {
@@ -59,8 +59,14 @@ func (s *spans) end(w customer.Window, now time.Time) (dayEnds, monthEnds int64)
 
 // over reports whether a lease is of other terms, or of a span that has ended.
 func (l *lease) over(acc *account, now time.Time) bool {
-	return l.bounds != acc.bounds.Load() || l.epoch != acc.epoch ||
+	return l.other(acc) ||
 		l.bounds.perDay > 0 && now.Unix() >= l.dayEnds || l.bounds.perMonth > 0 && now.Unix() >= l.monthEnds
+}
+
+// other reports whether a lease is of other terms. They are compared by what they say:
+// the same are not always shared.
+func (l *lease) other(acc *account) bool {
+	return l.bounds == nil || l.bounds.terms() != acc.bounds.Load().terms() || l.epoch != acc.epoch
 }
 
 // A LeaseReport is what a node says of one Subject to its lessor.
@@ -124,15 +130,28 @@ func (a *aggregator) allow(acc *account, now time.Time) int64 {
 // a.mu is held.
 func (a *aggregator) shareOut(acc *account, known int64, now time.Time) {
 	l, b := acc.lease, acc.bounds.Load()
-	if l == nil || !l.share || l.bounds != b || l.epoch != acc.epoch {
+	// Calls of a day that has ended are not of this one, though they may not be in the sums
+	// yet: this node's stream may be what is away.
+	dayFrom, monthFrom := known, known
+	if l != nil && l.bounds != nil && b.window == customer.Calendar && l.bounds.window == b.window {
+		if spent := max(known, acc.spent.Load()); l.monthEnds > 0 && now.Unix() >= l.monthEnds {
+			dayFrom, monthFrom = spent, spent
+		} else if l.dayEnds > 0 && now.Unix() >= l.dayEnds {
+			dayFrom = spent
+		}
+	}
+	if l == nil || !l.share || l.other(acc) {
 		next := &lease{share: true, bounds: b, epoch: acc.epoch, day: math.MaxInt64, month: math.MaxInt64}
 		if l != nil {
 			next.number = l.number + 1 // an answer on its way is to another question
 		}
 		l, acc.lease = next, next
 	}
-	part := func(limit, used int64) int64 {
-		return known + max(0, limit-used-zone(limit)/2)/int64(len(a.sources))
+	part := func(from, limit, used int64) int64 {
+		if len(a.sources) > 1 {
+			used += zone(limit) / 2
+		}
+		return from + max(0, limit-used)/int64(len(a.sources))
 	}
 	var t tally
 	if acc.tally != nil {
@@ -140,10 +159,10 @@ func (a *aggregator) shareOut(acc *account, known int64, now time.Time) {
 	}
 	day, month := a.spans.end(b.window, now)
 	if b.perDay > 0 && now.Unix() >= l.dayEnds {
-		l.day, l.dayEnds = part(b.perDay, t.day), day
+		l.day, l.dayEnds = part(dayFrom, b.perDay, t.day), day
 	}
 	if b.perMonth > 0 && now.Unix() >= l.monthEnds {
-		l.month, l.monthEnds = part(b.perMonth, t.month), month
+		l.month, l.monthEnds = part(monthFrom, b.perMonth, t.month), month
 	}
 	l.allowed = min(l.day, l.month)
 }

@@ -123,3 +123,60 @@ func TestShareOfEachSpan(t *testing.T) {
 		t.Errorf("rolling, a day later: %d", got)
 	}
 }
+
+// A node whose own stream is away does not read its calls back: those of a day that has
+// ended are not held against the next one, and those of a month against all its days.
+func TestShareOfANodeThatIsNotRead(t *testing.T) {
+	p := newApart(900, 2400, customer.Calendar)
+	p.stuck = p.now.Add(-time.Minute)
+	p.settle(p.acc, p.now)
+	for i, want := range []int64{270, 270, (2400-240)/3 - 540, 0} {
+		if got := p.acc.TakeUpTo(9000); got != want {
+			t.Errorf("day %d: %d, want %d", i+1, got, want)
+		}
+		p.settle(p.acc, p.now)
+		if got := p.acc.TakeUpTo(9000); got != 0 {
+			t.Errorf("day %d, again: %d", i+1, got)
+		}
+		p.now = p.now.Add(24 * time.Hour)
+		p.settle(p.acc, p.now)
+	}
+	// Another plan on the same day forgives nothing that nobody has read.
+	p = newApart(900, 0, customer.Calendar)
+	p.stuck = p.now.Add(-time.Minute)
+	p.settle(p.acc, p.now)
+	if got := p.acc.TakeUpTo(9000); got != 270 {
+		t.Errorf("%d, want 270", got)
+	}
+	p.terms(1800, 0, customer.Calendar)
+	if got := p.acc.TakeUpTo(9000); got != 540-270 {
+		t.Errorf("another plan: %d, want 270", got)
+	}
+}
+
+// Terms that say the same are the same, though nobody shares them.
+func TestShareOfTheSameTerms(t *testing.T) {
+	p := newApart(900, 0, customer.Calendar)
+	p.sources[2].reached = false
+	p.settle(p.acc, p.now)
+	p.uses(9000)
+	for range 3 {
+		b := p.acc.bounds.Load()
+		p.acc.bounds.Store(&bounds{perDay: b.perDay, perMonth: b.perMonth, window: b.window})
+		p.settle(p.acc, p.now)
+		if got := p.uses(9000); got != 0 {
+			t.Fatalf("again: %d; a share is there once", got)
+		}
+	}
+}
+
+// In one region there is nobody to hold anything back for.
+func TestShareOfOneRegion(t *testing.T) {
+	p := newApart(900, 0, customer.Calendar)
+	p.sources = p.sources[:1]
+	p.stuck = p.now.Add(-time.Minute)
+	p.settle(p.acc, p.now)
+	if got := p.acc.TakeUpTo(9000); got != 900 {
+		t.Errorf("%d of 900", got)
+	}
+}

@@ -73,6 +73,8 @@ func (b *bounds) turn(day, month customer.Span) {
 	}
 }
 
+func (b *bounds) terms() terms { return terms{b.perDay, b.perMonth, b.window} }
+
 func (b *bounds) limited() bool { return b.perDay > 0 || b.perMonth > 0 }
 
 // Take spends n calls of the quota, before they are answered. If it says no, nothing
