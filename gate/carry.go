@@ -1,7 +1,9 @@
 package gate
 
 import (
+	"net/http"
 	"net/url"
+	"strconv"
 	"unicode/utf16"
 	"unicode/utf8"
 )
@@ -15,7 +17,8 @@ const (
 )
 
 // MaxCarried bounds the problem document in a header, in bytes: nginx has a page of
-// memory, mostly 4 KiB, for all of an answer's header.
+// memory, mostly 4 KiB, for all of an answer's header. Of a longer one its words are
+// left out, for those of the status.
 const MaxCarried = 1536
 
 // Carry calls set with the headers of a refusal for a proxy that carries it. The
@@ -28,15 +31,30 @@ func (d *Decision) Carry(set func(name, value string)) {
 	b := d.appendProblem(d.text, status)
 	from := len(b)
 	b = appendASCII(b, b[len(d.text):])
-	if len(b)-from <= MaxCarried {
-		set(HeaderProblem, alias(b[from:]))
+	if len(b)-from > MaxCarried {
+		b = d.appendBrief(b[:from], status)
 	}
+	set(HeaderProblem, alias(b[from:]))
 	if d.Response != nil && d.Response.HTML != "" {
 		from = len(b)
 		b = append(b, url.PathEscape(d.Response.Name)...)
 		set(HeaderResponse, alias(b[from:]))
 	}
 	d.text = b
+}
+
+// appendBrief appends a problem document of what is always short.
+func (d *Decision) appendBrief(dst []byte, status int) []byte {
+	dst = append(append(append(dst, `{"type":"`...), d.words().kind...), '"')
+	if title := http.StatusText(status); title != "" {
+		dst = append(append(append(dst, `,"title":"`...), title...), '"')
+	}
+	dst = strconv.AppendInt(append(dst, `,"status":`...), int64(status), 10)
+	dst = append(d.ID.AppendTo(append(dst, `,"decision_id":"`...)), '"')
+	if s := d.RetrySeconds(); s > 0 {
+		dst = strconv.AppendInt(append(dst, `,"retry_after":`...), int64(s), 10)
+	}
+	return append(dst, '}')
 }
 
 // appendASCII appends a JSON document, without the end of its line and with what is
