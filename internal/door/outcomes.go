@@ -14,6 +14,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/ipwarden/ipwarden/internal/socket"
 )
 
 // Outcomes takes what became of requests as nginx tells it: lines of its access log,
@@ -93,12 +95,16 @@ func (o *Outcomes) Serve(ctx context.Context) error {
 
 func (o *Outcomes) read(ctx context.Context) error {
 	buf := make([]byte, maxOutcome)
-	for {
+	for left := maxLeft; ; {
 		n, err := o.conn.Read(buf)
-		if err != nil {
-			if ctx.Err() != nil {
+		if err != nil && ctx.Err() != nil {
+			if left--; left < 0 {
 				return nil
 			}
+			if n = o.waiting(buf); n == 0 {
+				return nil
+			}
+		} else if err != nil {
 			return fmt.Errorf("the socket of outcomes: %w", err)
 		}
 		if id, status, ok := readOutcome(buf[:n]); ok {
@@ -112,6 +118,25 @@ func (o *Outcomes) read(ctx context.Context) error {
 			o.log.Warn("a message at the socket of outcomes has no decision and no status; the page on proxies has the log_format that works", "so far", so)
 		}
 	}
+}
+
+// maxLeft bounds what a reader takes after it was told to stop: somebody may go on
+// sending.
+const maxLeft = 1024
+
+// waiting reads a message that has come already, past the deadline of the connection;
+// 0 is none.
+func (o *Outcomes) waiting(buf []byte) (n int) {
+	raw, err := o.conn.SyscallConn()
+	if err != nil {
+		return 0
+	}
+	_ = raw.Control(func(fd uintptr) { // without a message there is none
+		if got, errno := socket.Receive(fd, buf); errno == 0 {
+			n = got
+		}
+	})
+	return n
 }
 
 // readOutcome reads a line of syslog that ends with an ID and a status, or with several

@@ -8,6 +8,9 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/ipwarden/ipwarden/internal/socket"
 )
 
 const someID = "01ARYZ6S41TSV4RRFFQ69G5FAV"
@@ -108,5 +111,49 @@ func TestOutcomesAreTold(t *testing.T) {
 		if _, err := ListenOutcomes(addr, nil, nil); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v", addr, err)
 		}
+	}
+}
+
+// What was sent before it was told to stop is counted, however many wait.
+func TestOutcomesAreTakenToTheEnd(t *testing.T) {
+	if !socket.Works {
+		t.Skip("what waits at a socket that is about to close is read on Linux alone")
+	}
+	path := filepath.Join(t.TempDir(), "outcomes.sock")
+	const sent = outcomeReaders + 5
+	begun, release := make(chan struct{}, sent), make(chan struct{})
+	o, err := ListenOutcomes("unix:"+path, func(context.Context, string, int) {
+		begun <- struct{}{}
+		<-release
+	}, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error)
+	go func() { ended <- o.Serve(ctx) }()
+	c, err := net.Dial("unixgram", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	for range sent {
+		if _, err := c.Write([]byte(someID + " 401")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range outcomeReaders {
+		<-begun // and the others wait in the socket
+	}
+	if err := o.conn.SetReadDeadline(time.Unix(1, 0)); err != nil { // as Serve does when it is told
+		t.Fatal(err)
+	}
+	cancel()
+	close(release)
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+	if n := outcomeReaders + len(begun); n != sent {
+		t.Errorf("%d of %d outcomes are told", n, sent)
 	}
 }
