@@ -122,6 +122,9 @@ func (a *aggregator) allow(acc *account, now time.Time) int64 {
 	}
 	if touch {
 		acc.lease.mark(acc, &a.spans, now)
+	} else if acc.lease.share && a.stuck.IsZero() {
+		// Others may be in touch with all, and use what is left: what is read of them counts.
+		return min(acc.lease.allowed, known+max(0, left))
 	}
 	return acc.lease.allowed
 }

@@ -180,3 +180,19 @@ func TestShareOfOneRegion(t *testing.T) {
 		t.Errorf("%d of 900", got)
 	}
 }
+
+// A region that hears all of them uses what is left, and those that do not hear each
+// other hear that: their shares are no more than that.
+func TestShareOfWhatIsLeft(t *testing.T) {
+	p := newApart(0, 9000, customer.Calendar)
+	p.sources[2].reached = false
+	p.settle(p.acc, p.now)
+	if got := p.uses(100); got != 100 {
+		t.Fatalf("of its share: %d", got)
+	}
+	p.acc.tally.month += 8600 // the other's
+	p.settle(p.acc, p.now)
+	if got := p.uses(9000); got != 300 {
+		t.Errorf("%d of the 300 that are left", got)
+	}
+}
