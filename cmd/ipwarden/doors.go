@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"time"
 
 	"github.com/ipwarden/ipwarden"
 	"github.com/ipwarden/ipwarden/internal/api"
@@ -66,7 +67,7 @@ func (f *doorFlags) open(run *gateRun, log *slog.Logger) (ws ways, err error) {
 		unheard := new(door.Unheard) // Envoy tells nobody what the application answers
 		decide := func(ctx context.Context, q *ipwarden.Request, a *door.Answer) {
 			if g.Decide(ctx, q, a); a.Awaits {
-				unheard.Waits(run.Gate, "extauthz", log)
+				unheard.Waits(run.Gate, "extauthz", time.Now(), log)
 			}
 		}
 		s, err := extauthz.New(extauthz.Config{Decide: decide, Removes: g.Removes, Peers: peers, Log: log})

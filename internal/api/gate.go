@@ -289,7 +289,7 @@ func (x *exchange) askedBy(f gate.Family, g *gate.Gate) *problem {
 			if f == gate.Nginx {
 				x.line(headerAwaits, "true")
 			}
-			x.api.gate.unheard.Waits(g, routeNames[routeGate]+"/"+f.String(), x.api.cfg.Log)
+			x.api.gate.unheard.Waits(g, routeNames[routeGate]+"/"+f.String(), x.now, x.api.cfg.Log)
 		}
 	} else {
 		x.refusal(f, d, status)
