@@ -214,6 +214,14 @@ func TestMistakes(t *testing.T) {
 		Expires: start,
 	})
 	isInvalid(t, err, "name", "tags", "scopes", "networks", "networks", "networks", "origins", "scopes", "endpoints", "limits", "limits", "limits", "limits", "expires")
+	_, _, err = w.NewKey(t.Context(), "test", a.ID, account.KeySpec{Limits: []customer.Limit{
+		{Name: "strict", Per: customer.PerDay, N: 1},
+		{Name: "lax", Per: customer.PerDay, N: 9},
+		{Name: "a", Per: customer.PerMonth, N: 9},
+		{Name: "b", Per: customer.PerMinute, N: 1},
+		{Name: "c", Per: customer.PerMinute, N: 2},
+	}})
+	isInvalid(t, err, "limits") // of a day only
 	for _, origin := range []string{
 		"example.com", "ftp://example.com", "https://", "https://*", "https://a.*.com", "https://u@example.com", "https://example.com/path",
 		"https://example.com?q", "https://example.com#f", "https://exa mple.com", "https://exämple.com", "https://*.*.example.com", "javascript:alert(1)", "null",

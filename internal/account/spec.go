@@ -194,7 +194,14 @@ func (s *KeySpec) checkLimits(wrong *Invalid) {
 		wrong.add("limits", "there are %d; a key has at most %d", len(s.Limits), maxLimits)
 	}
 	var names []string
+	var spans []customer.Period // of which there is one count for each key
 	for _, l := range s.Limits {
+		if l.Per == customer.PerDay || l.Per == customer.PerMonth {
+			if slices.Contains(spans, l.Per) {
+				wrong.add("limits", "%.60q: there is another by %s; a key has one", l.Name, l.Per)
+			}
+			spans = append(spans, l.Per)
+		}
 		switch {
 		case l.Name == "" || len(l.Name) > maxLimitName || strings.Trim(l.Name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-") != "":
 			wrong.add("limits", "%.60q is no name of a limit: 1 to %d letters, digits and \"-\"", l.Name, maxLimitName)

@@ -374,4 +374,12 @@ func TestListedByAge(t *testing.T) {
 	if some, err := b.List(2); err != nil || len(some) != 2 || some[0].Subject != "4" {
 		t.Errorf("two of them: %d, %v", len(some), err)
 	}
+	for i := range 150 { // more than are kept in memory for the few that are asked for
+		if err := b.Send(t.Context(), "ada@example.com", mail.Letter{Kind: "usage", Subject: strconv.Itoa(i), Once: strconv.Itoa(i * 7919 % 150)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if some, err := b.List(3); err != nil || len(some) != 3 || some[0].Subject != "149" || some[1].Subject != "148" || some[2].Subject != "147" {
+		t.Errorf("three of many: %d, %v", len(some), err)
+	}
 }

@@ -310,6 +310,13 @@ func (b *Outbox) List(limit int) (all []*Mail, err error) {
 	if err != nil {
 		return nil, err
 	}
+	keep := func() { // the newest of those that were read
+		slices.SortFunc(all, func(a, b *Mail) int { return cmp.Or(b.Created.Compare(a.Created), cmp.Compare(b.ID, a.ID)) })
+		if limit > 0 && len(all) > limit {
+			clear(all[limit:])
+			all = all[:limit]
+		}
+	}
 	for _, id := range ids {
 		m, err := b.Get(id)
 		if errors.Is(err, ErrNotFound) {
@@ -318,12 +325,11 @@ func (b *Outbox) List(limit int) (all []*Mail, err error) {
 		if err != nil {
 			return all, err
 		}
-		all = append(all, m)
+		if all = append(all, m); limit > 0 && len(all)-limit >= 64 { // many thousands may wait
+			keep()
+		}
 	}
-	slices.SortFunc(all, func(a, b *Mail) int { return cmp.Or(b.Created.Compare(a.Created), cmp.Compare(b.ID, a.ID)) })
-	if limit > 0 && len(all) > limit {
-		all = all[:limit]
-	}
+	keep()
 	return all, nil
 }
 
