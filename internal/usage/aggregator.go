@@ -314,6 +314,9 @@ func (a *aggregator) tick(ctx context.Context) {
 	from := a.rolled
 	stale := a.stale && !now.Before(a.mended)
 	a.mu.Unlock()
+	// Whoever ticks has more to do, and a store may take a question and never answer it.
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
 	// It stood still for so long that the hours it keeps do not tell what it missed, or
 	// there are new Subjects.
 	if hour > from+24 || stale {
