@@ -204,6 +204,18 @@ func TestGateAwayBetween(t *testing.T) {
 	}
 }
 
+// An answer that has much to say is still one: what nginx had no room for would be a
+// gate that is away, and the request would pass.
+func TestManyLimits(t *testing.T) {
+	w := start(t, patient...)
+	for _, want := range []int{200, 429} {
+		r := proxytest.Get(t, w.Addr, "/many", "X-Forwarded-For: 8.8.4.4")
+		if r.Status != want || len(r.Header.Get("RateLimit-Policy")) < 1000 {
+			t.Errorf("%+v", r)
+		}
+	}
+}
+
 // raw sends bytes and returns what comes.
 func raw(t *testing.T, addr, request string) string {
 	t.Helper()

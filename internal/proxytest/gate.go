@@ -2,11 +2,13 @@ package proxytest
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"net"
 	"net/netip"
 	"net/url"
 	"path/filepath"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -31,6 +33,7 @@ const Slow = 500 * time.Millisecond
 //
 //	/block      blocked              /challenge  challenged
 //	/moved      sent to /elsewhere   /limited    two a minute for each address
+//	/many       sixteen limits with long names, one an hour for each address
 //	/status/…   two 401 an hour for each address
 //	/slow       throttled, without a limit
 //	/legal      blocked with 451, in the policy's words and with its page
@@ -171,6 +174,14 @@ func rules() policy.Config {
 	unauthorized := policy.Expr{Op: policy.OpEqual, Type: policy.Bool, Args: []policy.Expr{
 		{Op: policy.OpStatus, Type: policy.Int}, {Op: policy.OpConst, Type: policy.Int, Int: 401},
 	}}
+	limits := []policy.Limit{
+		{Name: "few", When: is("/limited"), Limit: 2, Window: time.Minute},
+		{Name: "failures", When: below("/status/"), Limit: 2, Window: time.Hour, Algorithm: policy.Sliding, Count: unauthorized},
+	}
+	for i := range 16 { // as many as a request may have, with names as long as they may be
+		name := fmt.Sprintf("many-%02d-%s", i, strings.Repeat("n", 56))
+		limits = append(limits, policy.Limit{Name: name, When: is("/many"), Limit: 1, Window: time.Hour})
+	}
 	return policy.Config{
 		Rules: []policy.Rule{
 			{Name: "blocked", When: is("/block"), Action: ipwarden.Block},
@@ -180,10 +191,7 @@ func rules() policy.Config {
 			{Name: "moved", When: is("/moved"), Action: ipwarden.Allow, Response: "elsewhere"},
 			{Name: "no tor", When: policy.Expr{Op: policy.OpField, Type: policy.Bool, Field: ipwarden.FieldIsTor}, Action: ipwarden.Block},
 		},
-		Limits: []policy.Limit{
-			{Name: "few", When: is("/limited"), Limit: 2, Window: time.Minute},
-			{Name: "failures", When: below("/status/"), Limit: 2, Window: time.Hour, Algorithm: policy.Sliding, Count: unauthorized},
-		},
+		Limits: limits,
 		Responses: []policy.Response{
 			{Name: "elsewhere", Status: 302, Redirect: []policy.Expr{text("/elsewhere")}},
 			{Name: "för lagens skull", Status: 451, Title: "Inte här", Detail: "Enligt lag: \"nej\" 𝄞", HTML: "<!doctype html><h1>Inte här</h1>\n"},
