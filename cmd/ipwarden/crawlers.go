@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/ipwarden/ipwarden/gate/crawler"
@@ -43,7 +44,7 @@ func dnsServer(text string) (string, error) {
 	if err != nil {
 		host, port = strings.Trim(text, "[]"), "53"
 	}
-	if net.ParseIP(host) == nil {
+	if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 || net.ParseIP(host) == nil {
 		return "", usagef("--crawler-dns-server %q is no address, such as 127.0.0.1:53", text)
 	}
 	return net.JoinHostPort(host, port), nil
