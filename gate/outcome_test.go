@@ -197,6 +197,38 @@ func TestReloadedWindow(t *testing.T) {
 
 // What is remembered of a decision does not keep the dataset that it was made
 // with.
+// Why a request was not just let in is remembered with it; of the others, when asked for.
+func TestRecallSaysWhy(t *testing.T) {
+	full := ipwarden.Full{Traits: ipwarden.Hosting}
+	g := newGate(t, policy.Config{Limits: []policy.Limit{{Name: "few", Limit: 1, Window: time.Hour}}}, func(c *gate.Config) {
+		c.Source = localFunc(func(_ context.Context, a netip.Addr) (ipwarden.Record, error) { return ipwarden.NewRecord(a, full), nil })
+	})
+	var d gate.Decision
+	recall := func() gate.Recalled {
+		t.Helper()
+		s, err := g.Recall(d.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	why := func(s gate.Recalled) bool {
+		return len(s.Contributions) > 0 && s.Contributions[0].Points > 0 && len(s.Limits) == 1 && s.Limits[0].Name == "few" && s.Limits[0].Limit == 1
+	}
+	g.Decide(context.Background(), request("8.8.8.8"), &d)
+	if s := recall(); s.Verdict != ipwarden.Allow || why(s) || s.Score == 0 {
+		t.Errorf("an allow: %+v", s)
+	}
+	g.Elaborate(&d)
+	if s := recall(); !why(s) || !s.Limits[0].Allowed {
+		t.Errorf("an allow that was asked about: %+v", s)
+	}
+	g.Decide(context.Background(), request("8.8.8.8"), &d)
+	if s := recall(); s.Verdict.Passes() || !why(s) || s.Limits[0].Allowed || s.RetryAfter <= 0 {
+		t.Errorf("a refusal: %+v", s)
+	}
+}
+
 func TestRecallHoldsNoDataset(t *testing.T) {
 	evidence := make([]ipwarden.Evidence, 1)
 	kept := weak.Make(&evidence[0])
