@@ -201,7 +201,9 @@ func TestReloadedWindow(t *testing.T) {
 func TestRecallSaysWhy(t *testing.T) {
 	full := ipwarden.Full{Traits: ipwarden.Hosting}
 	g := newGate(t, policy.Config{Limits: []policy.Limit{{Name: "few", Limit: 1, Window: time.Hour}}}, func(c *gate.Config) {
-		c.Source = localFunc(func(_ context.Context, a netip.Addr) (ipwarden.Record, error) { return ipwarden.NewRecord(a, full), nil })
+		c.Source = localFunc(func(_ context.Context, a netip.Addr) (ipwarden.Record, error) {
+			return ipwarden.NewRecord(a, full), nil
+		})
 	})
 	var d gate.Decision
 	recall := func() gate.Recalled {
